@@ -1,0 +1,3 @@
+module github.com/ntdiag/ntdiag
+
+go 1.26.0
