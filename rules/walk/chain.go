@@ -1,0 +1,314 @@
+package walk
+
+import "github.com/ntdiag/ntdiag/rules"
+
+// chain is nft_do_chain for one chain: rule after rule until none is left on
+// any way.
+func (x *run) chain(c *rules.Chain, in state, depth int) exits {
+	out := exits{through: in, accepted: state{live: dead}, nat: state{live: dead}}
+	if depth > maxDepth {
+		return out
+	}
+	returned := state{live: dead}
+	cur := in
+	for _, r := range c.Rules {
+		if cur.live.Truth == rules.No {
+			break
+		}
+		cur = x.rule(r, cur, &out, &returned, depth)
+	}
+	out.through = join(cur, returned)
+	return out
+}
+
+// ruleRun is one rule being evaluated: cur goes on with the next statement,
+// skipped with the next rule.
+type ruleRun struct {
+	*run
+	r        *rules.Rule
+	cur      state
+	skipped  state
+	entry    rules.Answer // how the rule itself was reached
+	out      *exits
+	returned *state
+	depth    int
+	failed   rules.Statement
+	got      rules.Value
+	result   rules.Truth
+	ended    bool // some way left the chain from here
+}
+
+// rule evaluates one rule and returns the way on to the next.
+func (x *run) rule(r *rules.Rule, in state, out *exits, returned *state, depth int) state {
+	e := &ruleRun{run: x, r: r, cur: in, skipped: state{live: dead}, entry: in.live, out: out, returned: returned, depth: depth, result: rules.Yes}
+	for _, s := range r.Statements {
+		if e.cur.live.Truth == rules.No {
+			break
+		}
+		e.statement(s)
+	}
+	x.trace(Step{Chain: r.Chain, Rule: r, Result: e.result, Failed: e.failed, Got: e.got})
+	next := join(e.cur, e.skipped)
+	if !e.ended && next.live.Truth != rules.No {
+		// both ways of an open condition come together again
+		next.live = in.live
+	}
+	return next
+}
+
+// statement takes one step. Order of the cases: what ends a rule, what
+// changes state, what is a condition.
+func (e *ruleRun) statement(s rules.Statement) {
+	switch s := s.(type) {
+	case *rules.Verdict:
+		e.verdict(s)
+	case *rules.VerdictMap:
+		e.verdictMap(s)
+	case *rules.NAT:
+		e.nat(s)
+	case *rules.Reject:
+		e.drop()
+	case *rules.Notrack:
+		// a packet that is taken away before conntrack makes no entry; after
+		// it the statement does nothing (nft_notrack_eval)
+		if e.cur.p.Tracked == rules.No {
+			e.drop()
+		}
+	case *rules.Assign:
+		e.assign(s)
+	case *rules.ObjRef:
+		e.object(s)
+	case *rules.Opaque:
+		e.opaque(s)
+	case rules.Condition:
+		e.condition(s, s.Test(&e.cur.p))
+	}
+}
+
+// condition takes the rule on, ends it, or forks.
+func (e *ruleRun) condition(s rules.Statement, a rules.Answer) {
+	forced := e.opt.Force[e.r]
+	if a.Truth == rules.Unknown && forced != rules.Unknown {
+		a = rules.Answer{Truth: forced}
+		if forced == rules.Yes {
+			refine(&e.cur.p, s)
+		}
+	}
+	e.res.Used |= a.Assumed
+	switch a.Truth {
+	case rules.Yes:
+		e.cur.live.Assumed |= a.Assumed
+	case rules.No:
+		e.miss(s, rules.No)
+		e.skip()
+	case rules.Unknown:
+		e.miss(s, rules.Unknown)
+		not := e.cur
+		not.maybe(a)
+		e.skipped = join(e.skipped, not)
+		e.cur.maybe(a)
+		refine(&e.cur.p, s)
+	}
+}
+
+func (e *ruleRun) miss(s rules.Statement, t rules.Truth) {
+	if t == rules.No || e.result == rules.Yes {
+		e.result, e.failed = t, s
+		if x := subject(s); x != nil && e.opt.Trace != nil {
+			e.got = x.Eval(&e.cur.p)
+		}
+	}
+}
+
+// subject is what a condition looks at.
+func subject(s rules.Statement) rules.Expr {
+	switch s := s.(type) {
+	case *rules.Match:
+		return s.Left
+	case *rules.MatchRange:
+		return s.Left
+	case *rules.InSet:
+		return s.Key
+	case *rules.VerdictMap:
+		return s.Key
+	}
+	return nil
+}
+
+// skip ends the rule (NFT_BREAK): on with the next, keeping what was set.
+func (e *ruleRun) skip() {
+	e.skipped = join(e.skipped, e.cur)
+	e.cur.live = dead
+}
+
+func (e *ruleRun) drop() {
+	e.ended = true
+	if e.cur.live.Truth == rules.Yes && e.res.Dropper == nil {
+		e.res.Dropper = e.r
+	}
+	e.cur.live = dead
+}
+
+// verdict is nf_tables_core.c's switch over regs.verdict.code.
+func (e *ruleRun) verdict(v *rules.Verdict) {
+	switch v.Code {
+	case rules.VerdictContinue:
+	case rules.VerdictBreak:
+		e.skip()
+	case rules.VerdictAccept:
+		e.ended = true
+		e.out.accepted = join(e.out.accepted, e.cur)
+		e.cur.live = dead
+	case rules.VerdictReturn:
+		e.ended = true
+		*e.returned = join(*e.returned, e.cur)
+		e.cur.live = dead
+	case rules.VerdictJump, rules.VerdictGoto:
+		e.jump(v)
+	default: // drop, stolen, queue: userspace may let a queued packet go on
+		if v.Code == rules.VerdictQueue {
+			e.ended = true
+			e.out.accepted = join(e.out.accepted, e.cur)
+			e.cur.live = dead
+			return
+		}
+		e.drop()
+	}
+}
+
+func (e *ruleRun) jump(v *rules.Verdict) {
+	if v.Chain == nil {
+		e.condition(v, rules.Answer{Unknown: rules.Of(rules.FromOpaque)})
+		return
+	}
+	e.via = append(e.via, e.r)
+	open := len(e.open)
+	if e.result == rules.Unknown {
+		e.open = append(e.open, e.r)
+	}
+	sub := e.chain(v.Chain, e.cur, e.depth+1)
+	e.via, e.open = e.via[:len(e.via)-1], e.open[:open]
+	e.out.accepted = join(e.out.accepted, sub.accepted)
+	e.out.nat = join(e.out.nat, sub.nat)
+	if sub.through.live != e.cur.live {
+		e.ended = true
+	}
+	e.cur = sub.through
+	if v.Code == rules.VerdictGoto {
+		e.ended = true
+		*e.returned = join(*e.returned, e.cur)
+		e.cur.live = dead
+	}
+}
+
+// verdictMap takes each verdict that the key can yield.
+func (e *ruleRun) verdictMap(m *rules.VerdictMap) {
+	key := m.Key.Eval(&e.cur.p)
+	a, matches := m.Set.Find(&key)
+	e.res.Used |= a.Assumed
+	if a.Truth == rules.No {
+		e.miss(m, rules.No)
+		e.skip()
+		return
+	}
+	if into := e.opt.Into[e.r]; into != nil && (a.Truth == rules.Unknown || len(matches) > 1) {
+		a, matches = heldTo(into, a, matches)
+	}
+	if a.Truth == rules.Yes && len(matches) == 1 {
+		e.cur.live.Assumed |= a.Assumed
+		if matches[0].Verdict != nil {
+			e.verdict(matches[0].Verdict)
+		}
+		return
+	}
+	e.miss(m, rules.Unknown)
+	_, open := key.Sources()
+	a.Unknown |= open
+	if a.Truth == rules.Unknown {
+		not := e.cur
+		not.maybe(a)
+		e.skipped = join(e.skipped, not)
+	}
+	from := e.cur
+	from.maybe(a)
+	after := state{live: dead}
+	for _, el := range matches {
+		e.cur = from
+		if el.Verdict != nil {
+			e.verdict(el.Verdict)
+		}
+		after = join(after, e.cur)
+	}
+	e.cur = after
+}
+
+// heldTo keeps the elements that lead to the chain of the hypothesis.
+func heldTo(c *rules.Chain, a rules.Answer, matches []*rules.Element) (rules.Answer, []*rules.Element) {
+	for _, el := range matches {
+		if el.Verdict != nil && el.Verdict.Chain == c {
+			return rules.Answer{Truth: rules.Yes}, []*rules.Element{el}
+		}
+	}
+	return a, matches
+}
+
+// nat is nft_nat_eval and its kin: the packet is accepted and no other nat
+// chain is asked, whatever the rewrite changes.
+func (e *ruleRun) nat(n *rules.NAT) {
+	if a, absent := e.operands(n); absent {
+		e.condition(n, a)
+		if e.cur.live.Truth == rules.No {
+			return
+		}
+	}
+	if n.Kind.Manip() != manipAt(e.hook) || e.r.Chain == nil {
+		return
+	}
+	targets := e.targets(n)
+	e.add(Candidate{Rule: e.r, NAT: n, Targets: targets})
+	e.ended = true
+	e.out.nat = join(e.out.nat, e.cur)
+	e.cur.live = dead
+}
+
+func (e *ruleRun) add(c Candidate) {
+	c.Hook, c.Via, c.Answer = e.hook, append([]*rules.Rule(nil), e.via...), e.cur.live
+	c.Open = append([]*rules.Rule(nil), e.open...)
+	if e.result == rules.Unknown {
+		c.Open = append(c.Open, e.r)
+	}
+	e.res.Candidates = append(e.res.Candidates, c)
+}
+
+// operands tells whether an operand may be missing: a map without the key.
+func (e *ruleRun) operands(n *rules.NAT) (rules.Answer, bool) {
+	for _, x := range []rules.Expr{n.AddrMin, n.PortMin} {
+		if x == nil {
+			continue
+		}
+		switch v := x.Eval(&e.cur.p); v.Absent {
+		case rules.Yes:
+			return rules.Answer{Truth: rules.No, Assumed: v.AbsentBy}, true
+		case rules.Unknown:
+			return rules.Answer{Unknown: v.AbsentBy}, true
+		}
+	}
+	return rules.Answer{}, false
+}
+
+// opaque: it may hold or not, may end the packet's way, and in a nat chain
+// may be the NAT itself.
+func (e *ruleRun) opaque(o *rules.Opaque) {
+	if o.MayNAT && e.r.Chain.Base == nil || o.MayNAT && e.r.Chain.Base.Type == rules.ChainNAT {
+		e.add(Candidate{Rule: e.r, Opaque: o, Targets: []Target{{AnyAddr: true, AnyPort: true}}})
+		e.ended = true
+		e.out.nat = join(e.out.nat, e.cur)
+		e.cur.live = dead
+		return
+	}
+	e.condition(o, rules.Answer{Unknown: rules.Of(rules.FromOpaque)})
+	if o.MayEnd && e.cur.live.Truth != rules.No {
+		e.ended = true
+		e.out.accepted = join(e.out.accepted, e.cur)
+	}
+}

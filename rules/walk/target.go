@@ -1,0 +1,191 @@
+package walk
+
+import (
+	"net/netip"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// Target is what a NAT statement can turn an address and port into
+// (struct nf_nat_range2).
+type Target struct {
+	// Addrs are single addresses to choose from (masquerade, redirect); else
+	// AddrMin to AddrMax. Neither, and not AnyAddr: the address stays.
+	Addrs            []netip.Addr
+	AddrMin, AddrMax netip.Addr
+	AnyAddr          bool // not known which
+	// PortMin to PortMax when HasPort; AnyPort: not known which. Neither: the
+	// port stays, but for a source whose port is taken.
+	PortMin, PortMax uint16
+	HasPort, AnyPort bool
+	Netmap, Offset   bool
+}
+
+// targets lists what the statement can do to the packet as it is.
+func (e *ruleRun) targets(n *rules.NAT) []Target {
+	p := &e.cur.p
+	base := Target{Netmap: n.Flags&rules.NATNetmap != 0, Offset: n.Flags&rules.NATProtoOffset != 0}
+	switch n.Kind {
+	case rules.Masquerade:
+		base.masquerade(p)
+	case rules.Redirect:
+		base.redirect(p)
+	}
+	ops := [4]rules.Value{}
+	count := 1
+	for i, x := range []rules.Expr{n.AddrMin, n.AddrMax, n.PortMin, n.PortMax} {
+		if x != nil {
+			ops[i] = x.Eval(p)
+			count = max(count, len(ops[i].OneOf))
+		}
+	}
+	out := make([]Target, 0, count)
+	for i := range count {
+		t := base
+		if n.AddrMin != nil {
+			t.addrs(alternative(&ops[0], i, count), alternative(&ops[1], i, count), n.AddrMax != nil, p.Family)
+		}
+		if n.PortMin != nil {
+			t.ports(alternative(&ops[2], i, count), alternative(&ops[3], i, count), n.PortMax != nil)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// alternative i of v: address and port taken from one map lookup list their
+// alternatives in the same order.
+func alternative(v *rules.Value, i, count int) *rules.Value {
+	if len(v.OneOf) == count {
+		return &v.OneOf[i]
+	}
+	return v
+}
+
+func (t *Target) addrs(lo, hi *rules.Value, ranged bool, f rules.Family) {
+	n := 4
+	if f == rules.FamilyIPv6 {
+		n = 16
+	}
+	a, okA := addrOf(lo, n)
+	b, okB := a, okA
+	if ranged {
+		b, okB = addrOf(hi, n)
+	}
+	if !okA || !okB {
+		t.AnyAddr = true
+		return
+	}
+	t.AddrMin, t.AddrMax = a, b
+}
+
+func addrOf(v *rules.Value, n int) (netip.Addr, bool) {
+	if !v.IsKnown() || len(v.OneOf) > 0 || v.N < n {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFromSlice(v.Bits[:n])
+}
+
+func (t *Target) ports(lo, hi *rules.Value, ranged bool) {
+	if !ranged {
+		hi = lo
+	}
+	if !lo.IsKnown() || !hi.IsKnown() || len(lo.OneOf)+len(hi.OneOf) > 0 || lo.N < 2 || hi.N < 2 {
+		t.AnyPort = true
+		return
+	}
+	t.HasPort = true
+	t.PortMin = uint16(lo.Bits[0])<<8 | uint16(lo.Bits[1])
+	t.PortMax = uint16(hi.Bits[0])<<8 | uint16(hi.Bits[1])
+}
+
+// masquerade takes an address of the output device (nf_nat_masquerade_ipv4,
+// nf_nat_masquerade_ipv6).
+func (t *Target) masquerade(p *rules.Packet) {
+	t.AnyAddr = true
+	if p.Host == nil || p.Oif.State == rules.IfaceUnknown || p.Oif.State == rules.IfaceNone {
+		return
+	}
+	dst, ok := p.Addr(true)
+	if !ok {
+		return
+	}
+	if r, found := p.Host.Route(rules.RouteQuery{Dst: dst, Oif: p.Oif.Link.Index}); found && r.Gateway.IsValid() && r.Gateway.Is4() == dst.Is4() {
+		dst = r.Gateway
+	}
+	if addrs := p.Host.MasqueradeAddrs(p.Oif.Link.Index, dst); len(addrs) > 0 {
+		t.AnyAddr, t.Addrs = false, addrs
+	}
+}
+
+// redirect takes the loopback address at output, else one of the input device
+// (nf_nat_redirect_ipv4, nf_nat_redirect_ipv6).
+func (t *Target) redirect(p *rules.Packet) {
+	if p.Hook == rules.Output {
+		t.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+		if p.Family == rules.FamilyIPv6 {
+			t.Addrs = []netip.Addr{netip.IPv6Loopback()}
+		}
+		return
+	}
+	t.AnyAddr = true
+	if p.Host == nil || p.Iif.State == rules.IfaceUnknown || p.Iif.State == rules.IfaceNone {
+		return
+	}
+	if addrs := p.Host.RedirectAddrs(p.Iif.Link.Index, p.Family); len(addrs) > 0 {
+		t.AnyAddr, t.Addrs = false, addrs
+	}
+}
+
+// Makes tells whether the target can turn from into to. A source port may
+// always become another one when it is taken (get_unique_tuple); a
+// destination port only within a range that the rule gives.
+func (t *Target) Makes(m rules.Manip, from, to netip.Addr, fromPort, toPort uint16) bool {
+	return t.makesAddr(from, to) && t.makesPort(m, fromPort, toPort)
+}
+
+func (t *Target) makesAddr(from, to netip.Addr) bool {
+	switch {
+	case t.AnyAddr:
+		return true
+	case len(t.Addrs) > 0:
+		for _, a := range t.Addrs {
+			if a == to {
+				return true
+			}
+		}
+		return false
+	case !t.AddrMin.IsValid():
+		return from == to
+	case t.Netmap:
+		return netmapped(from, t.AddrMin, t.AddrMax) == to
+	}
+	return t.AddrMin.Compare(to) <= 0 && to.Compare(t.AddrMax) <= 0
+}
+
+func (t *Target) makesPort(m rules.Manip, from, to uint16) bool {
+	switch {
+	case t.AnyPort:
+		return true
+	case t.HasPort:
+		return t.PortMin <= to && to <= t.PortMax
+	case m == rules.ManipDst:
+		return from == to
+	}
+	return true
+}
+
+// netmapped keeps the host bits of a inside the prefix that lo to hi span
+// (nft_nat_setup_netmap).
+func netmapped(a, lo, hi netip.Addr) netip.Addr {
+	x, l, h := a.AsSlice(), lo.AsSlice(), hi.AsSlice()
+	if len(x) != len(l) || len(l) != len(h) {
+		return netip.Addr{}
+	}
+	for i := range x {
+		mask := ^(l[i] ^ h[i])
+		x[i] = x[i]&^mask | l[i]&mask
+	}
+	out, _ := netip.AddrFromSlice(x)
+	return out
+}

@@ -1,0 +1,325 @@
+// Package walk follows the first packet of a flow through the hooks, in the
+// order of the kernel, in one pass: at a condition that is not known the rule
+// becomes a may, and the state after it is the join of both ways.
+package walk
+
+import (
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// Walker walks packets over one ruleset. It is safe for concurrent use.
+type Walker struct {
+	rules *rules.Ruleset
+	hooks map[hookKey]hookChains
+}
+
+type hookKey struct {
+	hook   rules.Hook
+	family rules.Family
+}
+
+type hookChains struct {
+	chains    []*rules.Chain
+	uncertain bool
+	swapped   []*rules.Chain
+}
+
+// New prepares a walker.
+func New(rs *rules.Ruleset) *Walker {
+	w := &Walker{rules: rs, hooks: map[hookKey]hookChains{}}
+	for h := rules.Prerouting; h <= rules.Postrouting; h++ {
+		for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
+			chains, uncertain := rs.AtHook(h, f)
+			hc := hookChains{chains: chains, uncertain: len(uncertain) > 0}
+			if hc.uncertain {
+				hc.swapped = swapTies(chains)
+			}
+			w.hooks[hookKey{h, f}] = hc
+		}
+	}
+	return w
+}
+
+// swapTies reverses each run of chains whose order across tables is a guess.
+func swapTies(in []*rules.Chain) []*rules.Chain {
+	out := append([]*rules.Chain(nil), in...)
+	for i := 0; i < len(out); {
+		j := i + 1
+		for j < len(out) && tied(out[i], out[j]) {
+			j++
+		}
+		for a, b := i, j-1; a < b; a, b = a+1, b-1 {
+			out[a], out[b] = out[b], out[a]
+		}
+		i = j
+	}
+	return out
+}
+
+func tied(a, b *rules.Chain) bool {
+	return a.EffectivePriority() == b.EffectivePriority() && a.Base.Priority == b.Base.Priority
+}
+
+// OrderUncertain tells whether chains of two tables share a priority at h, so
+// that which runs first depends on when they were made.
+func (w *Walker) OrderUncertain(h rules.Hook, f rules.Family) bool {
+	return w.hooks[hookKey{h, f}].uncertain
+}
+
+// Options of one walk over one hook.
+type Options struct {
+	// Force decides rules whose conditions are open: Yes, it matched; No, it
+	// did not.
+	Force map[*rules.Rule]rules.Truth
+	// Into names the chain that a verdict map of the rule is held to have led
+	// to.
+	Into map[*rules.Rule]*rules.Chain
+	// Swap takes chains of equal priority in two tables the other way round.
+	Swap bool
+	// Rewrite, when set, is called once the NAT of manip is done, to make the
+	// packet what it is known to have become.
+	Rewrite func(p *rules.Packet, m rules.Manip)
+	// Trace is called for every rule looked at and every policy taken.
+	Trace func(Step)
+}
+
+// Step is one rule looked at, or a chain's end.
+type Step struct {
+	Chain *rules.Chain
+	Rule  *rules.Rule // nil: the end of a base chain, its policy
+	// Result: Yes it matched, No it did not, Unknown it may have.
+	Result rules.Truth
+	// Failed is the first condition that did not hold or is not known, and Got
+	// what it looked at.
+	Failed rules.Statement
+	Got    rules.Value
+}
+
+// Candidate is a NAT rule that the packet must or may have met.
+type Candidate struct {
+	Hook rules.Hook
+	Rule *rules.Rule
+	NAT  *rules.NAT // nil when Opaque
+	// Opaque is the expression that may be a NAT statement.
+	Opaque *rules.Opaque
+	Via    []*rules.Rule // the jumps that lead to the rule, outermost first
+	// Open are those of Via, and the rule itself, whose conditions are not
+	// decided.
+	Open []*rules.Rule
+	// Answer: Yes it must have been applied, Unknown it may.
+	Answer rules.Answer
+	// Targets are what it can do; one when everything is known.
+	Targets []Target
+}
+
+// Result of a hook.
+type Result struct {
+	Candidates []Candidate
+	// Packet is the state after the hook, and Alive whether it gets there.
+	Packet rules.Packet
+	Alive  rules.Answer
+	// Dropped is Yes when every way through the hook ends in a drop, by Dropper.
+	Dropper *rules.Rule
+	// Used are the assumptions that decided any condition.
+	Used rules.Sources
+}
+
+// state is one way that the packet may have taken so far.
+type state struct {
+	p    rules.Packet
+	live rules.Answer
+}
+
+// exits are the ways a chain can be left.
+type exits struct {
+	through  state // its end, or return
+	accepted state
+	nat      state // a NAT statement was applied
+}
+
+type run struct {
+	w    *Walker
+	opt  *Options
+	hook rules.Hook
+	res  *Result
+	via  []*rules.Rule
+	open []*rules.Rule
+}
+
+const maxDepth = 16 // NFT_JUMP_STACK_SIZE
+
+// Hook walks p over every chain at h. p is not changed.
+func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {
+	res := Result{}
+	x := &run{w: w, opt: &opt, hook: h, res: &res}
+	cur := state{p: *p, live: rules.Answer{Truth: rules.Yes}}
+	cur.p.Hook = h
+	hc := w.hooks[hookKey{h, p.Family}]
+	chains := hc.chains
+	if opt.Swap && hc.uncertain {
+		chains = hc.swapped
+	}
+	natDone := false
+	for i := 0; i < len(chains) && cur.live.Truth != rules.No; {
+		c := chains[i]
+		x.conntrack(&cur, c.EffectivePriority())
+		if c.Base.Type != rules.ChainNAT {
+			cur = x.base(c, cur)
+			i++
+			continue
+		}
+		j := i
+		for j < len(chains) && chains[j].Base.Type == rules.ChainNAT {
+			j++
+		}
+		cur = x.dispatch(chains[i:j], cur)
+		x.rewrite(&cur)
+		natDone = true
+		i = j
+	}
+	x.conntrack(&cur, rules.NATPriority(h))
+	if !natDone && h != rules.Forward {
+		x.rewrite(&cur)
+	}
+	res.Packet, res.Alive = cur.p, cur.live
+	return res
+}
+
+func (x *run) rewrite(cur *state) {
+	if x.opt.Rewrite != nil && cur.live.Truth != rules.No {
+		x.opt.Rewrite(&cur.p, manipAt(x.hook))
+	}
+}
+
+// manipAt is HOOK2MANIP (include/net/netfilter/nf_nat.h).
+func manipAt(h rules.Hook) rules.Manip {
+	if h == rules.Postrouting || h == rules.Input {
+		return rules.ManipSrc
+	}
+	return rules.ManipDst
+}
+
+// conntrackPriority is NF_IP_PRI_CONNTRACK, at prerouting and output.
+const conntrackPriority = -200
+
+// conntrack is nf_conntrack_in: from its priority on there is an entry.
+func (x *run) conntrack(cur *state, priority int32) {
+	if priority < conntrackPriority || cur.p.Tracked != rules.No {
+		return
+	}
+	if x.hook == rules.Prerouting || x.hook == rules.Output {
+		cur.p.Tracked = rules.Yes
+	}
+}
+
+// base runs one base chain that is not of type nat (nft_do_chain).
+func (x *run) base(c *rules.Chain, in state) state {
+	out := x.chain(c, in, 0)
+	through := x.policy(c, out.through)
+	return join(join(through, out.accepted), out.nat)
+}
+
+func (x *run) policy(c *rules.Chain, st state) state {
+	if st.live.Truth == rules.No {
+		return st
+	}
+	x.trace(Step{Chain: c, Result: st.live.Truth})
+	if c.Base.Policy == rules.VerdictDrop {
+		st.live.Truth = rules.No
+	}
+	return st
+}
+
+// dispatch is nf_nat_inet_fn: nat chains in order until one of them has set
+// up a NAT; accept and policy accept only end their own chain.
+func (x *run) dispatch(chains []*rules.Chain, in state) state {
+	if in.p.Tracked != rules.Yes {
+		return in
+	}
+	done := state{live: rules.Answer{Truth: rules.No}}
+	cur := in
+	for _, c := range chains {
+		if cur.live.Truth == rules.No {
+			break
+		}
+		out := x.chain(c, cur, 0)
+		done = join(done, out.nat)
+		through := x.policy(c, out.through)
+		cur = join(through, out.accepted)
+	}
+	return join(cur, done)
+}
+
+func (x *run) trace(s Step) {
+	if x.opt.Trace != nil {
+		x.opt.Trace(s)
+	}
+}
+
+// dead is a way that is not taken.
+var dead = rules.Answer{Truth: rules.No}
+
+// maybe marks a way as taken only if something unknown says so.
+func (s *state) maybe(why rules.Answer) {
+	s.live.Truth = rules.Unknown
+	s.live.Assumed |= why.Assumed
+	s.live.Unknown |= why.Unknown
+}
+
+// join merges two ways that meet.
+func join(a, b state) state {
+	switch {
+	case a.live.Truth == rules.No:
+		return b
+	case b.live.Truth == rules.No:
+		return a
+	}
+	out := state{p: joinPackets(&a.p, &b.p)}
+	out.live = rules.Answer{
+		Truth:   a.live.Truth,
+		Assumed: a.live.Assumed | b.live.Assumed,
+		Unknown: a.live.Unknown | b.live.Unknown,
+	}
+	if b.live.Truth == rules.Yes {
+		out.live.Truth = rules.Yes
+	}
+	if out.live.Truth == rules.Yes {
+		out.live.Unknown = 0
+	}
+	return out
+}
+
+func joinPackets(a, b *rules.Packet) rules.Packet {
+	out := *a
+	out.Mark = rules.Join(a.Mark, b.Mark)
+	out.Priority = rules.Join(a.Priority, b.Priority)
+	out.Ct.Mark = rules.Join(a.Ct.Mark, b.Ct.Mark)
+	out.Ct.Labels = rules.Join(a.Ct.Labels, b.Ct.Labels)
+	out.Ct.Zone = rules.Join(a.Ct.Zone, b.Ct.Zone)
+	out.Ct.Status = rules.Join(a.Ct.Status, b.Ct.Status)
+	out.Net = joinImages(&a.Net, &b.Net)
+	out.Trans = joinImages(&a.Trans, &b.Trans)
+	if a.Iif != b.Iif {
+		out.Iif = rules.Iface{}
+	}
+	if a.Ct.Helper != b.Ct.Helper || a.Ct.HelperKnown != b.Ct.HelperKnown {
+		out.Ct.HelperKnown = rules.Unknown
+	}
+	return out
+}
+
+func joinImages(a, b *rules.Image) rules.Image {
+	if a.Bits == b.Bits && a.Known == b.Known {
+		return *a
+	}
+	out := *a
+	for i := range out.N {
+		same := a.Known[i] & b.Known[i] &^ (a.Bits[i] ^ b.Bits[i])
+		if same != 0xff && out.From[i] == rules.FromEntry {
+			out.From[i] = rules.FromVerdict
+		}
+		out.Known[i] = same
+		out.Bits[i] &= same
+	}
+	return out
+}
