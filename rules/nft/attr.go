@@ -1,0 +1,238 @@
+package nft
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+const (
+	// attrHeader is NLA_HDRLEN: two bytes of length, two of type, both in the
+	// byte order of the machine that sent them.
+	attrHeader = 4
+	// attrTypeMask is NLA_TYPE_MASK: without NLA_F_NESTED and
+	// NLA_F_NET_BYTEORDER.
+	attrTypeMask = 0x3fff
+	// attrMax bounds the attribute numbers that attrs keeps.
+	attrMax = 31
+	// nfgenmsgLen is the header of every nfnetlink message: family, version
+	// and a 16-bit resource id.
+	nfgenmsgLen = 4
+)
+
+var errTruncated = errors.New("attributes are cut short")
+
+// eachAttr calls f for every netlink attribute of b, in order. What was read
+// before a malformed attribute has been given to f already. val is a part of
+// b: network order for numbers, as nf_tables sends them.
+func eachAttr(order binary.ByteOrder, b []byte, f func(typ int, val []byte)) error {
+	for len(b) > 0 {
+		if len(b) < attrHeader {
+			return errTruncated
+		}
+		n := int(order.Uint16(b))
+		if n < attrHeader || n > len(b) {
+			return errTruncated
+		}
+		f(int(order.Uint16(b[2:])&attrTypeMask), b[attrHeader:n:n])
+		b = b[min(align4(n), len(b)):]
+	}
+	return nil
+}
+
+func align4(n int) int { return (n + 3) &^ 3 }
+
+// attrs are the attributes of one nest by number. Its readers keep the first
+// thing that was wrong in err, so that a decoder asks once at the end.
+type attrs struct {
+	order binary.ByteOrder
+	val   [attrMax + 1][]byte
+	seen  uint32
+	err   error
+}
+
+// parseAttrs reads b leniently: the last of two equal attributes wins, as in
+// nla_parse, and an unknown one is passed over.
+func parseAttrs(order binary.ByteOrder, b []byte) *attrs {
+	a := &attrs{order: order}
+	a.err = eachAttr(order, b, a.put)
+	return a
+}
+
+// parseStrict reads b and objects to attributes above last and to repeated
+// ones: an expression with either means something not known here.
+func (a *attrs) parseStrict(order binary.ByteOrder, b []byte, last int) {
+	a.order, a.seen, a.err = order, 0, nil
+	err := eachAttr(order, b, func(typ int, val []byte) {
+		switch {
+		case typ > last || typ > attrMax:
+			a.fail(fmt.Errorf("attribute %d is not known", typ))
+		case a.has(typ):
+			a.fail(fmt.Errorf("attribute %d is given twice", typ))
+		}
+		a.put(typ, val)
+	})
+	if err != nil {
+		a.fail(err)
+	}
+}
+
+func (a *attrs) put(typ int, val []byte) {
+	if typ <= attrMax {
+		a.val[typ] = val
+		a.seen |= 1 << typ
+	}
+}
+
+func (a *attrs) has(n int) bool { return a.seen&(1<<n) != 0 }
+
+func (a *attrs) fail(err error) {
+	if a.err == nil {
+		a.err = err
+	}
+}
+
+// bytes is the value of attribute n, which must be there.
+func (a *attrs) bytes(n int) []byte {
+	if !a.has(n) {
+		a.fail(fmt.Errorf("attribute %d is missing", n))
+		return nil
+	}
+	return a.val[n]
+}
+
+func (a *attrs) fixed(n, size int) []byte {
+	b := a.bytes(n)
+	if a.has(n) && len(b) != size {
+		a.fail(fmt.Errorf("attribute %d has %d bytes, not %d", n, len(b), size))
+		return nil
+	}
+	return b
+}
+
+// u8 to u64 read a number that must be there; opt32 one that may be absent.
+func (a *attrs) u8(n int) uint8 {
+	if b := a.fixed(n, 1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (a *attrs) u16(n int) uint16 {
+	if b := a.fixed(n, 2); b != nil {
+		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (a *attrs) u32(n int) uint32 {
+	if b := a.fixed(n, 4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (a *attrs) u64(n int) uint64 {
+	if b := a.fixed(n, 8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (a *attrs) opt32(n int) uint32 {
+	if !a.has(n) {
+		return 0
+	}
+	return a.u32(n)
+}
+
+func (a *attrs) opt64(n int) uint64 {
+	if !a.has(n) {
+		return 0
+	}
+	return a.u64(n)
+}
+
+// name is a string that must be there and not be empty.
+func (a *attrs) name(n int) string {
+	s := cstring(a.bytes(n))
+	if s == "" {
+		a.fail(fmt.Errorf("attribute %d is an empty name", n))
+	}
+	return s
+}
+
+// str is a string, "" when it is absent.
+func (a *attrs) str(n int) string { return cstring(a.val[n][:a.lenOf(n)]) }
+
+func (a *attrs) lenOf(n int) int {
+	if a.has(n) {
+		return len(a.val[n])
+	}
+	return 0
+}
+
+// nest reads attribute n as attributes, leniently; an absent one is empty.
+func (a *attrs) nest(n int) *attrs {
+	if !a.has(n) {
+		return &attrs{order: a.order}
+	}
+	return parseAttrs(a.order, a.val[n])
+}
+
+// value is the NFTA_DATA_VALUE inside attribute n: register bytes.
+func (a *attrs) value(n int) []byte {
+	b := a.bytes(n)
+	if b == nil {
+		return nil
+	}
+	d := parseAttrs(a.order, b)
+	v := d.bytes(attrDataValue)
+	if d.err == nil && (len(v) == 0 || len(v) > maxData) {
+		d.fail(fmt.Errorf("value has %d bytes", len(v)))
+	}
+	if d.err != nil {
+		a.fail(fmt.Errorf("data of attribute %d: %w", n, d.err))
+		return nil
+	}
+	return v
+}
+
+// NFTA_DATA_*, NFTA_VERDICT_*, NFTA_LIST_*, NFTA_EXPR_*.
+const (
+	attrDataValue    = 1
+	attrDataVerdict  = 2
+	attrVerdictCode  = 1
+	attrVerdictChain = 2
+	attrListElem     = 1
+	attrExprName     = 1
+	attrExprData     = 2
+)
+
+// maxData is NFT_DATA_VALUE_MAXLEN.
+const maxData = 64
+
+// cstring is b up to its first NUL.
+func cstring(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}
+
+// userdata finds the value of type typ in nft's own list of type, length and
+// value (one byte each for the first two), nil when it is not there.
+func userdata(b []byte, typ byte) []byte {
+	for len(b) >= 2 {
+		n := int(b[1])
+		if 2+n > len(b) {
+			return nil
+		}
+		if b[0] == typ {
+			return b[2 : 2+n]
+		}
+		b = b[2+n:]
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+// Package nft turns nf_tables netlink messages into the rule model: a rule's
+// register program becomes typed statements, with nothing left out.
+//
+// Attribute numbers are those of include/uapi/linux/netfilter/nf_tables.h.
+// Numbers in attributes are in network order; values that go through
+// registers are as the kernel's registers hold them.
+package nft
+
+import (
+	"encoding/binary"
+	"sort"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// decoder reads the expressions of one rule in order, keeping what each
+// register holds.
+type decoder struct {
+	scope
+
+	at      int // index of the present raw expression
+	raw     *rules.RawExpr
+	regs    [regSlots]slot
+	writes  int
+	loads   []loaded
+	out     []placed
+	covered []bool
+	attrs   attrs
+}
+
+// scope is what a list of expressions is decoded in.
+type scope struct {
+	order  binary.ByteOrder
+	family rules.Family
+	names  names
+	// exprs is the table of that name.
+	exprs map[string]exprRow
+}
+
+// names finds the sets and chains of the rule's table.
+type names struct {
+	set   func(string) *rules.Set
+	chain func(string) *rules.Chain
+}
+
+// loaded is one write of a register.
+type loaded struct {
+	at   int
+	x    rules.Expr
+	made []int
+}
+
+// placed is a statement and the raw expression that it stands at.
+type placed struct {
+	at int
+	st rules.Statement
+}
+
+// DecodeRule fills the statements and the comment of r from its raw
+// expressions and user data. Sets and chains are looked up in table by name.
+func DecodeRule(order binary.ByteOrder, table *rules.Table, r *rules.Rule) {
+	scope{order, table.Family, names{set: table.Set, chain: table.Chain}, exprs}.rule(r)
+}
+
+func (s scope) rule(r *rules.Rule) {
+	r.Statements = s.list(r.Raw)
+	r.Comment = cstring(userdata(r.UserData, udataRuleComment))
+}
+
+// udataRuleComment is NFTNL_UDATA_RULE_COMMENT.
+const udataRuleComment = 0
+
+// list decodes a rule's expressions, or those of a set's elements. The
+// spans of the statements together hold every index of raw.
+func (s scope) list(raw []rules.RawExpr) []rules.Statement {
+	d := &decoder{scope: s, covered: make([]bool, len(raw))}
+	for i := range raw {
+		d.at, d.raw = i, &raw[i]
+		d.expression(&raw[i])
+	}
+	d.placeUnread()
+	sort.SliceStable(d.out, func(i, j int) bool { return d.out[i].at < d.out[j].at })
+	out := make([]rules.Statement, len(d.out))
+	for i, p := range d.out {
+		out[i] = p.st
+	}
+	return out
+}
+
+// expression decodes one; what is not understood becomes opaque.
+func (d *decoder) expression(raw *rules.RawExpr) {
+	row, ok := d.exprs[raw.Name]
+	if !ok {
+		d.opaque(raw, &rules.Opaque{Name: raw.Name, Why: "expression is not known", MayEnd: true}, true)
+		return
+	}
+	d.attrs.parseStrict(d.order, raw.Data, row.last)
+	err := d.attrs.err
+	if err == nil {
+		err = row.decode(d, &d.attrs)
+	}
+	if err != nil {
+		o := &rules.Opaque{Name: raw.Name, Why: err.Error(), MayNAT: row.nats, MayEnd: row.ends}
+		d.opaque(raw, o, row.writes)
+	}
+}
+
+// opaque places o; writes tells that it may have written registers.
+func (d *decoder) opaque(raw *rules.RawExpr, o *rules.Opaque, writes bool) {
+	o.Span, o.Raw = d.span(), raw.Data
+	d.emit(o)
+	if writes {
+		d.taint(o.Name + ": " + o.Why)
+	}
+}
+
+// emit places a statement at the present expression.
+func (d *decoder) emit(st rules.Statement) {
+	for _, i := range st.Covers() {
+		d.covered[i] = true
+	}
+	d.out = append(d.out, placed{d.at, st})
+}
+
+// placeUnread makes a statement of every load that no statement read, the
+// last first, since that one stands for the loads it was computed from.
+func (d *decoder) placeUnread() {
+	for i := len(d.loads) - 1; i >= 0; i-- {
+		if l := d.loads[i]; !d.covered[l.at] {
+			d.at = l.at
+			d.emit(&rules.Load{Span: l.made, Expr: l.x})
+		}
+	}
+}
