@@ -1,0 +1,243 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/nft"
+	"github.com/ntdiag/ntdiag/rules/walk"
+)
+
+// attribute turns a search into the answer for one rewrite.
+func (j *job) attribute(rw host.Rewrite, st *stage) Rewrite {
+	out := Rewrite{Rewrite: rw, Cause: CauseRule, Grade: st.grade}
+	if j.f.Status.Has(host.StatusExpected) {
+		out.Cause, out.Grade = CauseHelper, GradeNone
+		out.Note = "expected by a connection tracking helper: the rewrite follows the master connection, no nat rule was asked"
+		return out
+	}
+	if len(st.fits) == 0 {
+		j.noRule(&out, st)
+	} else {
+		for i := range st.fits {
+			out.Rules = append(out.Rules, st.fits[i].Rule)
+		}
+		out.Assumed = j.assumedText(st)
+		out.Unknown = unknownText(st)
+		if st.grade == GradeInferred && st.fits[0].Rule.Hit() == rules.No {
+			out.Note = "the rule's counter is 0: the flow is older than the rule, or the counter was reset"
+		}
+		if st.grade != GradeExact && st.used.Has(rules.FromChainOrder) {
+			out.Note = "two tables share this priority; the order of their chains is taken from the table handles"
+		}
+	}
+	if j.opt.Not {
+		out.Not = misses(st)
+	}
+	if j.opt.Path {
+		j.out.Path = append(j.out.Path, j.path(st)...)
+	}
+	return out
+}
+
+// noRule says what else made the rewrite when no present rule can have.
+func (j *job) noRule(out *Rewrite, st *stage) {
+	out.Grade = GradeNone
+	switch {
+	case out.Manip == rules.ManipSrc && out.From.Addr == out.To.Addr:
+		out.Cause = CausePortClash
+		out.Note = "no rule: the reply tuple was taken, so the null binding chose another source port (nf_nat_alloc_null_binding)"
+	case j.f.Has&host.HasCounters != 0 && j.f.Orig.Packets == 0:
+		out.Cause = CauseInserted
+		out.Note = "no packet was ever counted in the original direction: the entry was made through ctnetlink, or its counters were zeroed"
+	default:
+		out.Cause = CauseRuleGone
+		out.Note = "no present rule makes this rewrite: the rule that did is gone or changed, or the entry was made through ctnetlink"
+	}
+	if b := st.blocker; b != nil {
+		out.Note += fmt.Sprintf("; a new packet would meet handle %d of %s %s %s", b.Rule.Handle, b.Rule.Chain.Table.Family, nft.Escape(b.Rule.Chain.Table.Name), nft.Escape(b.Rule.Chain.Name))
+	}
+}
+
+// assumedText says what was assumed on the way to the rules, and from what.
+func (j *job) assumedText(st *stage) []string {
+	var on rules.Sources
+	for i := range st.fits {
+		on |= st.fits[i].Answer.Assumed
+	}
+	on |= addressRests(st)
+	var out []string
+	for _, s := range on.List() {
+		out = append(out, j.assumption(s, st))
+	}
+	return out
+}
+
+func (j *job) assumption(s rules.Source, st *stage) string {
+	confirmed := ""
+	if st.grade == GradeExact && st.confirmed.Has(s) {
+		confirmed = ", confirmed by the rewrite"
+	}
+	switch s {
+	case rules.FromIif:
+		return fmt.Sprintf("iif %s from reverse path%s", nft.Escape(st.before.Iif.Link.Name), confirmed)
+	case rules.FromOif:
+		if st.route.Type == rules.AddrLocal {
+			return fmt.Sprintf("oif %s from local delivery%s", nft.Escape(st.before.Oif.Link.Name), confirmed)
+		}
+		return fmt.Sprintf("oif %s from route %s%s", nft.Escape(st.before.Oif.Link.Name), routeText(st.route), confirmed)
+	case rules.FromMark:
+		return "packet mark 0 on arrival" + confirmed
+	case rules.FromTCPHeader:
+		return "first packet is a SYN"
+	case rules.FromRoute:
+		return "routes and addresses as they are now"
+	case rules.FromSet:
+		return "set elements as they are now"
+	}
+	return s.String() + " as now"
+}
+
+func routeText(r rules.Route) string {
+	switch {
+	case !r.Prefix.IsValid():
+		return "not known"
+	case r.Prefix.Bits() == 0:
+		return "default"
+	}
+	return r.Prefix.String()
+}
+
+func unknownText(st *stage) []string {
+	var open rules.Sources
+	for i := range st.fits {
+		open |= st.fits[i].Answer.Unknown
+	}
+	var out []string
+	for _, s := range open.List() {
+		out = append(out, s.String())
+	}
+	return out
+}
+
+// misses are the NAT rules that came before the one found and did not match,
+// or all of them when none was found, with the first condition that failed.
+func misses(st *stage) []Miss {
+	var out []Miss
+	found := map[*rules.Rule]bool{}
+	for i := range st.fits {
+		found[st.fits[i].Rule] = true
+	}
+	fit := map[*rules.Rule]*walk.Candidate{}
+	for i := range st.all {
+		fit[st.all[i].Rule] = &st.all[i]
+	}
+	for i := range st.steps {
+		s := &st.steps[i]
+		if s.Rule == nil || found[s.Rule] {
+			if s.Rule != nil && len(found) == 1 {
+				break
+			}
+			continue
+		}
+		if c := fit[s.Rule]; c != nil {
+			out = append(out, Miss{s.Rule, "would have made another rewrite"})
+		} else if s.Result == rules.No && natBearing(s.Rule, st) {
+			out = append(out, Miss{s.Rule, whyText(s)})
+		}
+	}
+	return out
+}
+
+// natBearing tells whether a rule that failed could have led to a NAT.
+func natBearing(r *rules.Rule, st *stage) bool {
+	for _, s := range r.Statements {
+		switch s := s.(type) {
+		case *rules.NAT:
+			return s.Kind.Manip() == st.manip
+		case *rules.Verdict:
+			if s.Code == rules.VerdictJump || s.Code == rules.VerdictGoto {
+				return inNATChain(r)
+			}
+		case *rules.VerdictMap:
+			return inNATChain(r)
+		}
+	}
+	return false
+}
+
+func inNATChain(r *rules.Rule) bool {
+	return r.Chain.Base != nil && r.Chain.Base.Type == rules.ChainNAT
+}
+
+func whyText(s *walk.Step) string {
+	if s.Failed == nil {
+		return ""
+	}
+	got := s.Got
+	return nft.MissText(s.Failed, &got, nil)
+}
+
+var resultNames = map[rules.Truth]string{rules.Yes: "match", rules.No: "no-match", rules.Unknown: "unknown"}
+
+// path is everything that was looked at, in order.
+func (j *job) path(st *stage) []Step {
+	out := make([]Step, 0, len(st.steps))
+	for i := range st.steps {
+		s := &st.steps[i]
+		step := Step{Hook: st.hook, Chain: s.Chain, Rule: s.Rule, Result: resultNames[s.Result]}
+		if s.Rule == nil {
+			step.Result, step.Why = "policy", s.Chain.Base.Policy.String()
+		} else if s.Result != rules.Yes {
+			step.Why = whyText(s)
+		}
+		out = append(out, step)
+	}
+	return out
+}
+
+// whyNone says why an entry without a rewrite has none.
+func (j *job) whyNone(dst, src *stage) string {
+	if j.opt.Path {
+		j.out.Path = append(j.path(dst), j.path(src)...)
+	}
+	const done = host.StatusSrcNATDone | host.StatusDstNATDone
+	now := matchesNow(dst)
+	if now == nil {
+		now = matchesNow(src)
+	}
+	var parts []string
+	switch {
+	case j.f.Status&done == 0:
+		parts = append(parts, "confirmed before NAT was set up here: its packets no longer meet the nat chains")
+	case j.f.Status&done != done:
+		parts = append(parts, "NAT was set up for one direction only")
+	}
+	switch {
+	case now != nil:
+		parts = append(parts, fmt.Sprintf("a rule matches now but the flow is older: %s", ruleName(now.Rule)))
+	case len(dst.fits)+len(src.fits) > 0 && j.f.Status&done != 0:
+		for _, st := range []*stage{dst, src} {
+			if len(st.fits) == 1 {
+				parts = append(parts, fmt.Sprintf("%s applies and changes nothing", ruleName(st.fits[0].Rule)))
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return "no rule matched"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func matchesNow(st *stage) *walk.Candidate {
+	if st.blocker != nil {
+		return st.blocker
+	}
+	return nil
+}
+
+func ruleName(r *rules.Rule) string {
+	return fmt.Sprintf("%s %s %s handle %d", r.Chain.Table.Family, nft.Escape(r.Chain.Table.Name), nft.Escape(r.Chain.Name), r.Handle)
+}

@@ -1,0 +1,192 @@
+package explain
+
+import (
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/walk"
+)
+
+// Explainer explains entries against one snapshot. It is safe for concurrent
+// use.
+type Explainer struct {
+	host   *host.Snapshot
+	walker *walk.Walker
+}
+
+// New prepares an Explainer.
+func New(s *host.Snapshot) *Explainer {
+	return &Explainer{host: s, walker: walk.New(s.Rules)}
+}
+
+// Explain says what made the rewrites of f.
+func (e *Explainer) Explain(f *host.Flow, opt Options) *Explanation {
+	j := &job{Explainer: e, f: f, opt: opt, out: &Explanation{Flow: *f}}
+	j.observe()
+	dst := j.destination()
+	src := j.source(dst)
+	for _, rw := range f.Rewrites() {
+		st := dst
+		if rw.Manip == rules.ManipSrc {
+			st = src
+		}
+		j.out.Rewrites = append(j.out.Rewrites, j.attribute(rw, st))
+	}
+	if len(j.out.Rewrites) == 0 {
+		j.out.WhyNone = j.whyNone(dst, src)
+	}
+	return j.out
+}
+
+// job is one explanation being made.
+type job struct {
+	*Explainer
+	f        *host.Flow
+	opt      Options
+	out      *Explanation
+	observed [2]host.Rewrite // by manip: from and to, equal when unchanged
+}
+
+// observe takes both rewrites from the tuples, also one that changes nothing.
+func (j *job) observe() {
+	o, r := j.f.Original, j.f.Reply
+	dst := host.Rewrite{Manip: rules.ManipDst, From: host.Endpoint{Addr: o.Dst, Port: o.DstPort}, To: host.Endpoint{Addr: r.Src, Port: r.SrcPort}}
+	src := host.Rewrite{Manip: rules.ManipSrc, From: host.Endpoint{Addr: o.Src, Port: o.SrcPort}, To: host.Endpoint{Addr: r.Dst, Port: r.DstPort}}
+	if j.f.IsICMP() {
+		// the id belongs to the source; the destination has no port
+		dst.From.Port, dst.To.Port = o.SrcPort, o.SrcPort
+		src.To.Port = r.SrcPort
+	}
+	j.observed = [2]host.Rewrite{rules.ManipSrc: src, rules.ManipDst: dst}
+}
+
+// stage is the search for one rewrite: what could have made it.
+type stage struct {
+	manip rules.Manip
+	hook  rules.Hook
+	// all is every candidate of the walk; fits those that can have made what
+	// is observed.
+	all, fits []walk.Candidate
+	// blocker is a rule that must have been applied first and would have made
+	// something else.
+	blocker *walk.Candidate
+	grade   Grade
+	// before is the packet as it comes to the hook, after as it leaves it.
+	before, after rules.Packet
+	used          rules.Sources
+	route         rules.Route
+	steps         []walk.Step
+	// confirmed are the assumptions that the rewrite itself bears out.
+	confirmed rules.Sources
+	dropper   *rules.Rule
+	swapped   bool
+}
+
+// destination searches prerouting, or output for what the host itself sent.
+func (j *job) destination() *stage {
+	p := firstPacket(j.host, j.f)
+	hook, route := locate(j.host, j.f, &p)
+	j.out.LocalOut = hook == rules.Output
+	if hook == rules.Prerouting {
+		j.out.In = p.Iif.Link.Name
+	}
+	st := &stage{manip: rules.ManipDst, hook: hook, before: p, route: route}
+	j.search(st)
+	return st
+}
+
+// source searches postrouting, or input for what is delivered here; the
+// packet has become what the reply tuple says.
+func (j *job) source(dst *stage) *stage {
+	p := dst.after
+	st := &stage{manip: rules.ManipSrc, hook: rules.Postrouting}
+	j.out.LocalIn = !j.out.LocalOut && delivered(j.host, j.f.Reply.Src)
+	if j.out.LocalIn {
+		st.hook = rules.Input
+		p.Oif = rules.Iface{State: rules.IfaceNone}
+	} else {
+		p.Oif, st.route = outDevice(j.host, &p, j.f.Reply.Src)
+		j.out.Out = p.Oif.Link.Name
+		if dst.hook == rules.Prerouting {
+			fwd := j.walker.Hook(&p, rules.Forward, j.walkOptions(st, nil))
+			if fwd.Alive.Truth != rules.No {
+				p = fwd.Packet
+			}
+		}
+	}
+	st.before = p
+	j.search(st)
+	return st
+}
+
+func (j *job) walkOptions(st *stage, h *hypothesis) walk.Options {
+	o := walk.Options{Rewrite: func(p *rules.Packet, m rules.Manip) { rewritten(p, j.f, m) }}
+	if h != nil {
+		o.Force, o.Into, o.Swap = h.force, h.into, h.swap
+	}
+	if h == nil || h.trace {
+		o.Trace = func(s walk.Step) { st.steps = append(st.steps, s) }
+	}
+	return o
+}
+
+// hypothesis is what is held to be so while walking again.
+type hypothesis struct {
+	force map[*rules.Rule]rules.Truth
+	into  map[*rules.Rule]*rules.Chain
+	swap  bool
+	trace bool
+}
+
+// hold takes everything on the way to c as matched.
+func (h *hypothesis) hold(c *walk.Candidate) {
+	for i, r := range c.Via {
+		h.force[r] = rules.Yes
+		next := c.Rule.Chain
+		if i+1 < len(c.Via) {
+			next = c.Via[i+1].Chain
+		}
+		h.into[r] = next
+	}
+	h.force[c.Rule] = rules.Yes
+}
+
+// exclude takes the one open condition on the way to c as failed; with
+// several open it cannot be said which.
+func (h *hypothesis) exclude(c *walk.Candidate) {
+	if len(c.Open) == 1 {
+		if _, held := h.force[c.Open[0]]; !held {
+			h.force[c.Open[0]] = rules.No
+		}
+	}
+}
+
+// makes tells whether candidate c can have made what is observed.
+func (j *job) makes(c *walk.Candidate, m rules.Manip) bool {
+	o := j.observed[m]
+	from, to := o.From.Port, o.To.Port
+	for i := range c.Targets {
+		if c.Targets[i].Makes(m, o.From.Addr, o.To.Addr, from, to) {
+			return true
+		}
+	}
+	return false
+}
+
+// sift walks the candidates in order and keeps those that fit, up to the first
+// that must have been applied.
+func (j *job) sift(all []walk.Candidate, m rules.Manip) (fits []walk.Candidate, blocker *walk.Candidate) {
+	for i := range all {
+		c := &all[i]
+		ok := j.makes(c, m)
+		if ok {
+			fits = append(fits, *c)
+		}
+		if c.Answer.Truth == rules.Yes {
+			if !ok {
+				blocker = c
+			}
+			return fits, blocker
+		}
+	}
+	return fits, nil
+}

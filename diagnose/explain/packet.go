@@ -1,0 +1,223 @@
+package explain
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// firstPacket is the packet that made the entry, as far as the entry tells:
+// the original tuple, and what follows from being the first of its protocol.
+func firstPacket(s *host.Snapshot, f *host.Flow) rules.Packet {
+	p := rules.Packet{
+		Order: s.Order, Family: f.Family, Host: s, Proto: f.Original.Proto,
+		// nothing says what arrives with a packet; without a rule a mark is 0
+		Mark:     rules.KnownUint(order(s), 4, 0).AssumedFrom(rules.FromMark),
+		Priority: rules.UnknownBytes(4, rules.FromPriority),
+		Trace:    rules.UnknownBytes(1, rules.FromTrace),
+		Tracked:  rules.No, Untracked: rules.No,
+	}
+	p.Net = networkHeader(f)
+	p.Trans = transportHeader(f)
+	p.Ct = newEntry(s, f)
+	return p
+}
+
+func order(s *host.Snapshot) binary.ByteOrder {
+	if s.Order == nil {
+		return binary.NativeEndian
+	}
+	return s.Order
+}
+
+// newEntry is what init_conntrack makes: mark 0 and no status, unless the flow
+// was expected, then it is related and takes its master's mark.
+func newEntry(s *host.Snapshot, f *host.Flow) rules.Conntrack {
+	o := order(s)
+	ct := rules.Conntrack{
+		Mark:        rules.KnownUint(o, 4, 0),
+		Labels:      rules.KnownBytes(make([]byte, 16)),
+		Zone:        rules.KnownUint(o, 2, uint64(f.Zone)),
+		Status:      rules.KnownUint(o, 4, 0),
+		State:       rules.KnownUint(o, 4, rules.CtStateNew),
+		HelperKnown: rules.Yes,
+		Original:    f.Original,
+		Reply:       inverse(f.Original),
+	}
+	if f.Status.Has(host.StatusExpected) {
+		ct.State = rules.KnownUint(o, 4, rules.CtStateRelated)
+		ct.Status = rules.KnownUint(o, 4, uint64(host.StatusExpected))
+		ct.Mark = rules.UnknownBytes(4, rules.FromCtMark)
+	}
+	if f.Has&host.HasHelper != 0 {
+		ct.HelperKnown = rules.Unknown
+	}
+	return ct
+}
+
+// inverse is nf_ct_invert_tuple; for ICMP the id stays and the type becomes
+// that of the answer.
+func inverse(t rules.Tuple) rules.Tuple {
+	r := t
+	r.Src, r.Dst = t.Dst, t.Src
+	if t.Proto == host.ProtoICMP || t.Proto == host.ProtoICMPv6 {
+		if answer, ok := icmpAnswers[icmpKey{t.Proto, uint8(t.DstPort >> 8)}]; ok {
+			r.DstPort = uint16(answer)<<8 | t.DstPort&0xff
+		}
+		return r
+	}
+	r.SrcPort, r.DstPort = t.DstPort, t.SrcPort
+	return r
+}
+
+type icmpKey struct{ proto, typ uint8 }
+
+// icmpAnswers is invmap of nf_conntrack_proto_icmp.c and its IPv6 twin.
+var icmpAnswers = map[icmpKey]uint8{
+	{1, 8}: 0, {1, 0}: 8, {1, 13}: 14, {1, 14}: 13, {1, 15}: 16, {1, 16}: 15, {1, 17}: 18, {1, 18}: 17,
+	{58, 128}: 129, {58, 129}: 128, {58, 139}: 140, {58, 140}: 139,
+}
+
+// networkHeader is the IP header: version, protocol and addresses are told by
+// the entry; conntrack defragments, so that no fragment fields are left.
+func networkHeader(f *host.Flow) rules.Image {
+	if f.Family == rules.FamilyIPv6 {
+		im := rules.Image{N: 40}
+		im.Open(0, 40, rules.FromIPHeader)
+		im.Bits[0], im.Known[0] = 0x60, 0xf0
+		im.Open(4, 2, rules.FromLength)
+		im.Set(6, []byte{f.Original.Proto}, rules.FromExthdr)
+		im.Set(8, f.Original.Src.AsSlice(), rules.FromEntry)
+		im.Set(24, f.Original.Dst.AsSlice(), rules.FromEntry)
+		return im
+	}
+	im := rules.Image{N: 20}
+	im.Open(0, 20, rules.FromIPHeader)
+	im.Bits[0], im.Known[0] = 0x40, 0xf0
+	im.Open(2, 2, rules.FromLength)
+	im.Known[6], im.Known[7] = 0xbf, 0xff // all but DF: defragmented
+	im.From[6], im.From[7] = rules.FromFragment, rules.FromEntry
+	im.Set(9, []byte{f.Original.Proto}, rules.FromEntry)
+	im.Set(12, f.Original.Src.AsSlice(), rules.FromEntry)
+	im.Set(16, f.Original.Dst.AsSlice(), rules.FromEntry)
+	return im
+}
+
+const tcpSYN = 0x02
+
+// transportHeader: ports are told by the entry; a TCP flow is begun by a SYN,
+// or, with tcp_loose, picked up at any packet.
+func transportHeader(f *host.Flow) rules.Image {
+	t := f.Original
+	ports := []byte{byte(t.SrcPort >> 8), byte(t.SrcPort), byte(t.DstPort >> 8), byte(t.DstPort)}
+	var im rules.Image
+	switch t.Proto {
+	case host.ProtoTCP:
+		im.N = 20
+		im.Open(0, 20, rules.FromTCPHeader)
+		im.Set(0, ports, rules.FromEntry)
+		im.Set(13, []byte{tcpSYN}, rules.FromTCPHeader)
+		im.Known[13] = 0x3f
+	case host.ProtoUDP, host.ProtoUDPLite:
+		im.N = 8
+		im.Open(0, 8, rules.FromLength)
+		im.Set(0, ports, rules.FromEntry)
+	case host.ProtoSCTP, host.ProtoDCCP:
+		im.N = 12
+		im.Open(0, 12, rules.FromPayload)
+		im.Set(0, ports, rules.FromEntry)
+	case host.ProtoICMP, host.ProtoICMPv6:
+		im.N = 8
+		im.Open(0, 8, rules.FromICMPHeader)
+		im.Set(0, ports[2:], rules.FromEntry) // type, code
+		im.Set(4, ports[:2], rules.FromEntry) // id
+	}
+	return im
+}
+
+// rewritten makes the packet what the reply tuple says it became.
+func rewritten(p *rules.Packet, f *host.Flow, m rules.Manip) {
+	o, r := f.Original, f.Reply
+	icmp := f.IsICMP()
+	st := uint64(0)
+	if p.Ct.Status.IsKnown() {
+		st = p.Ct.Status.Uint(order(p.Host.(*host.Snapshot)))
+	}
+	switch m {
+	case rules.ManipDst:
+		p.SetAddr(true, r.Src)
+		if !icmp && p.Trans.N > 4 && f.HasPorts() {
+			p.Trans.Set(2, []byte{byte(r.SrcPort >> 8), byte(r.SrcPort)}, rules.FromEntry)
+		}
+		p.Ct.Reply.Src = r.Src
+		if !icmp {
+			p.Ct.Reply.SrcPort = r.SrcPort
+		}
+		st |= uint64(host.StatusDstNATDone)
+		if o.Dst != r.Src || !icmp && o.DstPort != r.SrcPort {
+			st |= uint64(host.StatusDstNAT)
+		}
+	case rules.ManipSrc:
+		p.SetAddr(false, r.Dst)
+		p.Ct.Reply = r
+		st |= uint64(host.StatusSrcNATDone)
+	}
+	p.Ct.Status = rules.KnownUint(order(p.Host.(*host.Snapshot)), 4, st)
+}
+
+// locate puts the packet on the host's devices as far as the original tuple
+// tells: where it entered the hooks, and by which device.
+func locate(s *host.Snapshot, f *host.Flow, p *rules.Packet) (entry rules.Hook, r rules.Route) {
+	if s.IsLocal(f.Original.Src) == rules.Yes {
+		p.Iif = rules.Iface{State: rules.IfaceNone}
+		p.Oif, r = outDevice(s, p, f.Original.Dst)
+		return rules.Output, r
+	}
+	p.Oif = rules.Iface{State: rules.IfaceNone}
+	if r, ok := s.ReversePath(f.Original.Src); ok && !r.Multipath {
+		p.Iif = assumed(s, r.Oif)
+		return rules.Prerouting, r
+	}
+	return rules.Prerouting, rules.Route{}
+}
+
+// outDevice is the device by which the packet leaves for dst. An address of
+// this host is reached over the loopback device, whatever device holds it.
+func outDevice(s *host.Snapshot, p *rules.Packet, dst netip.Addr) (rules.Iface, rules.Route) {
+	if s.IsLocal(dst) == rules.Yes {
+		if lo, ok := s.LinkByName("lo"); ok {
+			return rules.Iface{State: rules.IfaceAssumed, Link: lo}, rules.Route{Type: rules.AddrLocal, Oif: lo.Index}
+		}
+	}
+	q := rules.RouteQuery{Dst: dst, Iif: p.Iif.Link.Index}
+	if src, ok := p.Addr(false); ok {
+		q.Src = src
+	}
+	if p.Mark.IsKnown() {
+		q.Mark, q.MarkKnown = uint32(p.Mark.Uint(order(s))), true
+	}
+	r, ok := s.Route(q)
+	if !ok || r.Multipath {
+		return rules.Iface{}, r
+	}
+	return assumed(s, r.Oif), r
+}
+
+// delivered tells whether a packet to dst ends on this host.
+func delivered(s *host.Snapshot, dst netip.Addr) bool {
+	if s.IsLocal(dst) == rules.Yes {
+		return true
+	}
+	t, ok := s.AddrType(dst, 0)
+	return ok && (t == rules.AddrLocal || t == rules.AddrBroadcast || t == rules.AddrMulticast)
+}
+
+func assumed(s *host.Snapshot, index uint32) rules.Iface {
+	link, ok := s.LinkByIndex(index)
+	if !ok {
+		return rules.Iface{}
+	}
+	return rules.Iface{State: rules.IfaceAssumed, Link: link}
+}
