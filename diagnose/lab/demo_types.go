@@ -1,0 +1,10 @@
+package lab
+
+import "io"
+
+// DemoOptions are what Demo needs of its caller.
+type DemoOptions struct {
+	Out io.Writer
+	// Run runs one ntdiag command line, without the program's name.
+	Run func(args ...string) error
+}

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package lab
+
+import (
+	"context"
+	"errors"
+)
+
+var errLinux = errors.New("network namespaces: only linux has them")
+
+// Demo is not there on other systems.
+func Demo(context.Context, DemoOptions) error { return errLinux }
+
+// Main runs the tests.
+func Main(run func() int) int { return run() }
