@@ -93,15 +93,16 @@ func (a *attrs) note(err error) {
 }
 
 // devices are the names of the devices a chain hangs at; a prefix of names
-// ends in an asterisk, as nft writes it.
+// ends in an asterisk, as nft writes it. A single one is given twice, by
+// itself and as a list.
 func devices(hook *attrs) []string {
-	var out []string
-	if s := hook.str(attrHookDev); s != "" {
-		out = append(out, s)
-	}
 	if !hook.has(attrHookDevs) {
-		return out
+		if s := hook.str(attrHookDev); s != "" {
+			return []string{s}
+		}
+		return nil
 	}
+	var out []string
 	hook.note(eachAttr(hook.order, hook.val[attrHookDevs], func(typ int, val []byte) {
 		switch typ {
 		case attrDeviceName:

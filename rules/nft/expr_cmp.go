@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -26,8 +27,23 @@ func decodeCmp(d *decoder, a *attrs) error {
 	if err != nil {
 		return err
 	}
-	d.emit(&rules.Match{Span: d.span(v), Left: wholeName(v.x), Op: rules.CmpOp(op), Right: data})
+	left, right := unpadded(v.x, data)
+	d.emit(&rules.Match{Span: d.span(v), Left: wholeName(left), Op: rules.CmpOp(op), Right: right})
 	return nil
+}
+
+// unpadded undoes the comparison of a value together with the zeros that fill
+// its register, as `fib saddr oif missing` does.
+func unpadded(x rules.Expr, right []byte) (rules.Expr, []byte) {
+	c, ok := x.(*rules.Concat)
+	if !ok || len(c.Parts) != 1 {
+		return x, right
+	}
+	n := min(c.Parts[0].Width(), len(right))
+	if len(bytes.TrimLeft(right[n:], "\x00")) > 0 {
+		return x, right
+	}
+	return c.Parts[0], right[:n]
 }
 
 // wholeName undoes the slice of a name that is compared by its first bytes
