@@ -148,7 +148,7 @@ func (j *job) gradeOne(st *stage, open *passResult) Grade {
 	if c.Opaque != nil || c.Answer.Truth != rules.Yes || opaqueTargets(c) {
 		return GradeInferred
 	}
-	if c.Rule.Hit() == rules.No {
+	if c.Rule.Hit() == rules.No || st.used.Has(rules.FromChainOrder) {
 		return GradeInferred
 	}
 	if open == nil {

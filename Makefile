@@ -1,0 +1,61 @@
+# ntdiag: build, test and prove. `make` alone lists the targets.
+
+GO          ?= go
+BIN         := bin/ntdiag
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+FUZZTIME    ?= 30s
+BENCH_FLOWS ?= 1000000
+
+# what the kernel tests ask of the system; ntdiag itself needs none of it
+PACKAGES := nftables conntrack iptables ipset iproute2
+TOOLS    := nft conntrack iptables ipset ip
+
+export CGO_ENABLED = 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-deps lint fuzz bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/ntdiag
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ntdiag
+
+demo: build ## show the main job on this kernel, in namespaces of its own
+	$(BIN) demo
+
+test: test-deps ## run every test; kernel tests need root or user namespaces
+	$(GO) test -count=1 ./...
+
+test-deps:
+	@missing=; for t in $(TOOLS); do command -v $$t >/dev/null 2>&1 || missing="$$missing $$t"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		echo "installing $(PACKAGES)"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(PACKAGES) >/dev/null; \
+	else \
+		echo "kernel tests that need$$missing are left out: not installed, and not root to install them"; \
+	fi
+
+lint: ## gofmt, vet, staticcheck, tidy: no diff
+	@diff=$$(gofmt -l .); if [ -n "$$diff" ]; then echo "gofmt: $$diff"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+	GOOS=linux GOARCH=arm64 $(GO) build ./...
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=windows GOARCH=amd64 $(GO) build ./...
+
+fuzz: ## run each fuzz target for FUZZTIME (30s)
+	@set -e; for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+bench: build ## measure beside the usual tools, with BENCH_FLOWS entries
+	NTDIAG_BENCH_FLOWS=$(BENCH_FLOWS) $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
+
+clean: ## remove what was built
+	rm -rf bin out
