@@ -5,6 +5,7 @@ package host
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -45,6 +46,9 @@ type Snapshot struct {
 	RuleTable []PolicyRule            // policy routing, by priority
 	Sysctls   map[string]Fact[string] // key with dots: net.ipv4.ip_forward
 	Missing   []Missing
+
+	// lookups is made by Prepare, or when first needed.
+	lookups atomic.Pointer[index]
 }
 
 // Addr is one address of a device.

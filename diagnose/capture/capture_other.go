@@ -1,0 +1,38 @@
+//go:build !linux
+
+package capture
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+var errLinux = errors.New("live capture needs Linux")
+
+// Live is an open network namespace; there is none here.
+type Live struct{}
+
+// Open fails: live capture needs Linux.
+func Open(netns string) (*Live, error) { return nil, errLinux }
+
+// Close does nothing.
+func (l *Live) Close() error { return nil }
+
+// Snapshot fails.
+func (l *Live) Snapshot(context.Context) (*host.Snapshot, error) { return nil, errLinux }
+
+// Flows fails.
+func (l *Live) Flows(context.Context, Filter, func(*host.Flow) error) (FlowsInfo, error) {
+	return FlowsInfo{}, errLinux
+}
+
+// Get fails.
+func (l *Live) Get(context.Context, rules.Tuple, Direction, rules.Family, uint16) (*host.Flow, error) {
+	return nil, errLinux
+}
+
+// Count fails.
+func (l *Live) Count() (n, max uint64, err error) { return 0, 0, errLinux }

@@ -1,0 +1,83 @@
+package capture
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+)
+
+// sysctls are the settings that a snapshot holds; * stands for all, default
+// and each device.
+var sysctls = [...]string{
+	"net.ipv4.ip_forward",
+	"net.ipv6.conf.all.forwarding",
+	"net.ipv4.conf.*.rp_filter",
+	"net.ipv4.conf.*.route_localnet",
+	"net.ipv4.conf.*.forwarding",
+	"net.ipv4.conf.*.src_valid_mark",
+	"net.ipv4.conf.*.ignore_routes_with_linkdown",
+	"net.netfilter.nf_conntrack_max",
+	"net.netfilter.nf_conntrack_count",
+	"net.netfilter.nf_conntrack_buckets",
+	"net.netfilter.nf_conntrack_acct",
+	"net.netfilter.nf_conntrack_timestamp",
+	"net.netfilter.nf_conntrack_helper",
+	"net.netfilter.nf_conntrack_checksum",
+	"net.netfilter.nf_conntrack_log_invalid",
+	"net.netfilter.nf_conntrack_tcp_loose",
+	"net.netfilter.nf_conntrack_tcp_be_liberal",
+	"net.netfilter.nf_conntrack_events",
+	"net.bridge.bridge-nf-call-iptables",
+	"net.bridge.bridge-nf-call-ip6tables",
+}
+
+// readSysctls reads the table on a thread that is in the namespace.
+func readSysctls() map[string]host.Fact[string] {
+	out := make(map[string]host.Fact[string], 64)
+	for _, key := range sysctls {
+		dir, rest, each := strings.Cut(key, ".*.")
+		if !each {
+			out[key] = readSysctl(sysctlPath(key))
+			continue
+		}
+		devices, err := os.ReadDir(sysctlPath(dir))
+		if err != nil {
+			out[dir+".all."+rest] = host.Absent[string](fileReason(err))
+			continue
+		}
+		for _, d := range devices {
+			// a device's name may hold a dot: it stands as it is in the key
+			path := filepath.Join(sysctlPath(dir), d.Name(), sysctlTail(rest))
+			out[dir+"."+d.Name()+"."+rest] = readSysctl(path)
+		}
+	}
+	return out
+}
+
+func sysctlTail(key string) string { return strings.ReplaceAll(key, ".", "/") }
+
+func sysctlPath(key string) string { return "/proc/sys/" + sysctlTail(key) }
+
+func readSysctl(path string) host.Fact[string] {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return host.Absent[string](fileReason(err))
+	}
+	return host.Known(strings.TrimSpace(string(b)))
+}
+
+func fileReason(err error) string {
+	if errors.Is(err, os.ErrNotExist) {
+		return "this kernel does not have it, or its module is not loaded"
+	}
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return err.Error()
+}
