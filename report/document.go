@@ -1,0 +1,230 @@
+// Package report turns answers into documents, and documents into text or
+// JSON. The JSON is a promise to other programs: within a schema version a
+// field keeps its name, type and meaning. The text is for people and free.
+package report
+
+import (
+	"time"
+
+	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/nft"
+)
+
+// Host is the machine that a document is about.
+type Host struct {
+	Hostname   string    `json:"hostname"`
+	Kernel     string    `json:"kernel"`
+	Netns      string    `json:"netns"`
+	CapturedAt time.Time `json:"captured_at"`
+}
+
+// Header is what every document begins with.
+type Header struct {
+	Schema   string         `json:"schema"`
+	Host     Host           `json:"host"`
+	Complete bool           `json:"complete"`
+	Missing  []host.Missing `json:"missing"`
+}
+
+// NewHeader makes the header of the document of command, version 1.
+func NewHeader(command string, s *host.Snapshot, missing []host.Missing) Header {
+	h := Header{Schema: "ntdiag." + command + "/1", Missing: []host.Missing{}}
+	if s != nil {
+		h.Host = Host{Hostname: s.Hostname, Kernel: s.Kernel, Netns: s.Netns, CapturedAt: s.CapturedAt}
+		h.Missing = append(h.Missing, s.Missing...)
+	}
+	h.Missing = append(h.Missing, missing...)
+	h.Complete = len(h.Missing) == 0
+	return h
+}
+
+// Rule is a rule as documents name it.
+type Rule struct {
+	Backend  rules.Backend `json:"backend"`
+	Family   string        `json:"family"`
+	Table    string        `json:"table"`
+	Chain    string        `json:"chain"`
+	Handle   uint64        `json:"handle,omitempty"`
+	Position int           `json:"position"`
+	Text     string        `json:"text"`
+	Comment  string        `json:"comment,omitempty"`
+	Decoded  bool          `json:"decoded"`
+}
+
+// NewRule describes r.
+func NewRule(r *rules.Rule) Rule {
+	text := r.Text
+	if text == "" {
+		text = nft.RuleText(r)
+	}
+	out := Rule{Handle: r.Handle, Position: r.Position, Text: text, Comment: r.Comment, Decoded: r.Decoded()}
+	if r.Chain != nil {
+		out.Chain = r.Chain.Name
+		if t := r.Chain.Table; t != nil {
+			out.Backend, out.Family, out.Table = t.Backend, t.Family.String(), t.Name
+		}
+	}
+	return out
+}
+
+// Endpoint is one side of a rewrite. For ICMP Port is the query's id; it is
+// nil for protocols without ports.
+type Endpoint struct {
+	Addr string  `json:"addr"`
+	Port *uint16 `json:"port,omitempty"`
+}
+
+// Miss is a rule that did not make a rewrite.
+type Miss struct {
+	Rule Rule   `json:"rule"`
+	Why  string `json:"why"`
+}
+
+// Rewrite is one rewrite with what made it.
+type Rewrite struct {
+	Kind    string        `json:"kind"`
+	From    Endpoint      `json:"from"`
+	To      Endpoint      `json:"to"`
+	Cause   explain.Cause `json:"cause"`
+	Grade   explain.Grade `json:"grade"`
+	Rules   []Rule        `json:"rules"`
+	Assumed []string      `json:"assumed"`
+	Unknown []string      `json:"unknown"`
+	Not     []Miss        `json:"not"`
+	Note    string        `json:"note,omitempty"`
+}
+
+// Step is one step of the packet's way.
+type Step struct {
+	Hook   string `json:"hook"`
+	Family string `json:"family"`
+	Table  string `json:"table"`
+	Chain  string `json:"chain"`
+	Rule   *Rule  `json:"rule"`
+	Result string `json:"result"`
+	Why    string `json:"why,omitempty"`
+}
+
+// Explained is one entry with its rewrites.
+type Explained struct {
+	Flow      Flow      `json:"flow"`
+	MatchedAs string    `json:"matched_as,omitempty"`
+	Rewrites  []Rewrite `json:"rewrites"`
+	WhyNone   string    `json:"why_none,omitempty"`
+	In        string    `json:"in,omitempty"`
+	Out       string    `json:"out,omitempty"`
+	LocalOut  bool      `json:"local_out,omitempty"`
+	LocalIn   bool      `json:"local_in,omitempty"`
+	Path      []Step    `json:"path,omitempty"`
+	// Stale is filled by a re-check of the flow; null without one.
+	Stale any `json:"stale"`
+}
+
+// NewExplained describes x; as is the form in which the entry fits the query.
+func NewExplained(x *explain.Explanation, as string) Explained {
+	out := Explained{
+		Flow: Flow{x.Flow}, MatchedAs: as, Rewrites: []Rewrite{}, WhyNone: x.WhyNone,
+		In: x.In, Out: x.Out, LocalOut: x.LocalOut, LocalIn: x.LocalIn,
+	}
+	for i := range x.Rewrites {
+		out.Rewrites = append(out.Rewrites, newRewrite(&x.Flow, &x.Rewrites[i]))
+	}
+	for i := range x.Path {
+		out.Path = append(out.Path, newStep(&x.Path[i]))
+	}
+	return out
+}
+
+func newRewrite(f *host.Flow, r *explain.Rewrite) Rewrite {
+	out := Rewrite{
+		Kind: r.Manip.String(), From: newEndpoint(f, r.From), To: newEndpoint(f, r.To),
+		Cause: r.Cause, Grade: r.Grade, Note: r.Note,
+		Rules: []Rule{}, Not: []Miss{},
+		Assumed: append([]string{}, r.Assumed...), Unknown: append([]string{}, r.Unknown...),
+	}
+	for _, rule := range r.Rules {
+		out.Rules = append(out.Rules, NewRule(rule))
+	}
+	for _, m := range r.Not {
+		out.Not = append(out.Not, Miss{NewRule(m.Rule), m.Why})
+	}
+	return out
+}
+
+func newEndpoint(f *host.Flow, e host.Endpoint) Endpoint {
+	out := Endpoint{Addr: e.Addr.String()}
+	if f.HasPorts() || f.IsICMP() {
+		out.Port = &e.Port
+	}
+	return out
+}
+
+func newStep(s *explain.Step) Step {
+	out := Step{Hook: s.Hook.String(), Result: s.Result, Why: s.Why}
+	if s.Chain != nil {
+		out.Chain = s.Chain.Name
+		if s.Chain.Table != nil {
+			out.Family, out.Table = s.Chain.Table.Family.String(), s.Chain.Table.Name
+		}
+	}
+	if s.Rule != nil {
+		r := NewRule(s.Rule)
+		out.Rule = &r
+	}
+	return out
+}
+
+// Explain is the document of `explain`.
+type Explain struct {
+	Header
+	Query string      `json:"query"`
+	Flows []Explained `json:"flows"`
+	// More is how many entries fit beyond those in Flows.
+	More int `json:"more,omitempty"`
+	// Nearest are entries that fit the query in part, when none fits.
+	Nearest []Flow `json:"nearest,omitempty"`
+	// Simulated is filled where the query names a whole packet that has no
+	// entry and its way was worked out.
+	Simulated any `json:"simulated,omitempty"`
+}
+
+// RuleRow is one rule of `rules`.
+type RuleRow struct {
+	Rule     Rule     `json:"rule"`
+	Hook     string   `json:"hook"`
+	Priority int32    `json:"priority"`
+	Order    int      `json:"order"`
+	NAT      *string  `json:"nat"`
+	Flows    int      `json:"flows"`
+	Packets  uint64   `json:"packets"`
+	Bytes    uint64   `json:"bytes"`
+	Counted  bool     `json:"counted"` // whether the rule has a counter
+	Policy   string   `json:"policy"`  // of the base chain it is met from
+	Findings []string `json:"findings"`
+	// From names the base chain it is met from: family table chain.
+	From string `json:"from"`
+}
+
+// Rules is the document of `rules`.
+type Rules struct {
+	Header
+	Rules  []RuleRow `json:"rules"`
+	Opaque int       `json:"opaque"`
+	// Chains are the base chains of type nat in evaluation order, empty ones too.
+	Chains []ChainRow `json:"chains"`
+	// Attributed tells whether live flows were counted.
+	Attributed bool `json:"attributed"`
+}
+
+// ChainRow is a base chain.
+type ChainRow struct {
+	Family   string `json:"family"`
+	Table    string `json:"table"`
+	Chain    string `json:"chain"`
+	Hook     string `json:"hook"`
+	Priority int32  `json:"priority"`
+	Policy   string `json:"policy"`
+	Rules    int    `json:"rules"`
+}

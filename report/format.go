@@ -1,0 +1,63 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+)
+
+// Format writes documents of every kind in one format.
+type Format struct {
+	Name string
+	// Human tells whether it is for people: bounded, escaped, perhaps coloured.
+	Human   bool
+	Explain func(io.Writer, *Explain, Style) error
+	Rules   func(io.Writer, *Rules, Style) error
+	// Flows begins a listing that is fed flow by flow.
+	Flows func(io.Writer, Style) FlowWriter
+}
+
+// FlowWriter writes a listing of flows of any length.
+type FlowWriter interface {
+	// Add takes one flow, which is reused after the call.
+	Add(*host.Flow) error
+	// Close ends the listing.
+	Close(FlowsEnd) error
+}
+
+// FlowsEnd is what is known of a listing at its end.
+type FlowsEnd struct {
+	Header  Header
+	Matched int // entries that passed the filters
+	Shown   int // entries that were written
+	Checked int // entries that were read
+}
+
+// formats is every format, the default first.
+var formats = []Format{
+	{"table", true, explainText, rulesText, newFlowTable},
+	{"wide", true, explainText, rulesText, newFlowTable},
+	{"json", false, explainJSON, rulesJSON, newFlowJSON},
+	{"jsonl", false, explainJSONL, rulesJSONL, newFlowJSONL},
+}
+
+// Formats names the formats, the default first.
+func Formats() []string {
+	var out []string
+	for _, f := range formats {
+		out = append(out, f.Name)
+	}
+	return out
+}
+
+// FormatByName finds a format.
+func FormatByName(name string) (Format, error) {
+	for _, f := range formats {
+		if f.Name == name {
+			return f, nil
+		}
+	}
+	return Format{}, fmt.Errorf("unknown output format %q (known: %s)", name, strings.Join(Formats(), ", "))
+}

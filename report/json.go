@@ -1,0 +1,121 @@
+package report
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"unicode/utf8"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+)
+
+func encode(w io.Writer, v any, indent string) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	return e.Encode(v)
+}
+
+func explainJSON(w io.Writer, d *Explain, _ Style) error { return encode(w, d, "  ") }
+func rulesJSON(w io.Writer, d *Rules, _ Style) error     { return encode(w, d, "  ") }
+
+func explainJSONL(w io.Writer, d *Explain, _ Style) error {
+	for i := range d.Flows {
+		if err := encode(w, &d.Flows[i], ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rulesJSONL(w io.Writer, d *Rules, _ Style) error {
+	for i := range d.Rules {
+		if err := encode(w, &d.Rules[i], ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flowJSONL is one flow a line.
+type flowJSONL struct {
+	w *bufio.Writer
+	b []byte
+}
+
+func newFlowJSONL(w io.Writer, _ Style) FlowWriter {
+	return &flowJSONL{w: bufio.NewWriterSize(w, 64<<10)}
+}
+
+func (j *flowJSONL) Add(f *host.Flow) error {
+	j.b = append(AppendFlow(j.b[:0], f), '\n')
+	_, err := j.w.Write(j.b)
+	return err
+}
+
+func (j *flowJSONL) Close(FlowsEnd) error { return j.w.Flush() }
+
+// flowJSON is one document; the header is known when the last flow is read,
+// so that it stands at the end.
+type flowJSON struct {
+	flowJSONL
+	n int
+}
+
+func newFlowJSON(w io.Writer, _ Style) FlowWriter {
+	return &flowJSON{flowJSONL: flowJSONL{w: bufio.NewWriterSize(w, 64<<10)}}
+}
+
+func (j *flowJSON) Add(f *host.Flow) error {
+	j.b = j.b[:0]
+	if j.n == 0 {
+		j.b = append(j.b, "{\"flows\":[\n"...)
+	} else {
+		j.b = append(j.b, ",\n"...)
+	}
+	j.n++
+	j.b = AppendFlow(j.b, f)
+	_, err := j.w.Write(j.b)
+	return err
+}
+
+func (j *flowJSON) Close(end FlowsEnd) error {
+	if j.n == 0 {
+		if _, err := j.w.WriteString(`{"flows":[`); err != nil {
+			return err
+		}
+	}
+	tail, err := json.Marshal(struct {
+		Header
+		Matched int `json:"matched"`
+		Checked int `json:"checked"`
+	}{end.Header, end.Matched, end.Checked})
+	if err != nil {
+		return err
+	}
+	if _, err := j.w.WriteString("],\n"); err != nil {
+		return err
+	}
+	if _, err := j.w.Write(append(tail[1:], '\n')); err != nil {
+		return err
+	}
+	return j.w.Flush()
+}
+
+// appendString appends s as a JSON string; bytes that are no UTF-8 become
+// U+FFFD, as encoding/json has them.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < 0x20 || r == 0x7f:
+			b = append(b, `\u00`...)
+			b = append(b, "0123456789abcdef"[r>>4], "0123456789abcdef"[r&15])
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return append(b, '"')
+}

@@ -1,0 +1,283 @@
+package report
+
+import (
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/query"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// gradeColor paints what is sure green, what wants a look yellow or red.
+var gradeColor = map[explain.Grade]string{
+	explain.GradeExact: green, explain.GradeInferred: green,
+	explain.GradeAmbiguous: yellow, explain.GradeNone: red,
+}
+
+// causes are the causes in words, and what to do about each.
+var causes = map[explain.Cause]struct{ text, do string }{
+	explain.CauseRule:      {"by rule", ""},
+	explain.CauseHelper:    {"by the helper of its master connection", ""},
+	explain.CausePortClash: {"by the kernel itself: the source port was taken", ""},
+	explain.CauseRuleGone: {"by no present rule: it was changed or removed",
+		"if the flow is to follow the present rules, delete its entry (conntrack -D) and let it start anew"},
+	explain.CauseInserted: {"by a program: the entry was inserted through ctnetlink", ""},
+	explain.CauseUnknown:  {"by an unknown cause", ""},
+}
+
+func explainText(w io.Writer, d *Explain, s Style) error {
+	var b strings.Builder
+	if len(d.Flows) == 0 {
+		explainNothing(&b, d, s)
+	}
+	for i := range d.Flows {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		explainFlow(&b, &d.Flows[i], s)
+	}
+	if d.More > 0 {
+		wrap(&b, s.width(), "\n", "", plural(d.More, "more flow fits", "more flows fit")+" and is not shown; name more of the flow, or use --all")
+	}
+	missingText(&b, d.Header, s)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func explainNothing(b *strings.Builder, d *Explain, s Style) {
+	wrap(b, s.width(), "", "  ", "No conntrack entry fits "+safe(d.Query))
+	if len(d.Nearest) > 0 {
+		b.WriteString("\n  nearest entries:\n")
+		for i := range d.Nearest {
+			wrap(b, s.width(), "    ", "      ", nearestText(&d.Nearest[i].Flow))
+		}
+	}
+	b.WriteByte('\n')
+	for _, hint := range []string{
+		"An entry lives only as long as its timeout: ask while the flow is there.",
+		"In another network namespace? Name it with --netns.",
+		"Name less of it (an address, or :PORT) to see what is near.",
+	} {
+		wrap(b, s.width(), "  try: ", "       ", hint)
+	}
+}
+
+func nearestText(f *host.Flow) string {
+	text := query.ProtoName(f.Original.Proto) + " " + tupleText(f)
+	if f.Zone != 0 {
+		text += " zone=" + itoa(int(f.Zone))
+	}
+	if f.Has&host.HasID != 0 {
+		text += " id=" + strconv.FormatUint(uint64(f.ID), 10)
+	}
+	return text
+}
+
+// tupleText is the original tuple: a → b, with the id of an ICMP query.
+func tupleText(f *host.Flow) string {
+	text := srcText(f.Original) + " → " + dstText(f.Original)
+	if f.IsICMP() {
+		text += " id " + itoa(int(f.Original.SrcPort))
+	}
+	return text
+}
+
+func explainFlow(b *strings.Builder, x *Explained, s Style) {
+	f := &x.Flow.Flow
+	head := query.ProtoName(f.Original.Proto) + " " + tupleText(f)
+	wrap(b, s.width(), s.paint(bold, head)+": ", "  ", answer(x))
+	facts := traits(f, s.now())
+	if f.Zone != 0 {
+		facts = append(facts, "zone "+itoa(int(f.Zone)))
+	}
+	if f.Mark != 0 {
+		facts = append(facts, "ct mark 0x"+strconv.FormatUint(uint64(f.Mark), 16))
+	}
+	if f.Has&host.HasHelper != 0 && f.Helper != "" {
+		facts = append(facts, "helper "+safe(f.Helper))
+	}
+	if f.Has&host.HasID != 0 {
+		facts = append(facts, "id "+strconv.FormatUint(uint64(f.ID), 10))
+	}
+	wrap(b, s.width(), "  ", "  ", strings.Join(facts, ", "))
+	if x.MatchedAs != "" && x.MatchedAs != "original tuple" && x.MatchedAs != "entry" {
+		wrap(b, s.width(), "  ", "  ", "found by its "+x.MatchedAs)
+	}
+	b.WriteByte('\n')
+	picture(b, x, s)
+	for i := range x.Rewrites {
+		b.WriteByte('\n')
+		rewriteText(b, &x.Rewrites[i], s)
+	}
+	if s.Verbose {
+		pathText(b, x.Path, s)
+	}
+}
+
+// answer is the first line after the tuple: what happens, and by what.
+func answer(x *Explained) string {
+	if len(x.Rewrites) == 0 {
+		return "no NAT: " + safe(x.WhyNone)
+	}
+	var out []string
+	for i := range x.Rewrites {
+		r := &x.Rewrites[i]
+		verb := map[string]string{"dnat": "to ", "snat": "from "}[r.Kind] + r.To.text()
+		out = append(out, verb+" "+shortCause(r))
+	}
+	return strings.Join(out, ", ")
+}
+
+func shortCause(r *Rewrite) string {
+	switch {
+	case r.Cause == explain.CauseRule && len(r.Rules) == 1:
+		return "by rule " + ruleName(&r.Rules[0])
+	case r.Cause == explain.CauseRule && len(r.Rules) > 1:
+		return "by one of " + itoa(len(r.Rules)) + " rules"
+	case r.Cause == explain.CauseRuleGone:
+		return "by no present rule"
+	case r.Cause == explain.CausePortClash:
+		return "by a port clash"
+	case r.Cause == explain.CauseHelper:
+		return "by a helper"
+	case r.Cause == explain.CauseInserted:
+		return "by a program"
+	}
+	return "by an unknown cause"
+}
+
+func ruleName(r *Rule) string {
+	name := "handle " + strconv.FormatUint(r.Handle, 10)
+	if r.Handle == 0 {
+		name = itoa(r.Position)
+	}
+	if r.Comment != "" {
+		name += " \"" + safe(r.Comment) + "\""
+	}
+	return name
+}
+
+func (e Endpoint) text() string {
+	if e.Port == nil {
+		return e.Addr
+	}
+	a, err := netip.ParseAddr(e.Addr)
+	if err != nil {
+		return e.Addr + ":" + itoa(int(*e.Port))
+	}
+	return netip.AddrPortFrom(a, *e.Port).String()
+}
+
+// picture draws the way: what the initiator sends, this machine, and what
+// leaves it. Two lines where one is too narrow.
+func picture(b *strings.Builder, x *Explained, s Style) {
+	f := &x.Flow.Flow
+	out := forward(f)
+	from, to := srcText(f.Original)+" ──▶ "+dstText(f.Original), srcText(out)+" ──▶ "+dstText(out)
+	box := "══ this host ══▶"
+	if x.In != "" {
+		box = safe(x.In) + " " + box
+	} else if x.LocalOut {
+		from, box = "(local) "+from, "══▶"
+	}
+	if x.Out != "" {
+		box += " " + safe(x.Out)
+	} else if x.LocalIn {
+		to += " (local)"
+	}
+	line := "  " + from + "  " + box + "  " + to
+	if columns(line) <= s.width() {
+		b.WriteString(line + "\n")
+		return
+	}
+	b.WriteString("  " + from + "\n      " + box + "  " + to + "\n")
+}
+
+func rewriteText(b *strings.Builder, r *Rewrite, s Style) {
+	end := map[string]string{"dnat": "dst ", "snat": "src "}[r.Kind]
+	right(b, s.width(), "  "+end+r.From.text()+" → "+r.To.text(), s.paint(gradeColor[r.Grade], string(r.Grade)))
+	for i := range r.Rules {
+		ruleText(b, &r.Rules[i], s)
+	}
+	if r.Cause != explain.CauseRule || len(r.Rules) == 0 {
+		wrap(b, s.width(), "      ", "        ", causes[r.Cause].text)
+	}
+	list(b, s, "assumed", r.Assumed)
+	list(b, s, "unknown", r.Unknown)
+	for i := range r.Not {
+		m := &r.Not[i]
+		wrap(b, s.width(), "      not: ", "           ", safe(m.Rule.Table+" "+m.Rule.Chain)+" "+ruleName(&m.Rule)+": "+safe(m.Why))
+	}
+	if r.Note != "" {
+		wrap(b, s.width(), "      note: ", "            ", safe(r.Note))
+	}
+	if do := causes[r.Cause].do; do != "" {
+		wrap(b, s.width(), "      do: ", "          ", do)
+	}
+	if r.Grade == explain.GradeAmbiguous {
+		wrap(b, s.width(), "      do: ", "          ", "any of these can have made it; a counter in each rule, or a new flow, tells them apart")
+	}
+}
+
+func ruleText(b *strings.Builder, r *Rule, s Style) {
+	name := "by rule " + safe(r.Family+" "+r.Table+" "+r.Chain) + " " + ruleName(r)
+	wrap(b, s.width(), "      ", "        ", name)
+	wrap(b, s.width(), "        ", "          ", s.paintWords(bold, safe(r.Text)))
+	if !r.Decoded {
+		wrap(b, s.width(), "        ", "        ", "(a part of this rule is not understood)")
+	}
+}
+
+// paintWords paints word by word, so that a wrapped line does not leak colour.
+func (s Style) paintWords(sgr, text string) string {
+	if !s.Color {
+		return text
+	}
+	words := strings.Fields(text)
+	for i := range words {
+		words[i] = s.paint(sgr, words[i])
+	}
+	return strings.Join(words, " ")
+}
+
+func list(b *strings.Builder, s Style, name string, items []string) {
+	if len(items) == 0 {
+		return
+	}
+	indent := "      " + name + ": "
+	wrap(b, s.width(), indent, strings.Repeat(" ", len(indent)), safe(strings.Join(items, "; ")))
+}
+
+func pathText(b *strings.Builder, path []Step, s Style) {
+	if len(path) == 0 {
+		return
+	}
+	b.WriteString("\n  path:\n")
+	at := ""
+	for i := range path {
+		p := &path[i]
+		if here := safe(p.Hook + ": " + p.Family + " " + p.Table + " " + p.Chain); here != at {
+			at = here
+			b.WriteString("    " + here + "\n")
+		}
+		what := p.Result
+		if p.Rule != nil {
+			what += " " + ruleName(p.Rule) + ": " + safe(p.Rule.Text)
+		}
+		if p.Why != "" {
+			what += " (" + safe(p.Why) + ")"
+		}
+		wrap(b, s.width(), "      ", "          ", what)
+	}
+}
+
+func missingText(b *strings.Builder, h Header, s Style) {
+	for _, m := range h.Missing {
+		wrap(b, s.width(), "\n"+s.paint(yellow, "not read:")+" ", "  ", safe(m.What+": "+m.Why))
+	}
+}
