@@ -9,6 +9,9 @@ import (
 
 var errLinux = errors.New("network namespaces: only linux has them")
 
+// DemoInside is not there on other systems.
+func DemoInside(context.Context, ...string) error { return errLinux }
+
 // Demo is not there on other systems.
 func Demo(context.Context, DemoOptions) error { return errLinux }
 

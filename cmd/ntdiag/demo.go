@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ntdiag/ntdiag/diagnose/lab"
+)
+
+// newDemoCmd is `ntdiag demo`: the program starts itself again inside
+// namespaces of its own, builds the network there, and runs the real commands
+// on it.
+func newDemoCmd() *cobra.Command {
+	var inside bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "show the main commands at work on a small network of its own",
+		Long: `demo builds a client, a router and a server in network namespaces of its own,
+loads NAT rules of several kinds into the router, sends real TCP, UDP and ICMP
+traffic through it, and runs the real commands on what came of it.
+
+It needs no root where user namespaces are allowed, no nft program and no
+network. Nothing of this machine's own network is touched, and nothing is left
+behind.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !inside {
+				return lab.DemoInside(cmd.Context(), "demo", "--inside")
+			}
+			return lab.Demo(cmd.Context(), lab.DemoOptions{Out: cmd.OutOrStdout(), Run: runSelf})
+		},
+	}
+	cmd.Flags().BoolVar(&inside, "inside", false, "already in namespaces of its own")
+	_ = cmd.Flags().MarkHidden("inside") // fails only for a flag that is not there
+	return cmd
+}
+
+// runSelf runs one command line of this program, with its output here.
+func runSelf(ctx context.Context, args ...string) error {
+	c := exec.CommandContext(ctx, "/proc/self/exe", args...)
+	c.Args[0] = os.Args[0]
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("ntdiag %s: %w", args[0], err)
+	}
+	return nil
+}

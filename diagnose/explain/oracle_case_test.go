@@ -1,0 +1,193 @@
+//go:build linux
+
+package explain_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// A case is a file of testdata/oracle. What stands before its files is one
+// directive a line, # starts a comment:
+//
+//	outside NAME                    the router's device towards the server
+//	listen tcp|udp PORT             the router answers on it
+//	sysctl KEY=VALUE                on the router
+//	addr DEV PREFIX                 one more address of the router
+//	PROTO HOST [SRC] > DST [noreply]  traffic; PROTO tcp, udp, icmp or ftp, HOST
+//	                                client, server or router; SRC and DST an address, with
+//	                                or without port
+//	allow-ambiguous REASON          several rules may be named
+//	want N dnat|snat CAUSE          of the Nth flow, counted from 1; "data" is FTP's
+//	want N none                     it has no rewrite
+//
+// rules.nft is loaded before the traffic, then.nft after it.
+type oracleCase struct {
+	name           string
+	outside        string
+	listen         []listen
+	sysctl         []string
+	addrs          []devAddr
+	traffic        []traffic
+	wants          []want
+	allowAmbiguous string
+	rules, then    string
+}
+
+type listen struct {
+	proto string
+	port  uint16
+}
+
+type devAddr struct {
+	dev    string
+	prefix netip.Prefix
+}
+
+type traffic struct {
+	line     string
+	proto    string
+	host     string
+	src, dst netip.AddrPort
+	noreply  bool
+}
+
+type want struct {
+	flow  string // "1", "2", …, or "data"
+	kind  string // dnat, snat, none
+	cause string
+}
+
+func readCases(glob string) ([]*oracleCase, error) {
+	paths, err := filepath.Glob(glob)
+	if err != nil {
+		return nil, err
+	}
+	var out []*oracleCase
+	for _, p := range paths {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			return nil, err
+		}
+		c, err := parseCase(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		c.name = strings.TrimSuffix(filepath.Base(p), ".txtar")
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// directives is one row a directive, with the number of words it takes at
+// least.
+var directives = map[string]struct {
+	words int
+	parse func(*oracleCase, []string) error
+}{
+	"outside": {1, func(c *oracleCase, w []string) error { c.outside = w[0]; return nil }},
+	"sysctl":  {1, func(c *oracleCase, w []string) error { c.sysctl = append(c.sysctl, w[0]); return nil }},
+	"listen": {2, func(c *oracleCase, w []string) error {
+		port, err := strconv.ParseUint(w[1], 10, 16)
+		c.listen = append(c.listen, listen{w[0], uint16(port)})
+		return err
+	}},
+	"addr": {2, func(c *oracleCase, w []string) error {
+		p, err := netip.ParsePrefix(w[1])
+		c.addrs = append(c.addrs, devAddr{w[0], p})
+		return err
+	}},
+	"allow-ambiguous": {1, func(c *oracleCase, w []string) error { c.allowAmbiguous = strings.Join(w, " "); return nil }},
+	"want": {2, func(c *oracleCase, w []string) error {
+		x := want{flow: w[0], kind: w[1]}
+		if x.kind != "none" {
+			if len(w) != 3 {
+				return fmt.Errorf("want: needs a cause")
+			}
+			x.cause = w[2]
+		}
+		c.wants = append(c.wants, x)
+		return nil
+	}},
+	"tcp":  {3, nil},
+	"udp":  {3, nil},
+	"icmp": {3, nil},
+	"ftp":  {3, nil},
+}
+
+func parseCase(b []byte) (*oracleCase, error) {
+	a := txtar.Parse(b)
+	c := &oracleCase{outside: "s0"}
+	for line := range strings.Lines(string(a.Comment)) {
+		line, _, _ = strings.Cut(line, "#")
+		w := strings.Fields(line)
+		if len(w) == 0 {
+			continue
+		}
+		d, ok := directives[w[0]]
+		if !ok || len(w)-1 < d.words {
+			return nil, fmt.Errorf("directive %q", line)
+		}
+		parse := d.parse
+		if parse == nil {
+			parse = func(c *oracleCase, rest []string) error { return c.parseTraffic(w[0], rest) }
+		}
+		if err := parse(c, w[1:]); err != nil {
+			return nil, fmt.Errorf("directive %q: %w", line, err)
+		}
+	}
+	for _, f := range a.Files {
+		switch f.Name {
+		case "rules.nft":
+			c.rules = string(f.Data)
+		case "then.nft":
+			c.then = string(f.Data)
+		default:
+			return nil, fmt.Errorf("file %q is not known", f.Name)
+		}
+	}
+	if c.rules == "" || len(c.traffic) == 0 {
+		return nil, fmt.Errorf("needs rules.nft and traffic")
+	}
+	return c, nil
+}
+
+func (c *oracleCase) parseTraffic(proto string, w []string) error {
+	t := traffic{line: proto + " " + strings.Join(w, " "), proto: proto, host: w[0]}
+	at := slices.Index(w, ">")
+	if at < 1 || at+1 >= len(w) {
+		return fmt.Errorf("want HOST [SRC] > DST")
+	}
+	var err error
+	if at == 2 {
+		if t.src, err = parseEnd(w[1]); err != nil {
+			return err
+		}
+	}
+	if t.dst, err = parseEnd(w[at+1]); err != nil {
+		return err
+	}
+	for _, opt := range w[at+2:] {
+		if opt != "noreply" {
+			return fmt.Errorf("option %q", opt)
+		}
+		t.noreply = true
+	}
+	c.traffic = append(c.traffic, t)
+	return nil
+}
+
+// parseEnd reads an address with or without a port.
+func parseEnd(s string) (netip.AddrPort, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(a, 0), nil
+	}
+	return netip.ParseAddrPort(s)
+}

@@ -1,0 +1,161 @@
+//go:build linux
+
+package explain_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/lab"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// tracer marks every packet before any other chain sees it. It is taken away
+// again before the machine is captured.
+const tracer = `table inet tracer {
+	chain pre { type filter hook prerouting priority -450; meta nftrace set 1; }
+	chain out { type filter hook output priority -450; meta nftrace set 1; }
+}`
+
+// nft runs nft inside h, with script as its input when it is not empty.
+func nft(h *lab.Host, script string, args ...string) (string, error) {
+	var out, errs strings.Builder
+	err := h.Do(func() error {
+		cmd := exec.Command("nft", args...)
+		if script != "" {
+			cmd.Args = append(cmd.Args, "-f", "-")
+			cmd.Stdin = strings.NewReader(script)
+		}
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		return cmd.Run()
+	})
+	if err != nil {
+		return "", fmt.Errorf("nft: %w: %s", err, errs.String())
+	}
+	return out.String(), nil
+}
+
+// ruleID names a rule for good: handles count per table, and a table made
+// again has another handle.
+type ruleID struct {
+	family, table string
+	tableHandle   uint64
+	handle        uint64
+}
+
+func (r ruleID) String() string { return fmt.Sprintf("%s %s handle %d", r.family, r.table, r.handle) }
+
+// natStatements are the keys of nft's JSON that set up a rewrite.
+var natStatements = map[string]rules.Manip{
+	"dnat": rules.ManipDst, "redirect": rules.ManipDst,
+	"snat": rules.ManipSrc, "masquerade": rules.ManipSrc,
+}
+
+// present lists the rules that the namespace has, by nft's own reading: those
+// that set up a rewrite say which.
+func present(h *lab.Host) (nat map[ruleID]rules.Manip, err error) {
+	text, err := nft(h, "", "-j", "-a", "list", "ruleset")
+	if err != nil {
+		return nil, err
+	}
+	var doc struct {
+		Nftables []struct {
+			Table *struct {
+				Family, Name string
+				Handle       uint64
+			}
+			Rule *struct {
+				Family, Table string
+				Handle        uint64
+				Expr          []map[string]json.RawMessage
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		return nil, fmt.Errorf("nft -j: %w", err)
+	}
+	tables := map[[2]string]uint64{}
+	nat = map[ruleID]rules.Manip{}
+	for _, o := range doc.Nftables {
+		if o.Table != nil {
+			tables[[2]string{o.Table.Family, o.Table.Name}] = o.Table.Handle
+		}
+		if o.Rule == nil {
+			continue
+		}
+		id := ruleID{o.Rule.Family, o.Rule.Table, tables[[2]string{o.Rule.Family, o.Rule.Table}], o.Rule.Handle}
+		for _, e := range o.Rule.Expr {
+			for key := range e {
+				if m, ok := natStatements[key]; ok {
+					nat[id] = m
+				}
+			}
+		}
+	}
+	return nat, nil
+}
+
+// verdict is what the kernel says of one entry: the rule that set up each
+// rewrite, if any did.
+type verdict struct {
+	id   uint32
+	rule [2]*ruleID // by rules.Manip
+}
+
+// judge reads the trace: for every entry, the NAT rules that ran while it was
+// not confirmed yet. Later packets can run a rule too, without effect.
+func judge(events []lab.TraceEvent, nat map[ruleID]rules.Manip) map[uint32]*verdict {
+	tables := map[[2]string]uint64{}
+	for id := range nat {
+		tables[[2]string{id.family, id.table}] = id.tableHandle
+	}
+	out := map[uint32]*verdict{}
+	for _, e := range events {
+		if !e.HasCt || e.CtDir != 0 {
+			continue
+		}
+		v := out[e.CtID]
+		if v == nil {
+			v = &verdict{id: e.CtID}
+			out[e.CtID] = v
+		}
+		if e.Type != 3 || host.Status(e.CtStatus).Has(host.StatusConfirmed) {
+			continue
+		}
+		family := rules.Family(e.Family).String()
+		id := ruleID{family, e.Table, tables[[2]string{family, e.Table}], e.Handle}
+		if m, ok := nat[id]; ok && v.rule[m] == nil {
+			v.rule[m] = &id
+		}
+	}
+	return out
+}
+
+// fresh are the entries that began in events, in the order of their first
+// packets.
+func fresh(events []lab.TraceEvent) []uint32 {
+	var ids []uint32
+	seen := map[uint32]bool{}
+	for _, e := range events {
+		if e.HasCt && e.CtDir == 0 && !seen[e.CtID] && !host.Status(e.CtStatus).Has(host.StatusConfirmed) {
+			seen[e.CtID] = true
+			ids = append(ids, e.CtID)
+		}
+	}
+	return ids
+}
+
+func printTrace(events []lab.TraceEvent, id uint32) string {
+	var b strings.Builder
+	for _, e := range events {
+		if e.HasCt && e.CtID != id || e.Table == "tracer" {
+			continue
+		}
+		fmt.Fprintf(&b, "    %s %s %s handle %d type %d verdict %d %s mark %#x ct %d status %#x state %d iif %d oif %d\n",
+			rules.Family(e.Family), e.Table, e.Chain, e.Handle, e.Type, e.Verdict, e.Target, e.Mark, e.CtID, e.CtStatus, e.CtState, e.Iif, e.Oif)
+	}
+	return b.String()
+}

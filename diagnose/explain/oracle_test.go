@@ -1,0 +1,383 @@
+//go:build linux
+
+package explain_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/lab"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+func TestMain(m *testing.M) { os.Exit(lab.Main(m.Run)) }
+
+// leaveOut skips where the kernel cannot be asked, unless it has to be.
+func leaveOut(t *testing.T, why error) {
+	t.Helper()
+	if os.Getenv("NTDIAG_REQUIRE_KERNEL") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+// TestOracle compares what is said of an entry with what the kernel did when
+// it was made, by the kernel's own trace.
+func TestOracle(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		leaveOut(t, err)
+	}
+	probe, err := lab.New()
+	if err != nil {
+		leaveOut(t, err)
+	}
+	probe.Close()
+	cases, err := readCases("testdata/oracle/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) == 0 {
+		t.Fatal("no cases in testdata/oracle")
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			run := &oracleRun{oracleCase: c}
+			if err := run.play(t); err != nil {
+				t.Fatalf("the case itself: %v", err)
+			}
+			run.compare(t)
+		})
+	}
+}
+
+// oracleRun is one case being played.
+type oracleRun struct {
+	*oracleCase
+	net      *lab.Net
+	trace    *lab.Trace
+	flows    map[string]uint32 // entry by flow: "1", "2", …, "data"
+	events   []lab.TraceEvent
+	verdicts map[uint32]*verdict
+	left     map[ruleID]rules.Manip // NAT rules present at the end
+	snapshot *host.Snapshot
+	entries  map[uint32]*host.Flow
+}
+
+// play loads the rules, sends the traffic, and captures what came of it.
+func (r *oracleRun) play(t *testing.T) error {
+	if err := r.build(t); err != nil {
+		return err
+	}
+	nat, err := present(r.net.Router)
+	if err != nil {
+		return err
+	}
+	r.flows = map[string]uint32{}
+	for i, tr := range r.traffic {
+		if err := r.send(i, tr); err != nil {
+			return fmt.Errorf("flow %d, %s: %w", i+1, tr.line, err)
+		}
+	}
+	r.verdicts = judge(r.events, nat)
+	if _, err := nft(r.net.Router, "delete table inet tracer"); err != nil {
+		return err
+	}
+	if r.then != "" {
+		if _, err := nft(r.net.Router, r.then); err != nil {
+			return err
+		}
+	}
+	if r.left, err = present(r.net.Router); err != nil {
+		return err
+	}
+	return r.capture()
+}
+
+func (r *oracleRun) build(t *testing.T) error {
+	l, err := lab.New()
+	if err != nil {
+		return err
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	if r.net, err = l.Typical(r.outside); err != nil {
+		return err
+	}
+	router := r.net.Router
+	if err := router.Sysctl(r.sysctl...); err != nil {
+		return err
+	}
+	for _, a := range r.addrs {
+		if err := router.Addr(a.dev, a.prefix); err != nil {
+			return err
+		}
+	}
+	for _, x := range r.listen {
+		if err := router.Listen(x.proto, x.port); err != nil {
+			return err
+		}
+	}
+	for _, script := range []string{tracer, r.rules} {
+		if _, err := nft(router, script); err != nil {
+			return err
+		}
+	}
+	r.trace, err = router.Trace()
+	return err
+}
+
+// send makes one flow and finds its entry by the trace.
+func (r *oracleRun) send(i int, tr traffic) error {
+	before := len(r.events)
+	data, err := r.transmit(i, tr)
+	if err != nil {
+		return err
+	}
+	if r.events, err = r.trace.Events(); err != nil {
+		return err
+	}
+	ids := fresh(r.events[before:])
+	want := 1
+	if data {
+		want = 2
+	}
+	if len(ids) > want {
+		return fmt.Errorf("%d entries were made, not %d", len(ids), want)
+	}
+	for k, id := range ids {
+		r.flows[[]string{fmt.Sprint(i + 1), "data"}[k]] = id
+	}
+	return nil
+}
+
+func (r *oracleRun) transmit(i int, tr traffic) (data bool, err error) {
+	hosts := map[string]*lab.Host{"client": r.net.Client, "router": r.net.Router, "server": r.net.Server}
+	h := hosts[tr.host]
+	if h == nil {
+		return false, fmt.Errorf("host %q", tr.host)
+	}
+	src := tr.src
+	if !src.IsValid() {
+		src = defaultSource(tr)
+	}
+	switch tr.proto {
+	case "tcp":
+		if tr.noreply {
+			return false, h.Knock(src, tr.dst)
+		}
+		_, err = h.TCP(src, tr.dst)
+	case "udp":
+		_, err = h.UDP(src, tr.dst, !tr.noreply)
+	case "icmp":
+		err = h.Ping(src.Addr(), tr.dst.Addr(), uint16(1000+i), !tr.noreply)
+	case "ftp":
+		return true, r.ftp(h, src, tr.dst)
+	}
+	return false, err
+}
+
+// defaultSource is the first address of client and server, which have many;
+// the router chooses for itself.
+func defaultSource(tr traffic) netip.AddrPort {
+	var a netip.Addr
+	switch {
+	case tr.host == "client" && tr.dst.Addr().Is4():
+		a = lab.ClientAddr4
+	case tr.host == "client":
+		a = lab.ClientAddr6
+	case tr.host == "server" && tr.dst.Addr().Is4():
+		a = lab.ServerAddr4
+	case tr.host == "server":
+		a = lab.ServerAddr6
+	default:
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a, 0)
+}
+
+// ftp opens a control connection, sends PORT, and has the server connect to
+// what it was told. The server echoes, so that the answer holds the command as
+// the server got it, rewritten on the way.
+func (r *oracleRun) ftp(h *lab.Host, src, dst netip.AddrPort) error {
+	conn, err := h.TCP(src, dst)
+	if err != nil {
+		return err
+	}
+	local := netip.MustParseAddrPort(conn.LocalAddr().String()).Addr().As4()
+	fmt.Fprintf(conn, "PORT %d,%d,%d,%d,4,7\r\n", local[0], local[1], local[2], local[3])
+	var v [6]int
+	if _, err := fmt.Fscanf(conn, "PORT %d,%d,%d,%d,%d,%d", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5]); err != nil {
+		return fmt.Errorf("PORT as the server got it: %w", err)
+	}
+	addr := netip.AddrFrom4([4]byte{byte(v[0]), byte(v[1]), byte(v[2]), byte(v[3])})
+	_, err = r.net.Server.TCP(netip.AddrPortFrom(lab.ServerAddr4, 20), netip.AddrPortFrom(addr, uint16(v[4]<<8|v[5])))
+	return err
+}
+
+func (r *oracleRun) capture() error {
+	live, err := capture.Open(r.net.Router.Path())
+	if err != nil {
+		return err
+	}
+	defer live.Close()
+	ctx := context.Background()
+	if r.snapshot, err = live.Snapshot(ctx); err != nil {
+		return err
+	}
+	r.entries = map[uint32]*host.Flow{}
+	_, err = live.Flows(ctx, capture.Filter{}, func(f *host.Flow) error {
+		c := *f
+		c.Helper = strings.Clone(f.Helper)
+		r.entries[f.ID] = &c
+		return nil
+	})
+	return err
+}
+
+// compare holds every flow of the case against the kernel's trace.
+func (r *oracleRun) compare(t *testing.T) {
+	ex := explain.New(r.snapshot)
+	seen := map[string]bool{}
+	for i := range r.traffic {
+		r.compareFlow(t, ex, fmt.Sprint(i+1), seen)
+	}
+	if _, ok := r.flows["data"]; ok {
+		r.compareFlow(t, ex, "data", seen)
+	}
+	for _, w := range r.wants {
+		if key := w.flow + " " + w.kind; w.kind != "none" && !seen[key] {
+			t.Errorf("flow %s: there is no %s rewrite", w.flow, w.kind)
+		}
+	}
+}
+
+func (r *oracleRun) compareFlow(t *testing.T, ex *explain.Explainer, name string, seen map[string]bool) {
+	id, traced := r.flows[name]
+	entry := r.entries[id]
+	wantNone := r.want(name, "none") != nil
+	if !traced || entry == nil {
+		if !wantNone {
+			t.Errorf("flow %s: no entry (id %d, traced %v)", name, id, traced)
+		}
+		return
+	}
+	x := ex.Explain(entry, explain.Options{Path: true, Not: true})
+	var bad []string
+	if wantNone != (len(x.Rewrites) == 0) {
+		bad = append(bad, fmt.Sprintf("%d rewrites", len(x.Rewrites)))
+	}
+	if len(x.Rewrites) == 0 && x.WhyNone == "" {
+		bad = append(bad, "no rewrite, and it is not said why")
+	}
+	for _, rw := range x.Rewrites {
+		seen[name+" "+rw.Manip.String()] = true
+		if why := r.wrong(name, &rw); why != "" {
+			bad = append(bad, rw.Manip.String()+": "+why)
+		}
+	}
+	if len(bad) > 0 {
+		t.Errorf("flow %s: %s\n%s  kernel's trace:\n%s", name, strings.Join(bad, "; "), printExplanation(x), printTrace(r.events, id))
+		return
+	}
+	for _, rw := range x.Rewrites {
+		t.Logf("flow %s %s %s %s", name, rw.Manip, rw.Cause, rw.Grade)
+	}
+}
+
+func (r *oracleRun) want(flow, kind string) *want {
+	for i, w := range r.wants {
+		if w.flow == flow && w.kind == kind {
+			return &r.wants[i]
+		}
+	}
+	return nil
+}
+
+// wrong says what is wrong with the answer about one rewrite, "" for nothing.
+func (r *oracleRun) wrong(flow string, rw *explain.Rewrite) string {
+	kernel := r.verdicts[r.flows[flow]].rule[rw.Manip]
+	w := r.want(flow, rw.Manip.String())
+	gone := kernel != nil && !r.isLeft(*kernel)
+	switch {
+	case w != nil && string(rw.Cause) != w.cause:
+		return fmt.Sprintf("cause %s, want %s", rw.Cause, w.cause)
+	case kernel == nil && w == nil:
+		return fmt.Sprintf("cause %s; the kernel ran no rule, and the case does not say what to expect", rw.Cause)
+	case gone && w == nil && rw.Cause != explain.CauseRuleGone:
+		return fmt.Sprintf("cause %s, want rule-gone: %s is there no more", rw.Cause, kernel)
+	}
+	if kernel == nil || gone && (w == nil || w.cause != "rule") {
+		if len(rw.Rules) > 0 || rw.Grade != explain.GradeNone && rw.Cause == explain.CauseRuleGone {
+			return "rules are named, but no present rule made it"
+		}
+		return ""
+	}
+	if gone { // an equal rule in its place
+		return ""
+	}
+	named := slices.ContainsFunc(rw.Rules, func(x *rules.Rule) bool {
+		return x.Handle == kernel.handle && x.Chain.Table.Name == kernel.table && x.Chain.Table.Family.String() == kernel.family
+	})
+	switch {
+	case !named:
+		return fmt.Sprintf("%s, but the kernel ran %s", rw.Grade, kernel)
+	case rw.Cause != explain.CauseRule:
+		return fmt.Sprintf("cause %s, but the kernel ran %s", rw.Cause, kernel)
+	case rw.Grade == explain.GradeAmbiguous && r.allowAmbiguous == "":
+		return fmt.Sprintf("ambiguous, but only %s can be", kernel)
+	case rw.Grade != explain.GradeAmbiguous && len(rw.Rules) != 1:
+		return fmt.Sprintf("%s with %d rules", rw.Grade, len(rw.Rules))
+	case rw.Grade == explain.GradeNone:
+		return "grade none with a rule"
+	}
+	return ""
+}
+
+func (r *oracleRun) isLeft(id ruleID) bool { _, ok := r.left[id]; return ok }
+
+func printExplanation(x *explain.Explanation) string {
+	var b strings.Builder
+	o, p := x.Flow.Original, x.Flow.Reply
+	fmt.Fprintf(&b, "  entry %d proto %d  %s %d > %s %d  reply %s %d > %s %d  status %#x in %q out %q why none %q\n", x.Flow.ID, o.Proto,
+		o.Src, o.SrcPort, o.Dst, o.DstPort, p.Src, p.SrcPort, p.Dst, p.DstPort, uint32(x.Flow.Status), x.In, x.Out, x.WhyNone)
+	for _, rw := range x.Rewrites {
+		fmt.Fprintf(&b, "  %s %v > %v cause %s grade %s assumed %q unknown %q note %q\n", rw.Manip, rw.From, rw.To, rw.Cause, rw.Grade, rw.Assumed, rw.Unknown, rw.Note)
+		for _, u := range rw.Rules {
+			fmt.Fprintf(&b, "    named %s: %s\n", describe(u), u.Text)
+		}
+		for _, m := range rw.Not {
+			fmt.Fprintf(&b, "    not   %s: %s\n", describe(m.Rule), m.Why)
+		}
+	}
+	for _, s := range x.Path {
+		if s.Chain == nil {
+			continue
+		}
+		h := uint64(0)
+		if s.Rule != nil {
+			h = s.Rule.Handle
+		}
+		fmt.Fprintf(&b, "    path  %s %s %s handle %d %s %s\n", s.Hook, s.Chain.Table.Name, s.Chain.Name, h, s.Result, s.Why)
+	}
+	return b.String()
+}
+
+func describe(r *rules.Rule) string {
+	if r == nil {
+		return "(policy)"
+	}
+	return fmt.Sprintf("%s %s %s handle %d", r.Chain.Table.Family, r.Chain.Table.Name, r.Chain.Name, r.Handle)
+}
