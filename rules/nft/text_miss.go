@@ -1,0 +1,112 @@
+package nft
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// MissText says why a condition did not hold of a packet, for a reader: what
+// the packet has, then what the rule wants. got is the value that the
+// condition looked at, nil when it is not at hand.
+//
+//	tcp dport 443 ≠ 8080
+//	ip daddr 10.0.0.9 not in { 10.0.0.1, 10.0.0.2 }
+//	meta mark not known
+func MissText(s rules.Statement, got *rules.Value, order binary.ByteOrder) string {
+	p := newPrinter(rules.FamilyUnspec, order)
+	p.guess(s)
+	switch m := s.(type) {
+	case *rules.Match:
+		return p.missMatch(m, got)
+	case *rules.MatchRange:
+		t := p.expr(m.Left)
+		relation := "not in"
+		if m.Invert {
+			relation = "in"
+		}
+		return p.miss(t, got, relation, p.rangeText(t, m.Lo, m.Hi))
+	case *rules.InSet:
+		t := p.expr(m.Key)
+		relation := "not in"
+		if m.Invert {
+			relation = "in"
+		}
+		return p.miss(t, got, relation, p.shortSet(m.Set, t, typed{}))
+	case *rules.VerdictMap:
+		t := p.expr(m.Key)
+		return p.miss(t, got, "not in", p.shortSet(m.Set, t, typed{}))
+	}
+	p.statement(s)
+	return p.text() + " did not hold"
+}
+
+var missSigns = [...]string{"≠", "=", "≥", ">", "≤", "<"}
+
+func (p *printer) missMatch(m *rules.Match, got *rules.Value) string {
+	left, right := m.Left, m.Right
+	if pl, ok := left.(*rules.Payload); ok && p.expr(left).typ == typeBitmask {
+		// the front of an address, or several fields: as the rule writes it
+		if p.pieces(pl, right) {
+			want := p.text()
+			if got == nil || !got.IsKnown() {
+				return want + " not known"
+			}
+			return want + " does not hold"
+		}
+	}
+	if bw, ok := left.(*rules.Bitwise); ok && isZero(bw.Xor) && p.masked(m, bw) {
+		return p.missMasked(m, bw, got)
+	}
+	t := p.expr(left)
+	sign := "≠"
+	if int(m.Op) < len(missSigns) {
+		sign = missSigns[m.Op]
+	}
+	return p.miss(t, got, sign, p.list(t, right))
+}
+
+// missMasked: the value is what is left of it behind the mask.
+func (p *printer) missMasked(m *rules.Match, bw *rules.Bitwise, got *rules.Value) string {
+	want := p.text()
+	t := p.expr(bw.X)
+	if got == nil || !got.IsKnown() {
+		return t.text + " not known (" + want + ")"
+	}
+	if pl, ok := bw.X.(*rules.Payload); ok {
+		if f, ok := p.bitField(pl, bw.Mask); ok {
+			return p.miss(f, got, missSigns[m.Op], p.value(f, m.Right))
+		}
+	}
+	if n, ok := prefixLen(p.bigEndian(t, bw.Mask)); ok && t.typ.prefix {
+		have := fmt.Sprintf("%s %s/%d ", t.text, p.value(t, got.Bytes()), n)
+		return have + missSigns[m.Op] + fmt.Sprintf(" %s/%d", p.value(t, m.Right), n)
+	}
+	return want + ": has " + p.value(t, got.Bytes())
+}
+
+// miss joins what is looked at, what it is, and what it should be.
+func (p *printer) miss(t typed, got *rules.Value, relation, want string) string {
+	switch {
+	case got != nil && got.Absent == rules.Yes:
+		return t.text + " is not there"
+	case got == nil || !got.IsKnown():
+		return t.text + " not known"
+	}
+	return fmt.Sprintf("%s %s %s %s", t.text, p.list(t, got.Bytes()), relation, want)
+}
+
+// shortElements is how many elements of a set are listed in a reason.
+const shortElements = 6
+
+// shortSet is a set as a rule writes it, cut when it is long.
+func (p *printer) shortSet(s *rules.Set, key, data typed) string {
+	if s == nil || s.Flags&rules.SetAnonymous == 0 || len(s.Elements) <= shortElements {
+		return p.setRef(s, key, data)
+	}
+	front := *s
+	front.Elements = s.Elements[:shortElements]
+	list := p.setRef(&front, key, data)
+	return fmt.Sprintf("%s, … %d more }", list[:len(list)-2], len(s.Elements)-shortElements)
+}

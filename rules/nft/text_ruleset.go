@@ -1,0 +1,249 @@
+package nft
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// RulesetText is the whole ruleset in the form that nft -f reads: tables with
+// their objects, sets with elements, and chains with rules. What nft itself
+// does not show, legacy tables, is left out.
+func RulesetText(rs *rules.Ruleset) string {
+	var b strings.Builder
+	for _, t := range rs.Tables {
+		if t.Backend != rules.BackendIptablesLegacy {
+			w := tableWriter{Builder: &b, rs: rs, table: t}
+			w.write()
+		}
+	}
+	return b.String()
+}
+
+type tableWriter struct {
+	*strings.Builder
+	rs    *rules.Ruleset
+	table *rules.Table
+}
+
+func (w tableWriter) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+
+func (w tableWriter) printer() *printer { return newPrinter(w.table.Family, w.rs.Order) }
+
+var tableFlagNames = []symbol{{"dormant", 1}, {"owner", 2}, {"persist", 4}}
+
+func (w tableWriter) write() {
+	w.line("table %s %s {", w.table.Family, Escape(w.table.Name))
+	if w.table.Comment != "" {
+		w.line("\tcomment %s", quote(w.table.Comment))
+	}
+	var flags []string
+	for _, f := range tableFlagNames {
+		if uint64(w.table.Flags)&f.value != 0 {
+			flags = append(flags, f.name)
+		}
+	}
+	if len(flags) > 0 {
+		w.line("\tflags %s", strings.Join(flags, ","))
+	}
+	sep := ""
+	for _, o := range w.table.Objects {
+		w.WriteString(sep)
+		w.object(o)
+		sep = "\n"
+	}
+	for _, s := range w.table.Sets {
+		if s.Flags&rules.SetAnonymous == 0 {
+			w.WriteString(sep)
+			w.set(s)
+			sep = "\n"
+		}
+	}
+	for _, c := range w.table.Chains {
+		if !c.Binding {
+			w.WriteString(sep)
+			w.chain(c)
+			sep = "\n"
+		}
+	}
+	w.line("}")
+}
+
+func (w tableWriter) chain(c *rules.Chain) {
+	w.line("\tchain %s {", Escape(c.Name))
+	if c.Comment != "" {
+		w.line("\t\tcomment %s", quote(c.Comment))
+	}
+	if c.Base != nil {
+		w.line("\t\t%s", baseText(w.table.Family, c.Base))
+	}
+	for _, r := range c.Rules {
+		p := w.printer()
+		text := p.rule(r) + commentOf(r, true)
+		if strings.HasPrefix(text, "# ") {
+			text = "#" + text[1:]
+		}
+		w.line("\t\t%s", text)
+	}
+	w.line("\t}")
+}
+
+// baseText is the line of a base chain.
+func baseText(f rules.Family, b *rules.BaseChain) string {
+	hook := b.Hook.String()
+	if f == rules.FamilyNetdev {
+		hook = [...]string{"ingress", "egress"}[b.Hook&1]
+	}
+	out := fmt.Sprintf("type %s hook %s", b.Type, hook)
+	if len(b.Devices) == 1 {
+		out += " device " + quote(b.Devices[0])
+	} else if len(b.Devices) > 1 {
+		var names []string
+		for _, d := range b.Devices {
+			names = append(names, quote(d))
+		}
+		out += " devices = { " + strings.Join(names, ", ") + " }"
+	}
+	return out + fmt.Sprintf(" priority %s; policy %s;", PriorityText(f, b.Hook, b.Priority), b.Policy)
+}
+
+// priority is one of nft's names for priorities.
+type priority struct {
+	value int32
+	name  string
+	hook  int // the only hook at which it is used, or -1
+}
+
+var (
+	priorities = []priority{
+		{-300, "raw", -1}, {-150, "mangle", -1}, {-100, "dstnat", int(rules.Prerouting)},
+		{0, "filter", -1}, {50, "security", -1}, {100, "srcnat", int(rules.Postrouting)},
+	}
+	bridgePriorities = []priority{
+		{-300, "dstnat", int(rules.Prerouting)}, {-200, "filter", -1},
+		{100, "out", int(rules.Output)}, {300, "srcnat", int(rules.Postrouting)},
+	}
+)
+
+// priorityReach is how far from a named priority one is written as an offset.
+const priorityReach = 10
+
+// PriorityText is a base chain's priority as nft prints it: filter, dstnat + 5,
+// -200 (prio2str).
+func PriorityText(f rules.Family, h rules.Hook, prio int32) string {
+	table := priorities
+	if f == rules.FamilyBridge {
+		table = bridgePriorities
+	}
+	for _, p := range table {
+		d := int64(prio) - int64(p.value)
+		if d < -priorityReach || d > priorityReach {
+			continue
+		}
+		only := f == rules.FamilyARP || f == rules.FamilyNetdev
+		if p.hook >= 0 && p.hook != int(h) || only && p.value != 0 {
+			break
+		}
+		switch {
+		case d > 0:
+			return fmt.Sprintf("%s + %d", p.name, d)
+		case d < 0:
+			return fmt.Sprintf("%s - %d", p.name, -d)
+		}
+		return p.name
+	}
+	return fmt.Sprint(prio)
+}
+
+var setFlagNames = []struct {
+	flag rules.SetFlags
+	name string
+}{{rules.SetConstant, "constant"}, {rules.SetEval, "dynamic"}, {rules.SetInterval, "interval"}, {rules.SetTimeout, "timeout"}}
+
+func (w tableWriter) set(s *rules.Set) {
+	kind := "set"
+	if s.Flags&(rules.SetMap|rules.SetObject) != 0 {
+		kind = "map"
+	}
+	p := w.printer()
+	p.counters = false
+	key, data := p.key(s), typed{}
+	if s.Flags&rules.SetMap != 0 {
+		data = p.dataType(s)
+	}
+	w.line("\t%s %s {", kind, Escape(s.Name))
+	w.line("\t\t%s", p.declaration(s, &key, &data))
+	if s.Flags&rules.SetConstant == 0 {
+		if s.Policy != 0 {
+			w.line("\t\tpolicy memory")
+		}
+		if s.Size != 0 {
+			w.line("\t\tsize %d", s.Size)
+		}
+	}
+	var flags []string
+	for _, f := range setFlagNames {
+		if s.Flags&f.flag != 0 && (f.flag != rules.SetTimeout || s.Timeout == 0) {
+			flags = append(flags, f.name)
+		}
+	}
+	if len(flags) > 0 {
+		w.line("\t\tflags %s", strings.Join(flags, ","))
+	}
+	if len(s.Exprs) > 0 {
+		var out []string
+		for _, e := range s.Exprs {
+			out = append(out, p.inner(e))
+		}
+		w.line("\t\t%s", strings.Join(out, " "))
+	}
+	if s.Timeout != 0 {
+		w.line("\t\ttimeout %s", timeText(s.Timeout))
+	}
+	if s.GCInterval != 0 {
+		w.line("\t\tgc-interval %s", timeText(uint64(s.GCInterval)))
+	}
+	if s.Comment != "" {
+		w.line("\t\tcomment %s", quote(s.Comment))
+	}
+	if len(s.Elements) > 0 {
+		w.line("\t\telements = { %s }", strings.Join(p.elements(s, key, data), ",\n\t\t\t     "))
+	}
+	w.line("\t}")
+}
+
+// typeText names a type as set declarations do.
+func typeText(t typed) string {
+	if len(t.parts) == 0 {
+		return t.typ.name
+	}
+	var out []string
+	for _, part := range t.parts {
+		out = append(out, typeText(part))
+	}
+	return strings.Join(out, " . ")
+}
+
+// object prints a named object. Those of which the model has no numbers are
+// left as a remark.
+func (w tableWriter) object(o *rules.Object) {
+	row, ok := objectRows[o.Type]
+	if !ok {
+		row.name = fmt.Sprintf("# [ object %d ? ]", o.Type)
+	}
+	a := parseAttrs(w.rs.Order, o.Raw)
+	body, ok := objectBodies[o.Type]
+	if !ok || a.err != nil {
+		w.line("\t# [ %s %s ? ]", row.name, Escape(o.Name))
+		return
+	}
+	w.line("\t%s %s {", row.name, Escape(o.Name))
+	if o.Comment != "" {
+		w.line("\t\tcomment %s", quote(o.Comment))
+	}
+	for _, l := range body(a) {
+		w.line("\t\t%s", l)
+	}
+	w.line("\t}")
+}
