@@ -52,11 +52,8 @@ func decodeVerdict(a *attrs, n int) (*rules.Verdict, error) {
 	switch {
 	case jumps && v.ChainName == "":
 		return nil, fmt.Errorf("%s names no chain", v.Code)
-	case v.Code < rules.VerdictReturn || v.Code > 0 && v.Code&verdictMask > rules.VerdictQueue:
+	case v.Code < rules.VerdictReturn || v.Code > rules.VerdictQueue:
 		return nil, fmt.Errorf("verdict %d is not known", v.Code)
 	}
 	return v, nil
 }
-
-// verdictMask is NF_VERDICT_MASK: above it are a queue's number and flags.
-const verdictMask = 0xff
