@@ -57,3 +57,7 @@ func decodeVerdict(a *attrs, n int) (*rules.Verdict, error) {
 	}
 	return v, nil
 }
+
+// verdictMask is NF_VERDICT_MASK: above it are a queue's number and flags,
+// which the kernel takes from a queue expression only.
+const verdictMask = 0xff
