@@ -89,6 +89,9 @@ func ParseFlow(payload []byte, f *host.Flow) error {
 	case !f.Reply.Src.IsValid() || !f.Reply.Dst.IsValid():
 		return badAttr("conntrack entry: no reply tuple")
 	}
+	if f.Original.Src.Is4() != f.Reply.Src.Is4() {
+		return badAttr("conntrack entry: tuples of two families")
+	}
 	f.Family = rules.FamilyIPv4
 	if f.Original.Src.Is6() {
 		f.Family = rules.FamilyIPv6
