@@ -255,6 +255,9 @@ func heldTo(c *rules.Chain, a rules.Answer, matches []*rules.Element) (rules.Ans
 // nat is nft_nat_eval and its kin: the packet is accepted and no other nat
 // chain is asked, whatever the rewrite changes.
 func (e *ruleRun) nat(n *rules.NAT) {
+	if !n.Family.Sees(e.cur.p.Family) && n.Family != rules.FamilyUnspec {
+		return // nft_nat_inet_eval: for the other family it does nothing
+	}
 	if a, absent := e.operands(n); absent {
 		e.condition(n, a)
 		if e.cur.live.Truth == rules.No {

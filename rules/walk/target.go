@@ -14,6 +14,8 @@ type Target struct {
 	Addrs            []netip.Addr
 	AddrMin, AddrMax netip.Addr
 	AnyAddr          bool // not known which
+	// Local, with AnyAddr: not known which, but one of this host's own.
+	Local rules.Host
 	// PortMin to PortMax when HasPort; AnyPort: not known which. Neither: the
 	// port stays, but for a source whose port is taken.
 	PortMin, PortMax uint16
@@ -102,7 +104,7 @@ func (t *Target) ports(lo, hi *rules.Value, ranged bool) {
 // masquerade takes an address of the output device (nf_nat_masquerade_ipv4,
 // nf_nat_masquerade_ipv6).
 func (t *Target) masquerade(p *rules.Packet) {
-	t.AnyAddr = true
+	t.AnyAddr, t.Local = true, p.Host
 	if p.Host == nil || p.Oif.State == rules.IfaceUnknown || p.Oif.State == rules.IfaceNone {
 		return
 	}
@@ -128,7 +130,7 @@ func (t *Target) redirect(p *rules.Packet) {
 		}
 		return
 	}
-	t.AnyAddr = true
+	t.AnyAddr, t.Local = true, p.Host
 	if p.Host == nil || p.Iif.State == rules.IfaceUnknown || p.Iif.State == rules.IfaceNone {
 		return
 	}
@@ -146,6 +148,9 @@ func (t *Target) Makes(m rules.Manip, from, to netip.Addr, fromPort, toPort uint
 
 func (t *Target) makesAddr(from, to netip.Addr) bool {
 	switch {
+	case t.AnyAddr && t.Local != nil:
+		typ, known := t.Local.AddrType(to, 0)
+		return !known || typ == rules.AddrLocal
 	case t.AnyAddr:
 		return true
 	case len(t.Addrs) > 0:
