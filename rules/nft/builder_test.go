@@ -181,6 +181,42 @@ func TestIntervals(t *testing.T) {
 	}
 }
 
+// TestHooks: every family's hook numbers become those of the IP families.
+func TestHooks(t *testing.T) {
+	for _, tc := range []struct {
+		family rules.Family
+		n      uint32
+		want   rules.Hook
+	}{
+		{rules.FamilyIPv4, 4, rules.Postrouting}, {rules.FamilyInet, 5, rules.Ingress},
+		{rules.FamilyBridge, 2, rules.Forward}, {rules.FamilyNetdev, 0, rules.Ingress},
+		{rules.FamilyARP, 0, rules.Input}, {rules.FamilyARP, 1, rules.Output},
+		{rules.FamilyARP, 3, hookUnknown}, {rules.FamilyIPv4, 1 << 20, hookUnknown},
+	} {
+		if got := hookOf(tc.family, tc.n); got != tc.want {
+			t.Errorf("hook %d of %s is %s, want %s", tc.n, tc.family, got, tc.want)
+		}
+	}
+}
+
+// TestChainParts: what the recorded rulesets have none of.
+func TestChainParts(t *testing.T) {
+	devs := tlv(4, text(1, "eth0"), text(2, "ppp"))
+	rs := build(t, binary.LittleEndian, []recorded{
+		{"table", tableMsg()},
+		{"chain", message(text(1, "t"), text(3, "c"), tlv(4, n32(1, 5), n32(2, 0xffffff6a), devs), n32(5, 0),
+			text(7, "filter"), tlv(8, n64(1, 99), n64(2, 3)), n32(10, 1))},
+		{"flowtable", message(text(1, "t"), text(2, "fast"))},
+	})
+	want := `BaseChain{Type="filter" Hook=ingress Priority=-150 Devices=["eth0", "ppp*"] HasCounter=true Packets=3 Bytes=99}`
+	if diff := cmp.Diff(want, show(rs.Tables[0].Chains[0].Base)); diff != "" {
+		t.Errorf("base chain (-want +got):\n%s", diff)
+	}
+	if got := rs.Tables[0].Flowtables; !slices.Equal(got, []string{"fast"}) {
+		t.Errorf("flowtables %q", got)
+	}
+}
+
 func TestTypeLens(t *testing.T) {
 	for _, tc := range []struct {
 		typ  uint32

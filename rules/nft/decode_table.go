@@ -1,5 +1,10 @@
 package nft
 
+import (
+	"maps"
+	"slices"
+)
+
 // decodeFunc decodes one expression from its attributes: it either emits one
 // statement, or loads one register, or returns why it cannot and has done
 // neither.
@@ -15,6 +20,8 @@ type exprRow struct {
 	// writes: it can load a register. ends: it can give a verdict. nats: it
 	// can set up NAT.
 	writes, ends, nats bool
+	// opaque: the model has no form for it, so that it always becomes Opaque.
+	opaque bool
 }
 
 // exprs is every expression that is known, by the name of its nft_expr_type.
@@ -55,19 +62,32 @@ var exprs = map[string]exprRow{
 	"log":     {decode: decodeLog, last: 6},
 	"objref":  {decode: decodeObjref, last: 5, ends: true},
 	"dynset":  {decode: decodeDynset, last: 10},
-	"match":   {decode: decodeCompatMatch, last: attrMax},
-	"target":  {decode: decodeCompatTarget, last: attrMax, ends: true, nats: true},
+	"match":   {decode: decodeCompatMatch, last: attrMax, opaque: true},
+	"target":  {decode: decodeCompatTarget, last: attrMax, opaque: true, ends: true, nats: true},
 
 	// known, but without a form in the model
-	"last":         {decode: decodeUnmodelled, last: attrMax},
-	"flow_offload": {decode: decodeUnmodelled, last: attrMax},
-	"queue":        {decode: decodeUnmodelled, last: attrMax, ends: true},
-	"synproxy":     {decode: decodeUnmodelled, last: attrMax, ends: true},
-	"tproxy":       {decode: decodeUnmodelled, last: attrMax},
-	"dup":          {decode: decodeUnmodelled, last: attrMax},
-	"fwd":          {decode: decodeUnmodelled, last: attrMax, ends: true},
-	"osf":          {decode: decodeUnmodelled, last: attrMax, writes: true},
-	"xfrm":         {decode: decodeUnmodelled, last: attrMax, writes: true},
-	"tunnel":       {decode: decodeUnmodelled, last: attrMax, writes: true},
-	"inner":        {decode: decodeUnmodelled, last: attrMax, writes: true},
+	"last":         {decode: decodeUnmodelled, last: attrMax, opaque: true},
+	"flow_offload": {decode: decodeUnmodelled, last: attrMax, opaque: true},
+	"queue":        {decode: decodeUnmodelled, last: attrMax, opaque: true, ends: true},
+	"synproxy":     {decode: decodeUnmodelled, last: attrMax, opaque: true, ends: true},
+	"tproxy":       {decode: decodeUnmodelled, last: attrMax, opaque: true},
+	"dup":          {decode: decodeUnmodelled, last: attrMax, opaque: true},
+	"fwd":          {decode: decodeUnmodelled, last: attrMax, opaque: true, ends: true},
+	"osf":          {decode: decodeUnmodelled, last: attrMax, opaque: true, writes: true},
+	"xfrm":         {decode: decodeUnmodelled, last: attrMax, opaque: true, writes: true},
+	"tunnel":       {decode: decodeUnmodelled, last: attrMax, opaque: true, writes: true},
+	"inner":        {decode: decodeUnmodelled, last: attrMax, opaque: true, writes: true},
+}
+
+// Expressions lists the expressions that are decoded, and those that are known
+// but stay opaque, both sorted. Any other is opaque as well.
+func Expressions() (decoded, opaque []string) {
+	for _, name := range slices.Sorted(maps.Keys(exprs)) {
+		if exprs[name].opaque {
+			opaque = append(opaque, name)
+		} else {
+			decoded = append(decoded, name)
+		}
+	}
+	return decoded, opaque
 }
