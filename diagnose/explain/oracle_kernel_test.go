@@ -8,6 +8,9 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 	"github.com/ntdiag/ntdiag/rules"
@@ -48,16 +51,58 @@ type ruleID struct {
 
 func (r ruleID) String() string { return fmt.Sprintf("%s %s handle %d", r.family, r.table, r.handle) }
 
-// natStatements are the keys of nft's JSON that set up a rewrite.
-var natStatements = map[string]rules.Manip{
-	"dnat": rules.ManipDst, "redirect": rules.ManipDst,
-	"snat": rules.ManipSrc, "masquerade": rules.ManipSrc,
+// present lists the rules of the namespace that set up a rewrite, and which:
+// by another reading of them than that under test. nft's JSON leaves the rules
+// of anonymous chains out, and the library leaves the handles of tables out.
+func present(h *lab.Host) (map[ruleID]rules.Manip, error) {
+	handles, err := tableHandles(h)
+	if err != nil {
+		return nil, err
+	}
+	c, err := nftables.New(nftables.WithNetNSFd(h.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	chains, err := c.ListChains()
+	if err != nil {
+		return nil, err
+	}
+	nat := map[ruleID]rules.Manip{}
+	for _, ch := range chains {
+		list, err := c.GetRules(ch.Table, ch)
+		if err != nil {
+			return nil, err
+		}
+		family := rules.Family(ch.Table.Family).String()
+		for _, r := range list {
+			id := ruleID{family, ch.Table.Name, handles[[2]string{family, ch.Table.Name}], r.Handle}
+			for _, e := range r.Exprs {
+				if m, ok := manipOf(e); ok {
+					nat[id] = m
+				}
+			}
+		}
+	}
+	return nat, nil
 }
 
-// present lists the rules that the namespace has, by nft's own reading: those
-// that set up a rewrite say which.
-func present(h *lab.Host) (nat map[ruleID]rules.Manip, err error) {
-	text, err := nft(h, "", "-j", "-a", "list", "ruleset")
+func manipOf(e expr.Any) (rules.Manip, bool) {
+	switch x := e.(type) {
+	case *expr.NAT:
+		if x.Type == expr.NATTypeSourceNAT {
+			return rules.ManipSrc, true
+		}
+		return rules.ManipDst, true
+	case *expr.Masq:
+		return rules.ManipSrc, true
+	case *expr.Redir:
+		return rules.ManipDst, true
+	}
+	return 0, false
+}
+
+func tableHandles(h *lab.Host) (map[[2]string]uint64, error) {
+	text, err := nft(h, "", "-j", "list", "tables")
 	if err != nil {
 		return nil, err
 	}
@@ -67,35 +112,18 @@ func present(h *lab.Host) (nat map[ruleID]rules.Manip, err error) {
 				Family, Name string
 				Handle       uint64
 			}
-			Rule *struct {
-				Family, Table string
-				Handle        uint64
-				Expr          []map[string]json.RawMessage
-			}
 		}
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		return nil, fmt.Errorf("nft -j: %w", err)
 	}
-	tables := map[[2]string]uint64{}
-	nat = map[ruleID]rules.Manip{}
+	out := map[[2]string]uint64{}
 	for _, o := range doc.Nftables {
 		if o.Table != nil {
-			tables[[2]string{o.Table.Family, o.Table.Name}] = o.Table.Handle
-		}
-		if o.Rule == nil {
-			continue
-		}
-		id := ruleID{o.Rule.Family, o.Rule.Table, tables[[2]string{o.Rule.Family, o.Rule.Table}], o.Rule.Handle}
-		for _, e := range o.Rule.Expr {
-			for key := range e {
-				if m, ok := natStatements[key]; ok {
-					nat[id] = m
-				}
-			}
+			out[[2]string{o.Table.Family, o.Table.Name}] = o.Table.Handle
 		}
 	}
-	return nat, nil
+	return out, nil
 }
 
 // verdict is what the kernel says of one entry: the rule that set up each
@@ -122,7 +150,8 @@ func judge(events []lab.TraceEvent, nat map[ruleID]rules.Manip) map[uint32]*verd
 			v = &verdict{id: e.CtID}
 			out[e.CtID] = v
 		}
-		if e.Type != 3 || host.Status(e.CtStatus).Has(host.StatusConfirmed) {
+		// a statement for the other family lets the walk go on
+		if e.Type != 3 || e.Verdict == -1 || host.Status(e.CtStatus).Has(host.StatusConfirmed) {
 			continue
 		}
 		family := rules.Family(e.Family).String()

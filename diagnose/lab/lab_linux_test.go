@@ -75,3 +75,23 @@ func TestTrafficThroughRouter(t *testing.T) {
 		})
 	}
 }
+
+// TestDemoRules sends every flow of the demonstration through its rules.
+func TestDemoRules(t *testing.T) {
+	n := typical(t)
+	if err := n.Router.Listen("udp", 5353); err != nil {
+		t.Fatal(err)
+	}
+	forget, err := n.Router.demoRules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range demoFlows {
+		if err := n.send(f); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := forget(); err != nil {
+		t.Error(err)
+	}
+}

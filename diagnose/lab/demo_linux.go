@@ -1,0 +1,178 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// DemoInside runs this program with args in namespaces of its own. It waits
+// also when interrupted: with that program everything it made is gone.
+func DemoInside(ctx context.Context, args ...string) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	code, err := Reexec(ctx, args, nil)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("demo: %w: run it as root, or allow user namespaces", err)
+	}
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	if code != 0 {
+		return fmt.Errorf("demo: ended with exit status %d", code)
+	}
+	return nil
+}
+
+// demoFlow is one flow of the demonstration.
+type demoFlow struct {
+	proto    string
+	host     string
+	src, dst string
+}
+
+// demoFlows are sent before any command runs; each has its own way through
+// the rules of demoRules.
+var demoFlows = []demoFlow{
+	{"tcp", "client", "10.0.0.10:55178", "10.0.0.1:8080"},
+	{"tcp", "client", "10.0.0.10:5536", "10.8.2.12:80"},
+	{"tcp", "client", "10.0.0.10:55180", "10.0.0.1:443"},
+	{"tcp", "client", "10.0.0.10:55182", "10.0.0.1:2202"},
+	{"tcp", "client", "10.0.0.12:50000", "10.8.2.12:443"},
+	{"tcp", "client", "[fd00:a::10]:55190", "[fd00:a::1]:8080"},
+	{"tcp", "client", "10.0.0.10:55184", "10.0.0.1:3306"},
+	{"udp", "client", "10.0.0.10:40053", "10.8.2.12:53"},
+	{"udp", "client", "10.0.0.10:123", "192.168.1.80:123"},
+	{"icmp", "client", "10.0.0.10:4242", "10.8.2.12:0"},
+	{"tcp", "router", "192.168.1.2:55200", "10.9.9.9:80"},
+	{"tcp", "server", "192.168.1.80:55300", "10.0.0.10:22"},
+}
+
+// demoSteps are the command lines shown, and what to look for in each.
+var demoSteps = []struct {
+	say  string
+	args []string
+}{
+	{"Every entry of the router's conntrack table, with its rewrite.",
+		[]string{"flows", "--netns", "router"}},
+	{"The NAT rules in the order the kernel runs them, with the live flows of each.",
+		[]string{"rules", "--netns", "router"}},
+	{"Which rules rewrote this flow? It was there before ntdiag looked.",
+		[]string{"explain", "--netns", "router", "tcp 10.0.0.10:55178 > 10.0.0.1:8080"}},
+	{"The answer for a flow that only leaves through masquerade.",
+		[]string{"explain", "--netns", "router", "10.0.0.10:5536", "10.8.2.12:80"}},
+	{"A verdict map leads to the rule.",
+		[]string{"explain", "--netns", "router", "10.0.0.10:55180", "10.0.0.1:443"}},
+	{"A mark that an earlier chain set decides: with the whole way.",
+		[]string{"explain", "--netns", "router", "-v", "10.0.0.12:50000", "10.8.2.12:443"}},
+	{"IPv6.",
+		[]string{"explain", "--netns", "router", "[fd00:a::10]:55190", "[fd00:a::1]:8080"}},
+	{"Redirected to the router itself.",
+		[]string{"explain", "--netns", "router", "udp 10.0.0.10:40053 > 10.8.2.12:53"}},
+	{"The rule behind this one was deleted a moment ago; the flow lives on.",
+		[]string{"explain", "--netns", "router", "10.0.0.10:55184", "10.0.0.1:3306"}},
+}
+
+const demoPicture = `
+  client 10.0.0.10 ──── c0 10.0.0.1  router  192.168.1.2 s0 ──── 192.168.1.80 server
+         fd00:a::10        fd00:a::1         fd00:b::2           fd00:b::80
+
+Three network namespaces of this program's own, NAT rules in the router, and
+%d flows through it. Nothing else is touched, nothing is left behind.
+`
+
+// Demo builds the network and runs the commands on it. It is for the process
+// that DemoInside started.
+func Demo(ctx context.Context, opt DemoOptions) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	l, err := New()
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	defer l.Close() // what it could not close ends with this process
+	if err := buildDemo(l); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	fmt.Fprintf(opt.Out, demoPicture, len(demoFlows))
+	for _, s := range demoSteps {
+		if ctx.Err() != nil {
+			return errors.New("demo: interrupted")
+		}
+		fmt.Fprintf(opt.Out, "\n# %s\n$ ntdiag %s\n", s.say, shellWords(s.args))
+		if err := opt.Run(ctx, s.args...); err != nil {
+			return fmt.Errorf("demo: %w", err)
+		}
+	}
+	return nil
+}
+
+func buildDemo(l *Lab) error {
+	if err := l.PublishNames(); err != nil {
+		return err
+	}
+	n, err := l.Typical("s0")
+	if err != nil {
+		return err
+	}
+	// before any entry is made: only new ones get a start time and counters
+	if err := n.Router.Sysctl("net.netfilter.nf_conntrack_timestamp=1", "net.netfilter.nf_conntrack_acct=1"); err != nil {
+		return err
+	}
+	if err := n.Router.Listen("udp", 5353); err != nil {
+		return err
+	}
+	forget, err := n.Router.demoRules()
+	if err != nil {
+		return err
+	}
+	for _, f := range demoFlows {
+		if err := n.send(f); err != nil {
+			return err
+		}
+	}
+	return forget()
+}
+
+func (n *Net) send(f demoFlow) error {
+	hosts := map[string]*Host{"client": n.Client, "router": n.Router, "server": n.Server}
+	src, err := netip.ParseAddrPort(f.src)
+	if err != nil {
+		return err
+	}
+	dst, err := netip.ParseAddrPort(f.dst)
+	if err != nil {
+		return err
+	}
+	h := hosts[f.host]
+	switch f.proto {
+	case "tcp":
+		_, err = h.TCP(src, dst)
+	case "udp":
+		_, err = h.UDP(src, dst, true)
+	case "icmp":
+		err = h.Ping(src.Addr(), dst.Addr(), src.Port(), true)
+	}
+	if err != nil {
+		return fmt.Errorf("flow %s %s > %s: %w", f.proto, f.src, f.dst, err)
+	}
+	return nil
+}
+
+// shellWords quotes the words that a shell would take apart.
+func shellWords(args []string) string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		out[i] = a
+		if strings.ContainsAny(a, " <>|&;()$`\\\"'*?[]#~") {
+			out[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(out, " ")
+}
