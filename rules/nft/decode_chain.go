@@ -138,16 +138,15 @@ func hookOf(family rules.Family, n uint32) rules.Hook {
 	return rules.Hook(n)
 }
 
-// classicTables are the tables that iptables makes: the priority of the base
-// chains by hook (enum nf_ip_hook_priorities).
+// classicTables are the tables that iptables-nft makes: the priority of the
+// base chains by hook.
 var classicTables = map[string]map[rules.Hook]int32{
 	"raw":    {rules.Prerouting: -300, rules.Output: -300},
 	"mangle": {rules.Prerouting: -150, rules.Input: -150, rules.Forward: -150, rules.Output: -150, rules.Postrouting: -150},
 	"nat":    {rules.Prerouting: -100, rules.Output: -100, rules.Input: 100, rules.Postrouting: 100},
 	"filter": {rules.Input: 0, rules.Forward: 0, rules.Output: 0},
-	"security": {
-		rules.Input: 50, rules.Forward: 50, rules.Output: 50,
-	},
+	// legacy's is 50 (NF_IP_PRI_SECURITY)
+	"security": {rules.Input: 150, rules.Forward: 150, rules.Output: 150},
 }
 
 // backendOf tells iptables-nft's tables from nft's own: they hold xtables
