@@ -15,10 +15,38 @@ func (x *run) chain(c *rules.Chain, in state, depth int) exits {
 		if cur.live.Truth == rules.No {
 			break
 		}
-		cur = x.rule(r, cur, &out, &returned, depth)
+		if !x.skips(r, &cur) {
+			cur = x.rule(r, cur, &out, &returned, depth)
+		}
 	}
 	out.through = join(cur, returned)
 	return out
+}
+
+// skips tells whether the rule fails at a decided condition before it has done
+// anything: most rules do, and need no fork of the state.
+func (x *run) skips(r *rules.Rule, cur *state) bool {
+	for _, s := range r.Statements {
+		switch s := s.(type) {
+		case *rules.Counter, *rules.Log, *rules.Load:
+		case *rules.Match, *rules.MatchRange, *rules.InSet:
+			a := s.(rules.Condition).Test(&cur.p)
+			if a.Truth == rules.Yes {
+				continue
+			}
+			if a.Truth == rules.Unknown {
+				return false
+			}
+			x.res.Used |= a.Assumed
+			if x.opt.Trace != nil {
+				x.trace(Step{Chain: r.Chain, Rule: r, Result: rules.No, Failed: s, Got: subject(s).Eval(&cur.p)})
+			}
+			return true
+		default:
+			return false
+		}
+	}
+	return false
 }
 
 // ruleRun is one rule being evaluated: cur goes on with the next statement,
