@@ -36,9 +36,6 @@ func (j *job) attribute(rw host.Rewrite, st *stage) Rewrite {
 	if j.opt.Not {
 		out.Not = misses(st)
 	}
-	if j.opt.Path {
-		j.out.Path = append(j.out.Path, j.path(st)...)
-	}
 	return out
 }
 
@@ -183,11 +180,11 @@ func whyText(s *walk.Step) string {
 var resultNames = map[rules.Truth]string{rules.Yes: "match", rules.No: "no-match", rules.Unknown: "unknown"}
 
 // path is everything that was looked at, in order.
-func (j *job) path(st *stage) []Step {
-	out := make([]Step, 0, len(st.steps))
-	for i := range st.steps {
-		s := &st.steps[i]
-		step := Step{Hook: st.hook, Chain: s.Chain, Rule: s.Rule, Result: resultNames[s.Result]}
+func (j *job) path(looked []walk.Step) []Step {
+	out := make([]Step, 0, len(looked))
+	for i := range looked {
+		s := &looked[i]
+		step := Step{Hook: s.Hook, Chain: s.Chain, Rule: s.Rule, Result: resultNames[s.Result]}
 		if s.Rule == nil {
 			step.Result, step.Why = "policy", s.Chain.Base.Policy.String()
 		} else if s.Result != rules.Yes {
@@ -200,9 +197,6 @@ func (j *job) path(st *stage) []Step {
 
 // whyNone says why an entry without a rewrite has none.
 func (j *job) whyNone(dst, src *stage) string {
-	if j.opt.Path {
-		j.out.Path = append(j.path(dst), j.path(src)...)
-	}
 	const done = host.StatusSrcNATDone | host.StatusDstNATDone
 	now := matchesNow(dst)
 	if now == nil {

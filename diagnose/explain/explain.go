@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"slices"
+
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/walk"
@@ -33,6 +35,9 @@ func (e *Explainer) Explain(f *host.Flow, opt Options) *Explanation {
 	}
 	if len(j.out.Rewrites) == 0 {
 		j.out.WhyNone = j.whyNone(dst, src)
+	}
+	if opt.Path {
+		j.out.Path = j.path(slices.Concat(dst.steps, src.crossed, src.steps))
 	}
 	return j.out
 }
@@ -75,6 +80,7 @@ type stage struct {
 	used          rules.Sources
 	route         rules.Route
 	steps         []walk.Step
+	crossed       []walk.Step // at the forward hook, on the way here
 	// confirmed are the assumptions that the rewrite itself bears out.
 	confirmed rules.Sources
 	dropper   *rules.Rule
@@ -108,6 +114,7 @@ func (j *job) source(dst *stage) *stage {
 		j.out.Out = p.Oif.Link.Name
 		if dst.hook == rules.Prerouting {
 			fwd := j.walker.Hook(&p, rules.Forward, j.walkOptions(st, nil))
+			st.crossed, st.steps = st.steps, nil
 			if fwd.Alive.Truth != rules.No {
 				p = fwd.Packet
 			}
@@ -123,7 +130,7 @@ func (j *job) walkOptions(st *stage, h *hypothesis) walk.Options {
 	if h != nil {
 		o.Force, o.Into, o.Swap = h.force, h.into, h.swap
 	}
-	if h == nil || h.trace {
+	if j.opt.Path || j.opt.Not {
 		o.Trace = func(s walk.Step) { st.steps = append(st.steps, s) }
 	}
 	return o
@@ -134,7 +141,6 @@ type hypothesis struct {
 	force map[*rules.Rule]rules.Truth
 	into  map[*rules.Rule]*rules.Chain
 	swap  bool
-	trace bool
 }
 
 // hold takes everything on the way to c as matched.

@@ -55,7 +55,7 @@ type passResult struct {
 // pass walks once, and again without the candidates that cannot have made
 // what is observed: that they were passed by is then known.
 func (j *job) pass(st *stage, p *rules.Packet, swap bool) *passResult {
-	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}, swap: swap, trace: true}
+	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}, swap: swap}
 	out := &passResult{before: *p}
 	for range 3 {
 		scratch := &stage{}
@@ -199,7 +199,7 @@ func opaqueTargets(c *walk.Candidate) bool {
 // settle walks again with everything on the way to the one rule held to have
 // matched: this decides the marks that chains on the way set.
 func (j *job) settle(st *stage) {
-	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}, swap: st.swapped, trace: true}
+	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}, swap: st.swapped}
 	h.hold(&st.fits[0])
 	for i := range st.all {
 		if c := &st.all[i]; c.Answer.Truth == rules.Unknown && c.Rule != st.fits[0].Rule {

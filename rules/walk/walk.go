@@ -85,6 +85,7 @@ type Options struct {
 
 // Step is one rule looked at, or a chain's end.
 type Step struct {
+	Hook  rules.Hook
 	Chain *rules.Chain
 	Rule  *rules.Rule // nil: the end of a base chain, its policy
 	// Result: Yes it matched, No it did not, Unknown it may have.
@@ -252,6 +253,7 @@ func (x *run) dispatch(chains []*rules.Chain, in state) state {
 
 func (x *run) trace(s Step) {
 	if x.opt.Trace != nil {
+		s.Hook = x.hook
 		x.opt.Trace(s)
 	}
 }
