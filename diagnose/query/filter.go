@@ -137,3 +137,34 @@ func statusBit(name string) (value, mask host.Status, ok bool) {
 	}
 	return 0, 0, false
 }
+
+// Check tells what of the filter contradicts itself.
+func (x *Filter) Check() error {
+	for _, p := range []netip.Prefix{x.Src, x.Dst, x.Addr} {
+		if !p.IsValid() {
+			continue
+		}
+		f := familyOf(p.Addr())
+		if x.Family == 0 {
+			x.Family = f
+		}
+		if x.Family != f {
+			return fmt.Errorf("mixed families: %s is %s", p, familyName(f))
+		}
+	}
+	return nil
+}
+
+// ParseZone reads a conntrack zone.
+func ParseZone(s string) (uint16, error) {
+	n, err := number("zone", s, 16)
+	return uint16(n), err
+}
+
+// ParseFamily reads ipv4 or ipv6, or what nft and ip call them.
+func ParseFamily(s string) (rules.Family, error) {
+	if f, ok := families[strings.ToLower(s)]; ok {
+		return f, nil
+	}
+	return 0, fmt.Errorf("unknown family %q (known: ipv4, ipv6)", s)
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/report"
+)
+
+// app holds the flags that every command has.
+type app struct {
+	netns string
+	color string
+}
+
+var colors = []string{"auto", "always", "never"}
+
+func (a *app) flags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVar(&a.netns, "netns", "", "network namespace: a name of ip netns, a path, or a process id")
+	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never (NO_COLOR is respected)")
+	_ = root.RegisterFlagCompletionFunc("netns", completeNetns)
+	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colors, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (a *app) check(*cobra.Command) error {
+	for _, c := range colors {
+		if a.color == c {
+			return nil
+		}
+	}
+	return usage(fmt.Errorf("--color %q: known are %s", a.color, strings.Join(colors, ", ")))
+}
+
+// open enters the namespace asked for.
+func (a *app) open() (*capture.Live, error) {
+	l, err := capture.Open(a.netns)
+	if err != nil {
+		return nil, cannot(err)
+	}
+	return l, nil
+}
+
+// cannot words an error of the kernel: without the capability it says what
+// works all the same.
+func cannot(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w; demo, version, help and completion work without it", err)
+	}
+	return incomplete(err)
+}
+
+// maxWidth is where text is wrapped however wide the terminal is.
+const maxWidth = 80
+
+// pageRows is a page where output is no terminal.
+const pageRows = 40
+
+// style is how text goes to standard output.
+func (a *app) style(format report.Format) report.Style {
+	s := report.Style{Width: maxWidth, Rows: pageRows, Wide: format.Name == "wide"}
+	fd := int(os.Stdout.Fd())
+	tty := term.IsTerminal(fd)
+	if tty {
+		if w, h, err := term.GetSize(fd); err == nil && w > 0 {
+			s.Width = min(w, maxWidth)
+			s.Rows = max(h-4, 5)
+		}
+	}
+	s.Color = a.color == "always" ||
+		a.color == "auto" && tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return s
+}
+
+// outputFlag adds -o.
+func outputFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVarP(to, "output", "o", report.Formats()[0], "output format: "+strings.Join(report.Formats(), ", "))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(report.Formats(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+func formatOf(name string) (report.Format, error) {
+	f, err := report.FormatByName(name)
+	if err != nil {
+		return f, usage(err)
+	}
+	return f, nil
+}
+
+// unread makes what a dump left out a thing that is missing.
+func unread(info capture.FlowsInfo) []host.Missing {
+	if info.Unparsed == 0 {
+		return nil
+	}
+	return []host.Missing{{What: fmt.Sprintf("%d conntrack entries", info.Unparsed), Why: info.Why}}
+}
+
+// finish turns a header into the exit: found goes before incomplete, and the
+// reason for an incomplete answer is on stderr.
+func finish(cmd *cobra.Command, h report.Header, something bool) error {
+	if something {
+		return found()
+	}
+	if h.Complete {
+		return nil
+	}
+	var what []string
+	for _, m := range h.Missing {
+		what = append(what, m.What+": "+m.Why)
+	}
+	return incomplete(fmt.Errorf("the answer is not complete: %s", strings.Join(what, "; ")))
+}
+
+// host names the machine where nothing else of it is read.
+func (a *app) host() *host.Snapshot {
+	s := &host.Snapshot{Netns: a.netns, CapturedAt: time.Now()}
+	// what cannot be read stays empty: the flows are the answer
+	s.Hostname, _ = os.Hostname()
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		s.Kernel = strings.TrimSpace(string(b))
+	}
+	return s
+}
+
+// snapshot reads everything but the flows.
+func snapshot(ctx context.Context, l *capture.Live) (*host.Snapshot, error) {
+	s, err := l.Snapshot(ctx)
+	if err != nil {
+		return nil, cannot(err)
+	}
+	return s, nil
+}

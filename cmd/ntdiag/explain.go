@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"math"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/report"
+)
+
+// explainPage is how many flows one answer explains without --all.
+const explainPage = 20
+
+func newExplainCmd(a *app) *cobra.Command {
+	var output string
+	var verbose, all bool
+	cmd := &cobra.Command{
+		Use:   "explain QUERY…",
+		Short: "say which rule made each rewrite of a flow",
+		Long: `explain finds a flow in the conntrack table and says which rule made each of its
+rewrites, how sure that is, and what could not be known.
+
+A query is what you have at hand: two ends, a line of conntrack -L, tcpdump, ss
+or the kernel log, id=N, or only an address or a port; see: ntdiag help queries`,
+		Example: `  ntdiag explain 10.0.0.10:5536 10.8.2.12:80
+  ntdiag explain 'tcp 10.0.0.10:5536 > 10.8.2.12:80'
+  ntdiag explain '[fd00::10]:5536 [fd00::80]:443' --netns blue
+  ntdiag explain id=4021521188 -o json
+  ntdiag explain :443`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeFlows,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			format, err := formatOf(output)
+			if err != nil {
+				return err
+			}
+			q, err := query.Parse(args)
+			if err != nil {
+				return usage(err)
+			}
+			limit := explainPage
+			if all {
+				limit = math.MaxInt
+			}
+			doc, err := a.explain(cmd.Context(), &q, limit, verbose)
+			if err != nil {
+				return err
+			}
+			style := a.style(format)
+			style.Verbose = verbose
+			if err := format.Explain(cmd.OutOrStdout(), doc, style); err != nil {
+				return incomplete(err)
+			}
+			return finish(cmd, doc.Header, somethingFound(doc))
+		},
+	}
+	outputFlag(cmd, &output)
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the way with every rule looked at, and why it did not match")
+	cmd.Flags().BoolVar(&all, "all", false, "explain every flow that fits, not only a page")
+	return cmd
+}
+
+// explain answers one query.
+func (a *app) explain(ctx context.Context, q *query.Query, limit int, verbose bool) (*report.Explain, error) {
+	l, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	got, err := find(ctx, l, q, limit)
+	if err != nil {
+		return nil, cannot(err)
+	}
+	return a.explainFound(ctx, l, q, got, verbose)
+}
+
+func (a *app) explainFound(ctx context.Context, l *capture.Live, q *query.Query, got finding, verbose bool) (*report.Explain, error) {
+	s, err := snapshot(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	doc := &report.Explain{
+		Header: report.NewHeader("explain", s, got.missing),
+		Query:  q.Text, Flows: []report.Explained{}, More: got.more,
+	}
+	if len(got.matches) == 0 {
+		doc.Nearest = got.nearest()
+	}
+	e := explain.New(s)
+	for i := range got.matches {
+		m := &got.matches[i]
+		x := e.Explain(&m.flow, explain.Options{Path: verbose, Not: true})
+		doc.Flows = append(doc.Flows, report.NewExplained(x, m.form.String()))
+	}
+	return doc, nil
+}
+
+// somethingFound: no entry, or a rewrite that no present rule makes.
+func somethingFound(d *report.Explain) bool {
+	if len(d.Flows) == 0 {
+		return true
+	}
+	for i := range d.Flows {
+		for j := range d.Flows[i].Rewrites {
+			if d.Flows[i].Rewrites[j].Cause == explain.CauseRuleGone {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/report"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+func newFlowsCmd(a *app) *cobra.Command {
+	f := &flowFlags{}
+	cmd := &cobra.Command{
+		Use:   "flows",
+		Short: "list the conntrack table, rewrites as before → after",
+		Long: `flows lists conntrack entries. Where NAT rewrote an end, it stands as
+before → after. A table is bounded to a page; -o jsonl streams tables of any size.`,
+		Example: `  ntdiag flows --dnat --port 443
+  ntdiag flows --addr 10.0.0.0/8 --state syn-sent
+  ntdiag flows --status unreplied --proto udp -o jsonl`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.flows(cmd, f) },
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// flowFlags are the filters as given.
+type flowFlags struct {
+	output string
+	text   map[string]*string
+	on     map[string]*bool
+	limit  int
+}
+
+// filterFlags is every filter that takes a value.
+var filterFlags = []struct {
+	name, help string
+	set        func(*query.Filter, string) error
+}{
+	{"proto", "protocol, by name or number", setProto},
+	{"src", "source address or prefix of the original tuple", func(x *query.Filter, v string) (err error) { x.Src, err = query.ParsePrefix(v); return }},
+	{"dst", "destination address or prefix of the original tuple", func(x *query.Filter, v string) (err error) { x.Dst, err = query.ParsePrefix(v); return }},
+	{"addr", "address or prefix at any end, before or after NAT", func(x *query.Filter, v string) (err error) { x.Addr, err = query.ParsePrefix(v); return }},
+	{"sport", "source port of the original tuple", func(x *query.Filter, v string) error { return setPort(&x.Sport, v) }},
+	{"dport", "destination port of the original tuple", func(x *query.Filter, v string) error { return setPort(&x.Dport, v) }},
+	{"port", "port at any end, before or after NAT", func(x *query.Filter, v string) error { return setPort(&x.Port, v) }},
+	{"state", "state of a TCP or SCTP entry", func(x *query.Filter, v string) (err error) { x.State, err = query.ParseState(v); return }},
+	{"zone", "conntrack zone", setZone},
+	{"mark", "ct mark, as V or V/MASK", setMark},
+	{"status", "status bits, parted by commas; !BIT for a clear one", func(x *query.Filter, v string) (err error) {
+		x.Status, x.StatusMask, err = query.ParseStatus(v)
+		return
+	}},
+	{"family", "ipv4 or ipv6", setFamily},
+}
+
+// natFlags are the filters on the rewrites.
+var natFlags = []struct {
+	name, help string
+}{
+	{"snat", "only flows whose source is rewritten"},
+	{"dnat", "only flows whose destination is rewritten"},
+	{"any-nat", "only flows with a rewrite"},
+	{"no-nat", "only flows without a rewrite"},
+	{"ipv4", "only IPv4"},
+	{"ipv6", "only IPv6"},
+	{"all", "every row, not only a page"},
+}
+
+func (f *flowFlags) add(cmd *cobra.Command) {
+	f.text, f.on = map[string]*string{}, map[string]*bool{}
+	for _, row := range filterFlags {
+		f.text[row.name] = cmd.Flags().String(row.name, "", row.help)
+	}
+	short := map[string]string{"ipv4": "4", "ipv6": "6"}
+	for _, row := range natFlags {
+		f.on[row.name] = cmd.Flags().BoolP(row.name, short[row.name], false, row.help)
+	}
+	cmd.Flags().IntVar(&f.limit, "limit", 0, "at most this many flows")
+	cmd.MarkFlagsMutuallyExclusive("any-nat", "no-nat")
+	cmd.MarkFlagsMutuallyExclusive("snat", "no-nat")
+	cmd.MarkFlagsMutuallyExclusive("dnat", "no-nat")
+	cmd.MarkFlagsMutuallyExclusive("ipv4", "ipv6", "family")
+	outputFlag(cmd, &f.output)
+}
+
+// filter reads the flags.
+func (f *flowFlags) filter(cmd *cobra.Command) (query.Filter, error) {
+	var x query.Filter
+	for _, row := range filterFlags {
+		if !cmd.Flags().Changed(row.name) {
+			continue
+		}
+		if err := row.set(&x, *f.text[row.name]); err != nil {
+			return x, fmt.Errorf("--%s: %w", row.name, err)
+		}
+	}
+	switch {
+	case *f.on["ipv4"]:
+		x.Family = rules.FamilyIPv4
+	case *f.on["ipv6"]:
+		x.Family = rules.FamilyIPv6
+	}
+	switch {
+	case *f.on["snat"] && *f.on["dnat"]:
+		x.NAT = query.NATBoth
+	case *f.on["snat"]:
+		x.NAT = query.NATSrc
+	case *f.on["dnat"]:
+		x.NAT = query.NATDst
+	case *f.on["any-nat"]:
+		x.NAT = query.NATAny
+	case *f.on["no-nat"]:
+		x.NAT = query.NATNone
+	}
+	if f.limit < 0 {
+		return x, errors.New("--limit: must not be negative")
+	}
+	return x, x.Check()
+}
+
+func setProto(x *query.Filter, v string) error {
+	n, err := query.ParseProto(v)
+	x.Proto = query.Opt{N: uint32(n), Set: true}
+	return err
+}
+
+func setPort(o *query.Opt, v string) error {
+	n, err := query.ParsePort(strings.TrimPrefix(v, ":"))
+	*o = query.Opt{N: uint32(n), Set: true}
+	return err
+}
+
+func setZone(x *query.Filter, v string) error {
+	n, err := query.ParseZone(v)
+	x.Zone = query.Opt{N: uint32(n), Set: true}
+	return err
+}
+
+func setMark(x *query.Filter, v string) (err error) {
+	x.Mark.Set = true
+	x.Mark.N, x.MarkMask, err = query.ParseMark(v)
+	return err
+}
+
+func setFamily(x *query.Filter, v string) (err error) {
+	x.Family, err = query.ParseFamily(v)
+	return err
+}
+
+// kernelFilter is what the kernel can leave out itself; the filter is applied
+// again to what it sends.
+func kernelFilter(x *query.Filter) capture.Filter {
+	k := capture.Filter{Family: x.Family}
+	if x.Mark.Set {
+		k.HasMark, k.Mark, k.MarkMask = true, x.Mark.N&x.MarkMask, x.MarkMask
+	}
+	if x.StatusMask != 0 {
+		k.HasStatus, k.Status, k.StatusMask = true, uint32(x.Status), uint32(x.StatusMask)
+	}
+	if x.Zone.Set {
+		k.HasZone, k.Zone = true, uint16(x.Zone.N)
+	}
+	if x.Src.IsValid() && x.Src.IsSingleIP() {
+		k.Orig.Src = x.Src.Addr()
+	}
+	if x.Dst.IsValid() && x.Dst.IsSingleIP() {
+		k.Orig.Dst = x.Dst.Addr()
+	}
+	if x.Proto.Set {
+		k.Orig.Proto = uint8(x.Proto.N)
+		k.Orig.SrcPort, k.Orig.DstPort = uint16(x.Sport.N), uint16(x.Dport.N)
+	}
+	return k
+}
+
+func (a *app) flows(cmd *cobra.Command, f *flowFlags) error {
+	format, err := formatOf(f.output)
+	if err != nil {
+		return err
+	}
+	x, err := f.filter(cmd)
+	if err != nil {
+		return usage(err)
+	}
+	l, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	style := a.style(format)
+	if *f.on["all"] || f.limit > 0 {
+		style.Rows = f.limit
+	}
+	var end report.FlowsEnd
+	w := format.Flows(cmd.OutOrStdout(), style)
+	info, err := l.Flows(cmd.Context(), kernelFilter(&x), func(flow *host.Flow) error {
+		end.Checked++
+		if !x.Match(flow) {
+			return nil
+		}
+		end.Matched++
+		if f.limit > 0 && end.Shown == f.limit {
+			if format.Human {
+				return nil
+			}
+			return capture.ErrStop
+		}
+		end.Shown++
+		return w.Add(flow)
+	})
+	if err != nil {
+		return cannot(err)
+	}
+	end.Header = report.NewHeader("flows", a.host(), unread(info))
+	if err := w.Close(end); err != nil {
+		return incomplete(err)
+	}
+	return finish(cmd, end.Header, false)
+}

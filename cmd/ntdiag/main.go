@@ -1,0 +1,113 @@
+// Ntdiag says which rule rewrote a flow that is already in the conntrack table.
+//
+//	ntdiag explain QUERY…   which rule made each rewrite of a flow, and how sure that is
+//	ntdiag flows            the conntrack table, rewrites as before → after
+//	ntdiag rules            the NAT rules in the order in which packets meet them
+//	ntdiag demo             all of this on a small network of its own
+//
+// It reads the kernel and changes nothing: no rule is added, no traffic sent,
+// no module loaded. Exit codes: 0 answered and nothing wrong, 1 answered and
+// something found, 2 usage, 3 could not answer completely.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
+}
+
+// Exit codes.
+const (
+	exitOK         = 0
+	exitFound      = 1
+	exitUsage      = 2
+	exitIncomplete = 3
+)
+
+// codeError carries an exit code; a nil err is an answer already printed.
+type codeError struct {
+	code int
+	err  error
+}
+
+func (e *codeError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *codeError) Unwrap() error { return e.err }
+
+func found() error               { return &codeError{code: exitFound} }
+func usage(err error) error      { return &codeError{exitUsage, err} }
+func incomplete(err error) error { return &codeError{exitIncomplete, err} }
+
+// execute runs one command line and returns its exit code. What cobra itself
+// refuses (an unknown command or flag) is usage.
+func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
+	root := newRootCmd()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	ce := &codeError{exitUsage, err}
+	errors.As(err, &ce)
+	if ce.err != nil {
+		fmt.Fprintf(errOut, "ntdiag: %v\n", ce.err)
+	}
+	return ce.code
+}
+
+func newRootCmd() *cobra.Command {
+	a := &app{}
+	root := &cobra.Command{
+		Use:   "ntdiag",
+		Short: "say which NAT rule rewrote a flow that is already there",
+		Long: `ntdiag says which rule rewrote a flow that is already in the conntrack table,
+how sure that is, and what could not be known. It reads the kernel and changes
+nothing: no rule is added, no traffic sent, no module loaded.`,
+		Example: `  sudo ntdiag explain 10.0.0.10:5536 10.8.2.12:80
+  sudo ntdiag flows --dnat --port 443
+  sudo ntdiag rules
+  ntdiag demo`,
+		Args:              cobra.NoArgs,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd) },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	a.flags(root)
+	demo := newDemoCmd()
+	demoRun := demo.RunE
+	demo.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := demoRun(cmd, args); err != nil {
+			return incomplete(err)
+		}
+		return nil
+	}
+	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), demo, newVersionCmd(), newManCmd())
+	root.AddCommand(helpTopics()...)
+	return root
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/rules/nft"
+)
+
+// topics are what `ntdiag help TOPIC` tells beside the commands.
+var topics = []struct {
+	name, short string
+	text        func() string
+}{
+	{"grades", "how sure an answer is", func() string { return gradesText }},
+	{"queries", "how to name a flow", queriesText},
+	{"exit-codes", "what the exit code says", func() string { return exitCodesText }},
+	{"not-modelled", "what ntdiag does not understand", notModelledText},
+}
+
+// helpTopics are commands that cannot be run: cobra lists them as topics.
+func helpTopics() []*cobra.Command {
+	var out []*cobra.Command
+	for _, t := range topics {
+		out = append(out, &cobra.Command{Use: t.name, Short: t.short, Long: strings.TrimSpace(t.text())})
+	}
+	return out
+}
+
+const gradesText = `
+Every rewrite that explain attributes carries a grade:
+
+  exact      every condition on the way is decided by the entry itself, or was
+             assumed and the rewrite confirms it (the masquerade address is the
+             interface's own)
+  inferred   some conditions could not be known (a mark, a set that changes, a
+             random choice), but of the present rules only this one can have
+             made the rewrite
+  ambiguous  several rules can have made it; all are listed
+  none       no present rule can have made it: the rule was changed or removed,
+             the entry was inserted by a program, or the kernel moved the port
+
+What was assumed, and what could not be known, is listed under each rewrite.`
+
+const exitCodesText = `
+  0  answered, and nothing is wrong
+  1  answered, and something was found: no entry fits the query, or a rewrite
+     that no present rule makes
+  2  the command line is wrong
+  3  could not answer completely; the reason is on stderr, and in JSON under
+     "missing"`
+
+func queriesText() string {
+	var b strings.Builder
+	b.WriteString(`A query names a flow by what you have at hand. It may be one argument or several.
+
+  10.0.0.10:5536 10.8.2.12:80              two ends, source first
+  tcp 10.0.0.10:5536 > 10.8.2.12:80        also ->, → and a protocol
+  [fd00::10]:5536 [fd00::80]:443           IPv6 with brackets
+  icmp 10.0.0.10 10.8.2.12 id=77           a ping
+  id=4021521188                            the entry's id
+  10.0.0.10    10.0.0.0/24    :443         every flow with it at either end
+  src=10.0.0.10 dport=443 state=syn-sent   keys
+
+Pasted lines of conntrack -L or -E, tcpdump, ss, and the kernel log (SRC= DST=
+SPT= DPT=) are understood as they are.
+
+A flow is found by the tuple of any of its sides: as the initiator sends it, as
+the far end answers it, after NAT as the far end receives it, and as the forward
+hook sees it between the two rewrites. explain says which one it was. A whole
+tuple is looked up in the kernel; everything else reads the table.
+
+Keys:
+`)
+	for _, k := range query.Keys() {
+		fmt.Fprintf(&b, "  %-18s %s\n", k.Names[0]+"="+k.Value, k.Help)
+	}
+	return b.String()
+}
+
+func notModelledText() string {
+	_, opaque := nft.Expressions()
+	var b strings.Builder
+	b.WriteString(`A rule that holds one of these nf_tables expressions is kept and shown, but what
+the expression does is not known. Answers that pass through it say so, and are
+never exact where it could have mattered:
+
+`)
+	line := " "
+	for _, name := range opaque {
+		if len(line)+1+len(name) > 78 {
+			b.WriteString(line + "\n")
+			line = " "
+		}
+		line += " " + name
+	}
+	b.WriteString(line + `
+
+The same holds for any expression, attribute or xtables extension that this
+version does not know. Not looked at: rules of iptables-legacy, and everything
+outside netfilter (XDP, tc, IPVS, eBPF, routing by IPsec policy).`)
+	return b.String()
+}
