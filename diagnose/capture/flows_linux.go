@@ -14,7 +14,7 @@ import (
 // Message types of ctnetlink: the subsystem, then IPCTNL_MSG_CT_*.
 const (
 	ctSubsys = 1 << 8
-	ctNew    = ctSubsys | 0
+	ctNew    = ctSubsys
 	ctGet    = ctSubsys | 1
 )
 
@@ -53,7 +53,7 @@ func (l *Live) flows(ctx context.Context, f Filter, fn func(*host.Flow) error) (
 		return FlowsInfo{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	filled, free, ended := make(chan datagram, readAhead), make(chan []byte, readAhead), make(chan struct{})
+	filled, free, ended := make(chan datagram, readAhead+1), make(chan []byte, readAhead), make(chan struct{})
 	defer func() {
 		cancel()
 		<-ended

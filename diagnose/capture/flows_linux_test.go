@@ -298,3 +298,50 @@ func TestOpenByPathPidAndName(t *testing.T) {
 	}()
 	<-elsewhere
 }
+
+func TestWithoutCapability(t *testing.T) {
+	newNetns(t)
+	l := openHere(t, "")
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	// of this thread only, which dies with the test
+	if err := unix.Capset(&hdr, &none[0]); err != nil {
+		t.Fatal(err)
+	}
+	_, err := l.Flows(context.Background(), Filter{}, func(*host.Flow) error { return nil })
+	if want := "conntrack dump: permission denied (needs CAP_NET_ADMIN)"; err == nil || err.Error() != want || !errors.Is(err, unix.EPERM) {
+		t.Errorf("dump: %v, want %s", err, want)
+	}
+	if _, err = l.Get(context.Background(), entries[0].orig, Original, 0, 0); err == nil || err.Error() != "conntrack get: permission denied (needs CAP_NET_ADMIN)" {
+		t.Errorf("get: %v", err)
+	}
+	s, err := l.Snapshot(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []host.Missing{{What: "nftables ruleset", Why: "permission denied (needs CAP_NET_ADMIN)"}}
+	if d := cmp.Diff(want, s.Missing); d != "" {
+		t.Errorf("missing: %s", d)
+	}
+	if len(s.Links) == 0 || len(s.Routes) == 0 || s.Rules == nil || !s.Sysctls["net.ipv4.ip_forward"].OK {
+		t.Errorf("what needs no capability is not there: %d links, %d routes", len(s.Links), len(s.Routes))
+	}
+}
+
+func TestClosed(t *testing.T) {
+	l, err := Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	l.Close()
+	if _, err := l.Flows(context.Background(), Filter{}, nil); !errors.Is(err, errClosed) {
+		t.Errorf("flows: %v", err)
+	}
+	if _, err := l.Snapshot(context.Background()); !errors.Is(err, errClosed) {
+		t.Errorf("snapshot: %v", err)
+	}
+	if _, _, err := l.Count(); !errors.Is(err, errClosed) {
+		t.Errorf("count: %v", err)
+	}
+}

@@ -48,7 +48,9 @@ func (l *Live) Snapshot(ctx context.Context) (*host.Snapshot, error) {
 	ruleset, missing := l.ruleset(ctx)
 	s.Rules, s.Missing = ruleset, append(s.Missing, missing...)
 	l.routing(ctx, s)
-	l.ns.do(func() { s.Sysctls = readSysctls() })
+	if err := l.ns.do(func() { s.Sysctls = readSysctls() }); err != nil {
+		return nil, fmt.Errorf("snapshot: network namespace: %w", err)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", context.Cause(ctx))
 	}
@@ -59,11 +61,14 @@ func (l *Live) Snapshot(ctx context.Context) (*host.Snapshot, error) {
 // Count is the number of entries and the most there may be.
 func (l *Live) Count() (n, max uint64, err error) {
 	rows := []reason{{unix.ENOENT, "nf_conntrack is not loaded"}, {unix.EACCES, "permission denied"}}
-	l.ns.do(func() {
+	closed := l.ns.do(func() {
 		if n, err = readNumber("/proc/sys/net/netfilter/nf_conntrack_count"); err == nil {
 			max, err = readNumber("/proc/sys/net/netfilter/nf_conntrack_max")
 		}
 	})
+	if closed != nil {
+		err = closed
+	}
 	if err != nil {
 		return 0, 0, explainErr("conntrack count", err, rows)
 	}

@@ -34,7 +34,9 @@ type conn struct {
 func (w *worker) dial(proto int) (*conn, error) {
 	var c *conn
 	var err error
-	w.do(func() { c, err = newConn(proto) })
+	if closed := w.do(func() { c, err = newConn(proto) }); closed != nil {
+		return nil, closed
+	}
 	return c, err
 }
 

@@ -18,7 +18,10 @@ import (
 // thread that was moved is never given back to the scheduler.
 type worker struct {
 	jobs chan func()
+	quit chan struct{}
 }
+
+var errClosed = errors.New("it is closed")
 
 // enter starts a worker in the namespace that name stands for.
 func enter(name string) (*worker, error) {
@@ -27,7 +30,7 @@ func enter(name string) (*worker, error) {
 		return nil, err
 	}
 	defer f.Close()
-	w := &worker{jobs: make(chan func())}
+	w := &worker{jobs: make(chan func()), quit: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -36,8 +39,13 @@ func enter(name string) (*worker, error) {
 		if err != nil {
 			return
 		}
-		for job := range w.jobs {
-			job()
+		for {
+			select {
+			case job := <-w.jobs:
+				job()
+			case <-w.quit:
+				return
+			}
 		}
 	}()
 	if err := <-started; err != nil {
@@ -46,17 +54,23 @@ func enter(name string) (*worker, error) {
 	return w, nil
 }
 
-// do runs f on the worker's thread.
-func (w *worker) do(f func()) {
+// do runs f on the worker's thread; it fails only once the worker is closed.
+func (w *worker) do(f func()) error {
 	done := make(chan struct{})
-	w.jobs <- func() {
+	job := func() {
 		defer close(done)
 		f()
 	}
-	<-done
+	select {
+	case w.jobs <- job:
+		<-done
+		return nil
+	case <-w.quit:
+		return errClosed
+	}
 }
 
-func (w *worker) close() { close(w.jobs) }
+func (w *worker) close() { close(w.quit) }
 
 // moveTo is setns, left out when the thread is there already: that needs no
 // capability.

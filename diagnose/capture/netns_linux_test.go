@@ -55,7 +55,7 @@ func run(t *testing.T, stdin, name string, args ...string) string {
 	cmd.Stdin, cmd.Stderr = strings.NewReader(stdin), &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, stderr.String())
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, stderr.String()[:min(stderr.Len(), 500)])
 	}
 	return string(out)
 }

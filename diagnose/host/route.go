@@ -36,7 +36,8 @@ var defaultPolicy = []PolicyRule{
 // priority, in each table the longest prefix, there the lowest metric. It is
 // false when there is no route, and when something that the query leaves open
 // or that is not modelled decides. Routes of type blackhole, unreachable and
-// prohibit are answers without a device.
+// prohibit are answers without a device. It is what the tables say: that a
+// packet to 127.0.0.0/8 from outside is dropped is told by route_localnet.
 func (s *Snapshot) Route(q rules.RouteQuery) (rules.Route, bool) {
 	r, known := s.Lookup(q)
 	return r, known == rules.Yes
@@ -58,7 +59,40 @@ func (s *Snapshot) Lookup(q rules.RouteQuery) (rules.Route, rules.Truth) {
 		policy = defaultPolicy
 	}
 	l := lookup{s: s, ix: ix, q: q, policy: policy}
+	if q.Dst.Is4() && (q.Dst.IsMulticast() || q.Dst == limitedBroadcast) {
+		return l.toMany()
+	}
 	return l.from(0)
+}
+
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// toMany follows ip_route_output_key_hash_rcu for multicast and for the
+// limited broadcast: without a device that of the source address is taken, and
+// no gateway. What comes in is delivered or forwarded by other tables.
+func (l *lookup) toMany() (rules.Route, rules.Truth) {
+	typ := rules.AddrMulticast
+	if l.q.Dst == limitedBroadcast {
+		typ = rules.AddrBroadcast
+	}
+	if l.q.Iif != 0 {
+		if typ == rules.AddrBroadcast {
+			return rules.Route{Type: typ, Prefix: netip.PrefixFrom(l.q.Dst, 32)}, rules.Yes
+		}
+		return rules.Route{}, rules.Unknown
+	}
+	if l.q.Oif == 0 && l.q.Src.IsValid() && !l.q.Src.IsUnspecified() {
+		for i := range l.s.Addrs {
+			if a := &l.s.Addrs[i]; a.Prefix.Addr() == l.q.Src {
+				return rules.Route{Type: typ, Oif: a.Index, Prefix: netip.PrefixFrom(l.q.Dst, 32)}, rules.Yes
+			}
+		}
+	}
+	r, known := l.from(0)
+	if known == rules.Yes && r.Type < rules.AddrBlackhole {
+		r.Type, r.Gateway = typ, netip.Addr{}
+	}
+	return r, known
 }
 
 func family(a netip.Addr) rules.Family {
@@ -231,6 +265,8 @@ func (l *lookup) pick(entries []RouteEntry) (r rules.Route, known rules.Truth, e
 		switch {
 		case e.Tos != 0:
 			return r, rules.Unknown, true // the packet's tos is not known
+		case e.Family == rules.FamilyIPv6 && l.q.Oif != 0 && e.Oif != l.q.Oif:
+			continue // even one that refuses: it stands on lo
 		case e.Type == typeThrow:
 			return r, rules.No, true
 		case e.Type >= rules.AddrBlackhole && e.Type <= rules.AddrProhibit:
