@@ -65,7 +65,8 @@ type Element struct {
 	// a concatenation each field is an interval of its own (nft_set_pipapo).
 	KeyEnd   []byte
 	Catchall bool
-	// Data is what a map yields; DataEnd the end of an interval of data.
+	// Data is what a map yields; an interval of data is its first value and
+	// then its last, one after the other.
 	Data    []byte
 	Verdict *Verdict
 	Object  string

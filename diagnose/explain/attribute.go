@@ -34,7 +34,7 @@ func (j *job) attribute(rw host.Rewrite, st *stage) Rewrite {
 		}
 	}
 	if j.opt.Not {
-		out.Not = misses(st)
+		out.Not = j.misses(st)
 	}
 	return out
 }
@@ -121,7 +121,7 @@ func unknownText(st *stage) []string {
 
 // misses are the NAT rules that came before the one found and did not match,
 // or all of them when none was found, with the first condition that failed.
-func misses(st *stage) []Miss {
+func (j *job) misses(st *stage) []Miss {
 	var out []Miss
 	found := map[*rules.Rule]bool{}
 	for i := range st.fits {
@@ -142,7 +142,7 @@ func misses(st *stage) []Miss {
 		if c := fit[s.Rule]; c != nil {
 			out = append(out, Miss{s.Rule, "would have made another rewrite"})
 		} else if s.Result == rules.No && natBearing(s.Rule, st) {
-			out = append(out, Miss{s.Rule, whyText(s)})
+			out = append(out, Miss{s.Rule, j.whyText(s)})
 		}
 	}
 	return out
@@ -169,12 +169,11 @@ func inNATChain(r *rules.Rule) bool {
 	return r.Chain.Base != nil && r.Chain.Base.Type == rules.ChainNAT
 }
 
-func whyText(s *walk.Step) string {
+func (j *job) whyText(s *walk.Step) string {
 	if s.Failed == nil {
 		return ""
 	}
-	got := s.Got
-	return nft.MissText(s.Failed, &got, nil)
+	return nft.MissIn(s.Rule, s.Failed, &s.Got, order(j.host))
 }
 
 var resultNames = map[rules.Truth]string{rules.Yes: "match", rules.No: "no-match", rules.Unknown: "unknown"}
@@ -188,7 +187,7 @@ func (j *job) path(looked []walk.Step) []Step {
 		if s.Rule == nil {
 			step.Result, step.Why = "policy", s.Chain.Base.Policy.String()
 		} else if s.Result != rules.Yes {
-			step.Why = whyText(s)
+			step.Why = j.whyText(s)
 		}
 		out = append(out, step)
 	}

@@ -17,6 +17,27 @@ import (
 func MissText(s rules.Statement, got *rules.Value, order binary.ByteOrder) string {
 	p := newPrinter(rules.FamilyUnspec, order)
 	p.guess(s)
+	return p.missText(s, got)
+}
+
+// MissIn is MissText for a statement of rule r: what stands before it in the
+// rule tells which protocol its header fields belong to.
+func MissIn(r *rules.Rule, s rules.Statement, got *rules.Value, order binary.ByteOrder) string {
+	p := newPrinter(familyOf(r), order)
+	for _, before := range r.Statements {
+		if before == s {
+			break
+		}
+		if m, ok := before.(*rules.Match); ok {
+			p.add("") // stands for the condition, which is not printed
+			p.learn(m.Left, m.Op, m.Right)
+		}
+	}
+	p.guess(s)
+	return p.missText(s, got)
+}
+
+func (p *printer) missText(s rules.Statement, got *rules.Value) string {
 	switch m := s.(type) {
 	case *rules.Match:
 		return p.missMatch(m, got)
@@ -48,7 +69,7 @@ func (p *printer) missMatch(m *rules.Match, got *rules.Value) string {
 	left, right := m.Left, m.Right
 	if pl, ok := left.(*rules.Payload); ok && p.expr(left).typ == typeBitmask {
 		// the front of an address, or several fields: as the rule writes it
-		if p.pieces(pl, right) {
+		if p.pieces(pl, m.Op, right) {
 			want := p.text()
 			if got == nil || !got.IsKnown() {
 				return want + " not known"

@@ -286,8 +286,8 @@ func (e *ruleRun) nat(n *rules.NAT) {
 	if !n.Family.Sees(e.cur.p.Family) && n.Family != rules.FamilyUnspec {
 		return // nft_nat_inet_eval: for the other family it does nothing
 	}
-	if a, absent := e.operands(n); absent {
-		e.condition(n, a)
+	if a, why := e.operands(n); why != nil {
+		e.condition(why, a)
 		if e.cur.live.Truth == rules.No {
 			return
 		}
@@ -311,20 +311,32 @@ func (e *ruleRun) add(c Candidate) {
 	e.res.Candidates = append(e.res.Candidates, c)
 }
 
-// operands tells whether an operand may be missing: a map without the key.
-func (e *ruleRun) operands(n *rules.NAT) (rules.Answer, bool) {
+// operands tells whether an operand may be missing, and what it is looked up
+// in: a map without the key ends the rule.
+func (e *ruleRun) operands(n *rules.NAT) (rules.Answer, rules.Statement) {
 	for _, x := range []rules.Expr{n.AddrMin, n.PortMin} {
 		if x == nil {
 			continue
 		}
 		switch v := x.Eval(&e.cur.p); v.Absent {
 		case rules.Yes:
-			return rules.Answer{Truth: rules.No, Assumed: v.AbsentBy}, true
+			return rules.Answer{Truth: rules.No, Assumed: v.AbsentBy}, lookupIn(n, x)
 		case rules.Unknown:
-			return rules.Answer{Unknown: v.AbsentBy}, true
+			return rules.Answer{Unknown: v.AbsentBy}, lookupIn(n, x)
 		}
 	}
-	return rules.Answer{}, false
+	return rules.Answer{}, nil
+}
+
+// lookupIn is the lookup that an operand stems from, as a condition.
+func lookupIn(n *rules.NAT, x rules.Expr) rules.Statement {
+	if s, ok := x.(*rules.Slice); ok {
+		x = s.X
+	}
+	if m, ok := x.(*rules.MapLookup); ok {
+		return &rules.InSet{Span: n.Span, Key: m.Key, Set: m.Set}
+	}
+	return n
 }
 
 // opaque: it may hold or not, may end the packet's way, and in a nat chain
