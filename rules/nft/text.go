@@ -100,8 +100,12 @@ func familyOf(r *rules.Rule) rules.Family {
 
 // rule renders every statement of r.
 func (p *printer) rule(r *rules.Rule) string {
-	for _, s := range r.Statements {
-		p.statement(s)
+	for i := 0; i < len(r.Statements); i++ {
+		if i+1 < len(r.Statements) && p.pair(r.Statements[i], r.Statements[i+1]) {
+			i++
+			continue
+		}
+		p.statement(r.Statements[i])
 	}
 	return p.text()
 }

@@ -143,7 +143,7 @@ var ctRows = map[rules.CtKey]metaRow{
 	rules.CtZone: {name: "zone", typ: typeInteger}, rules.CtEventmask: {name: "event", typ: typeCtEvent},
 	rules.CtSrcIP: {name: "ip saddr", typ: typeIPAddr, net: true}, rules.CtDstIP: {name: "ip daddr", typ: typeIPAddr, net: true},
 	rules.CtSrcIP6: {name: "ip6 saddr", typ: typeIP6Addr, net: true}, rules.CtDstIP6: {name: "ip6 daddr", typ: typeIP6Addr, net: true},
-	rules.CtID: {name: "id", typ: typeInteger},
+	rules.CtID: {name: "id", typ: typeInteger, net: true},
 }
 
 func (p *printer) ct(x *rules.Ct) typed {
@@ -181,7 +181,7 @@ func rawPayload(x *rules.Payload) typed {
 	if int(x.Base) < len(baseTokens) {
 		base = baseTokens[x.Base]
 	}
-	return typed{text: fmt.Sprintf("@%s,%d,%d", base, x.Off*8, x.Len*8), typ: typeBitmask, n: x.Len}
+	return typed{text: fmt.Sprintf("@%s,%d,%d", base, x.Off*8, x.Len*8), typ: typeRaw, n: x.Len}
 }
 
 // field is the field of n bits at off, nil when the header is not known.
@@ -237,8 +237,8 @@ func (p *printer) headerAt(base rules.PayloadBase, off int) (*header, int) {
 
 // bitwise is a bit field where the mask says so, else an operation.
 func (p *printer) bitwise(x *rules.Bitwise) typed {
-	if pl, ok := x.X.(*rules.Payload); ok && isZero(x.Xor) {
-		if t, ok := p.bitField(pl, x.Mask); ok {
+	if isZero(x.Xor) {
+		if t, ok := p.bitField(x.X, x.Mask); ok {
 			return t
 		}
 	}
@@ -263,9 +263,6 @@ func (p *printer) operand(t typed, data []byte) string {
 	if strings.Contains(s, " | ") {
 		return "(" + s + ")"
 	}
-	if t.typ == typeInteger {
-		return typeBitmask.format(p.bigEndian(t, data))
-	}
 	return s
 }
 
@@ -283,9 +280,18 @@ func splitMask(mask, xor []byte) (and, flip, or []byte) {
 }
 
 // bitField is a field of fewer bits than were loaded, chosen by a mask.
-func (p *printer) bitField(x *rules.Payload, mask []byte) (typed, bool) {
+func (p *printer) bitField(e rules.Expr, mask []byte) (typed, bool) {
 	lead, n, trail := maskRun(mask)
 	if n == 0 || lead == 0 && trail == 0 {
+		return typed{}, false
+	}
+	if opt, ok := e.(*rules.Exthdr); ok {
+		t, ok := p.option(opt, opt.Off*8+lead, n)
+		t.shift = trail
+		return t, ok
+	}
+	x, ok := e.(*rules.Payload)
+	if !ok {
 		return typed{}, false
 	}
 	h, f := p.field(x.Base, x.Off*8+lead, n)
@@ -349,7 +355,7 @@ func (p *printer) shift(x *rules.Shift) typed {
 	if t.computed {
 		t.text = "(" + t.text + ")"
 	}
-	t.text += fmt.Sprintf(" %s %s", sign, t.typ.format([]byte{0, 0, 0, byte(x.By)}))
+	t.text += fmt.Sprintf(" %s %d", sign, x.By)
 	t.computed = true
 	return t
 }

@@ -96,9 +96,9 @@ func (p *printer) hash(x *rules.Hash) typed {
 	return t
 }
 
-// option is an option or an extension header, and its fields by offset and
+// exthdrOption is an option or an extension header, and its fields by offset and
 // length in bytes.
-type option struct {
+type exthdrOption struct {
 	name   string
 	fields []field
 }
@@ -108,9 +108,9 @@ var exthdrs = [...]struct {
 	prefix string
 	// present is what precedes the name where only its presence is asked.
 	present string
-	by      map[byte]option
+	by      map[byte]exthdrOption
 }{
-	0: {present: "exthdr ", by: map[byte]option{
+	0: {present: "exthdr ", by: map[byte]exthdrOption{
 		0:  {"hbh", []field{{name: "nexthdr", bits: 8, typ: typeProtocol}, {name: "hdrlength", off: 8, bits: 8, typ: typeInteger}}},
 		60: {"dst", []field{{name: "nexthdr", bits: 8, typ: typeProtocol}, {name: "hdrlength", off: 8, bits: 8, typ: typeInteger}}},
 		43: {"rt", []field{
@@ -128,7 +128,7 @@ var exthdrs = [...]struct {
 			{name: "checksum", off: 32, bits: 16, typ: typeInteger},
 		}},
 	}},
-	1: {prefix: "tcp option ", present: "tcp option ", by: map[byte]option{
+	1: {prefix: "tcp option ", present: "tcp option ", by: map[byte]exthdrOption{
 		0: {"eol", nil}, 1: {"nop", nil},
 		2:  {"maxseg", optionFields(field{name: "size", off: 16, bits: 16, typ: typeInteger})},
 		3:  {"window", optionFields(field{name: "count", off: 16, bits: 8, typ: typeInteger})},
@@ -138,11 +138,11 @@ var exthdrs = [...]struct {
 		19: {"md5sig", optionFields()}, 30: {"mptcp", optionFields(field{name: "subtype", off: 16, bits: 4, typ: typeInteger})},
 		34: {"fastopen", optionFields()},
 	}},
-	2: {prefix: "ip option ", present: "ip option ", by: map[byte]option{
+	2: {prefix: "ip option ", present: "ip option ", by: map[byte]exthdrOption{
 		131: {"lsrr", routeFields}, 137: {"ssrr", routeFields}, 7: {"rr", routeFields},
 		148: {"ra", optionFields(field{name: "value", off: 16, bits: 16, typ: typeInteger})},
 	}},
-	3: {prefix: "sctp chunk ", present: "sctp chunk ", by: map[byte]option{
+	3: {prefix: "sctp chunk ", present: "sctp chunk ", by: map[byte]exthdrOption{
 		0: {"data", chunkFields}, 1: {"init", chunkFields}, 2: {"init-ack", chunkFields}, 3: {"sack", chunkFields},
 		4: {"heartbeat", chunkFields}, 5: {"heartbeat-ack", chunkFields}, 6: {"abort", chunkFields},
 		7: {"shutdown", chunkFields}, 8: {"shutdown-ack", chunkFields}, 9: {"error", chunkFields},
@@ -195,11 +195,8 @@ func (p *printer) exthdr(x *rules.Exthdr) typed {
 		t.text = fmt.Sprintf("tcp option %d", x.Type)
 		return t
 	}
-	for _, f := range o.fields {
-		if f.off == x.Off*8 && f.bits == x.Len*8 {
-			t.text, t.typ = table.prefix+o.name+" "+f.name, f.typ
-			return t
-		}
+	if t, ok := p.option(x, x.Off*8, x.Len*8); ok {
+		return t
 	}
 	if x.Op == 1 {
 		t.text = fmt.Sprintf("tcp option @%d,%d,%d", x.Type, x.Off*8, x.Len*8)
@@ -207,4 +204,19 @@ func (p *printer) exthdr(x *rules.Exthdr) typed {
 	}
 	t.text = fmt.Sprintf("%s[ %d,%d,%d ? ]", table.prefix, x.Type, x.Off*8, x.Len*8)
 	return t
+}
+
+// option is the field of n bits at off.
+func (p *printer) option(x *rules.Exthdr, off, n int) (typed, bool) {
+	if int(x.Op) >= len(exthdrs) || x.Present {
+		return typed{}, false
+	}
+	table := exthdrs[x.Op]
+	o := table.by[x.Type]
+	for _, f := range o.fields {
+		if f.off == off && f.bits == n {
+			return typed{text: table.prefix + o.name + " " + f.name, typ: f.typ, n: x.Len}, true
+		}
+	}
+	return typed{}, false
 }

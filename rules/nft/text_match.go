@@ -2,6 +2,8 @@ package nft
 
 import (
 	"bytes"
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -72,12 +74,30 @@ func (p *printer) match(m *rules.Match) {
 		return
 	}
 	left, right := m.Left, m.Right
-	if pl, ok := left.(*rules.Payload); ok && len(right) == pl.Len && m.Op == rules.CmpEq && p.pieces(pl, right) {
+	if pl, ok := left.(*rules.Payload); ok && len(right) == pl.Len && m.Op <= rules.CmpNeq && p.pieces(pl, m.Op, right) {
+		return
+	}
+	if sl, ok := left.(*rules.Slice); ok && p.front(m, sl) {
 		return
 	}
 	t := p.expr(left)
 	p.add(t.text + p.sign(t, m.Op, right) + " " + p.list(t, right))
 	p.learn(left, m.Op, p.bigEndian(t, right))
+}
+
+// front renders a comparison of the first bytes of an address.
+func (p *printer) front(m *rules.Match, sl *rules.Slice) bool {
+	if _, ok := sl.X.(*rules.Payload); ok || sl.Off != 0 || m.Op > rules.CmpNeq {
+		return false
+	}
+	t := p.expr(sl.X)
+	if !t.typ.prefix || t.host || len(m.Right) >= t.n {
+		return false
+	}
+	data := make([]byte, t.n)
+	copy(data, m.Right)
+	p.add(fmt.Sprintf("%s%s %s/%d", t.text, p.sign(t, m.Op, data), p.value(t, data), 8*len(m.Right)))
+	return true
 }
 
 // sign is the comparison as it is written: == mostly goes without saying.
@@ -109,11 +129,9 @@ func (p *printer) masked(m *rules.Match, bw *rules.Bitwise) bool {
 	if m.Op == rules.CmpNeq {
 		not = "!= "
 	}
-	if pl, ok := bw.X.(*rules.Payload); ok {
-		if t, ok := p.bitField(pl, bw.Mask); ok {
-			p.add(t.text + " " + not + p.value(t, m.Right))
-			return true
-		}
+	if t, ok := p.bitField(bw.X, bw.Mask); ok {
+		p.add(t.text + " " + not + p.value(t, m.Right))
+		return true
 	}
 	before := p.deps
 	t := p.expr(bw.X)
@@ -152,7 +170,7 @@ func (p *printer) flags(m *rules.Match, t typed, mask []byte, not string) {
 
 // pieces renders a comparison of several adjoining fields, or of the front of
 // one, which nft joins and cuts where it loads them (payload_expr_expand).
-func (p *printer) pieces(pl *rules.Payload, right []byte) bool {
+func (p *printer) pieces(pl *rules.Payload, op rules.CmpOp, right []byte) bool {
 	if _, f := p.field(pl.Base, pl.Off*8, pl.Len*8); f != nil {
 		return false
 	}
@@ -183,17 +201,26 @@ func (p *printer) pieces(pl *rules.Payload, right []byte) bool {
 		out = append(out, piece{h, f, n, right[off-pl.Off : off-pl.Off+n]})
 		off += n
 	}
+	not := ""
+	if op == rules.CmpNeq {
+		if len(out) != 1 {
+			return false
+		}
+		not = "!= "
+	}
 	for _, x := range out {
 		p.imply(x.h, x.f)
 		t := typed{text: x.h.name + " " + x.f.name, typ: x.f.typ, n: x.n}
 		if full := x.f.bits / 8; x.n < full {
 			data := make([]byte, full)
 			copy(data, x.data)
-			p.add(t.text + " " + p.value(t, data) + "/" + decimal([]byte{byte(x.n * 8)}))
+			p.add(t.text + " " + not + p.value(t, data) + "/" + decimal([]byte{byte(x.n * 8)}))
 			continue
 		}
-		p.add(t.text + p.sign(t, rules.CmpEq, x.data) + " " + p.value(t, x.data))
-		p.learnField(x.h, x.f, number(x.data))
+		p.add(t.text + p.sign(t, op, x.data) + " " + p.value(t, x.data))
+		if op == rules.CmpEq {
+			p.learnField(x.h, x.f, number(x.data))
+		}
 	}
 	return true
 }
@@ -279,6 +306,18 @@ func (p *printer) matchRange(m *rules.MatchRange) {
 // rangeText prints lo-hi; both ends as numbers.
 func (p *printer) rangeText(t typed, lo, hi []byte) string {
 	return p.valueAs(t, lo, (*datatype).formatNumber) + "-" + p.valueAs(t, hi, (*datatype).formatNumber)
+}
+
+// pair renders two comparisons that are one range: from a lower bound to an
+// upper one of the same thing.
+func (p *printer) pair(s, next rules.Statement) bool {
+	lo, ok1 := s.(*rules.Match)
+	hi, ok2 := next.(*rules.Match)
+	if !ok1 || !ok2 || lo.Op != rules.CmpGte || hi.Op != rules.CmpLte || !reflect.DeepEqual(lo.Left, hi.Left) {
+		return false
+	}
+	p.matchRange(&rules.MatchRange{Left: lo.Left, Lo: lo.Right, Hi: hi.Right})
+	return true
 }
 
 // inSet renders a lookup.

@@ -67,7 +67,7 @@ var missSigns = [...]string{"≠", "=", "≥", ">", "≤", "<"}
 
 func (p *printer) missMatch(m *rules.Match, got *rules.Value) string {
 	left, right := m.Left, m.Right
-	if pl, ok := left.(*rules.Payload); ok && p.expr(left).typ == typeBitmask {
+	if pl, ok := left.(*rules.Payload); ok && p.expr(left).typ == typeRaw {
 		// the front of an address, or several fields: as the rule writes it
 		if p.pieces(pl, m.Op, right) {
 			want := p.text()
@@ -95,10 +95,8 @@ func (p *printer) missMasked(m *rules.Match, bw *rules.Bitwise, got *rules.Value
 	if got == nil || !got.IsKnown() {
 		return t.text + " not known (" + want + ")"
 	}
-	if pl, ok := bw.X.(*rules.Payload); ok {
-		if f, ok := p.bitField(pl, bw.Mask); ok {
-			return p.miss(f, got, missSigns[m.Op], p.value(f, m.Right))
-		}
+	if f, ok := p.bitField(bw.X, bw.Mask); ok {
+		return p.miss(f, got, missSigns[m.Op], p.value(f, m.Right))
 	}
 	if n, ok := prefixLen(p.bigEndian(t, bw.Mask)); ok && t.typ.prefix {
 		have := fmt.Sprintf("%s %s/%d ", t.text, p.value(t, got.Bytes()), n)

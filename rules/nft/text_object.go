@@ -21,7 +21,7 @@ var objectRows = map[rules.ObjectType]struct{ ref, name string }{
 func (p *printer) objRef(x *rules.ObjRef) {
 	row, ok := objectRows[x.Type]
 	if !ok {
-		row.ref = fmt.Sprintf("# [ object %d ? ]", x.Type)
+		row.ref = fmt.Sprintf("[ object %d ? ]", x.Type)
 	}
 	if x.Set == nil {
 		p.add(row.ref + " " + quote(x.Name))
@@ -73,7 +73,9 @@ func (p *printer) reject(x *rules.Reject) {
 	code := []byte{x.Code}
 	switch {
 	case x.Type == rejectReset:
-		p.drop(rules.PayloadTransport)
+		if single {
+			p.drop(rules.PayloadTransport)
+		}
 		p.add("reject with tcp reset")
 	case x.Type == rejectICMPX && x.Code == 1:
 		p.add("reject")

@@ -81,8 +81,8 @@ func (w tableWriter) chain(c *rules.Chain) {
 	for _, r := range c.Rules {
 		p := w.printer()
 		text := p.rule(r) + commentOf(r, true)
-		if strings.HasPrefix(text, "# ") {
-			text = "#" + text[1:]
+		if !r.Decoded() {
+			text = "# " + strings.ReplaceAll(text, "\n", "\n# ")
 		}
 		w.line("\t\t%s", text)
 	}
@@ -184,11 +184,12 @@ func (w tableWriter) set(s *rules.Set) {
 	}
 	var flags []string
 	for _, f := range setFlagNames {
-		if s.Flags&f.flag != 0 && (f.flag != rules.SetTimeout || s.Timeout == 0) {
+		if s.Flags&f.flag != 0 {
 			flags = append(flags, f.name)
 		}
 	}
-	if len(flags) > 0 {
+	// a default timeout says that elements time out
+	if len(flags) > 1 || len(flags) == 1 && (flags[0] != "timeout" || s.Timeout == 0) {
 		w.line("\t\tflags %s", strings.Join(flags, ","))
 	}
 	if len(s.Exprs) > 0 {
@@ -197,6 +198,9 @@ func (w tableWriter) set(s *rules.Set) {
 			out = append(out, p.inner(e))
 		}
 		w.line("\t\t%s", strings.Join(out, " "))
+	}
+	if !isZero(userdata(s.UserData, udataSetAutoMerge)) {
+		w.line("\t\tauto-merge")
 	}
 	if s.Timeout != 0 {
 		w.line("\t\ttimeout %s", timeText(s.Timeout))
@@ -230,7 +234,7 @@ func typeText(t typed) string {
 func (w tableWriter) object(o *rules.Object) {
 	row, ok := objectRows[o.Type]
 	if !ok {
-		row.name = fmt.Sprintf("# [ object %d ? ]", o.Type)
+		row.name = fmt.Sprintf("[ object %d ? ]", o.Type)
 	}
 	a := parseAttrs(w.rs.Order, o.Raw)
 	body, ok := objectBodies[o.Type]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -26,8 +27,7 @@ func (p *printer) elements(s *rules.Set, key, data typed) []string {
 		return []string{"?"}
 	}
 	var out, last []string
-	for i := range s.Elements {
-		e := &s.Elements[i]
+	for _, e := range p.sorted(s, key) {
 		text := p.element(s, e, key, data)
 		if e.Catchall {
 			last = append(last, text)
@@ -36,6 +36,37 @@ func (p *printer) elements(s *rules.Set, key, data typed) []string {
 		out = append(out, text)
 	}
 	return append(out, last...)
+}
+
+// sorted is the elements by key as numbers, as nft lists them.
+func (p *printer) sorted(s *rules.Set, key typed) []*rules.Element {
+	type sortable struct {
+		e   *rules.Element
+		key []byte
+	}
+	rows := make([]sortable, len(s.Elements))
+	for i := range s.Elements {
+		e := &s.Elements[i]
+		rows[i] = sortable{e, p.comparable(key, e.Key)}
+	}
+	slices.SortStableFunc(rows, func(a, b sortable) int { return bytes.Compare(a.key, b.key) })
+	out := make([]*rules.Element, len(rows))
+	for i := range rows {
+		out[i] = rows[i].e
+	}
+	return out
+}
+
+// comparable is a key in network order, field by field.
+func (p *printer) comparable(t typed, key []byte) []byte {
+	if len(t.parts) == 0 {
+		return p.bigEndian(t, key)
+	}
+	var out []byte
+	for i, part := range t.split(key) {
+		out = append(out, p.comparable(t.parts[i], part)...)
+	}
+	return out
 }
 
 func (p *printer) element(s *rules.Set, e *rules.Element, key, data typed) string {
@@ -61,9 +92,25 @@ func (p *printer) element(s *rules.Set, e *rules.Element, key, data typed) strin
 	case e.Object != "":
 		out += " : " + quote(e.Object)
 	case s.Flags&rules.SetMap != 0 && len(e.Data) > 0:
-		out += " : " + p.value(data, e.Data)
+		out += " : " + p.dataText(data, e.Data)
 	}
 	return out
+}
+
+// dataText prints what a map yields: a value, or an interval of them as one
+// value after the other.
+func (p *printer) dataText(t typed, data []byte) string {
+	n := pad(t.n)
+	if len(t.parts) > 0 {
+		n = 0
+		for _, part := range t.parts {
+			n += pad(part.n)
+		}
+	}
+	if n == 0 || len(data) != 2*n {
+		return p.value(t, data)
+	}
+	return p.keyText(t, data[:n], data[n:])
 }
 
 // keyText prints a key, or an interval of keys: field by field in a
@@ -123,13 +170,19 @@ func (p *printer) dataType(s *rules.Set) typed {
 // typeNumber reads nft's number of a type: six bits a field for
 // concatenations.
 func typeNumber(n uint32, width int) typed {
-	if n>>6 == 0 || n == rules.DataTypeVerdict {
+	if n == rules.DataTypeVerdict {
+		return typed{typ: typeVerdict}
+	}
+	if n>>6 == 0 {
 		t := typed{typ: typeBitmask, n: width}
 		if int(n) < len(setTypes) && setTypes[n] != nil {
 			t.typ = setTypes[n]
 		}
 		if t.typ.text {
 			return t
+		}
+		if t.typ.width > 0 {
+			t.n = t.typ.width
 		}
 		t.host = t.typ.host || t.typ == typeInteger
 		return t

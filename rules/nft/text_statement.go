@@ -45,11 +45,11 @@ func (p *printer) statement(s rules.Statement) {
 	case *rules.Reject:
 		p.reject(x)
 	case *rules.Load:
-		p.add("# [ load " + p.expr(x.Expr).text + " ]")
+		// nothing reads it
 	case *rules.Opaque:
-		p.add("# [ " + Escape(x.Name) + " ? ]")
+		p.add("[ " + Escape(x.Name) + " ? ]")
 	default:
-		p.add(fmt.Sprintf("# [ %T ? ]", s))
+		p.add(fmt.Sprintf("[ %T ? ]", s))
 	}
 }
 
@@ -97,8 +97,7 @@ var natFlagNames = []struct {
 func (p *printer) nat(x *rules.NAT) {
 	out := x.Kind.String()
 	if x.AddrMin != nil || x.PortMin != nil {
-		if p.family == rules.FamilyInet && (x.Kind == rules.SNAT || x.Kind == rules.DNAT) &&
-			(x.Family == rules.FamilyIPv4 || x.Family == rules.FamilyIPv6) {
+		if p.natNamesFamily(x) {
 			out += " " + x.Family.String()
 		}
 		if x.Flags&rules.NATNetmap != 0 {
@@ -124,6 +123,17 @@ func (p *printer) nat(x *rules.NAT) {
 		}
 	}
 	p.add(out)
+}
+
+// natNamesFamily: nft writes the family where the table does not tell it, and
+// where it would not see what a map yields.
+func (p *printer) natNamesFamily(x *rules.NAT) bool {
+	if x.Kind != rules.SNAT && x.Kind != rules.DNAT || x.Family != rules.FamilyIPv4 && x.Family != rules.FamilyIPv6 {
+		return false
+	}
+	m := lookupOf(x.AddrMin)
+	both := m != nil && m == lookupOf(x.PortMin)
+	return p.family == rules.FamilyInet || both || x.Flags&rules.NATNetmap != 0
 }
 
 func (p *printer) natAddr(x *rules.NAT) string {

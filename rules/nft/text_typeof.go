@@ -19,7 +19,7 @@ func (p *printer) declaration(s *rules.Set, key, data *typed) string {
 		} else if okKey && !s.Verdicts() {
 			word, k = "type", typeText(*key)
 		}
-		if b := userdata(s.UserData, udataSetDataInterval); len(b) > 0 {
+		if b := userdata(s.UserData, udataSetDataInterval); !isZero(b) {
 			d = "interval " + d
 		}
 	}
@@ -48,6 +48,7 @@ func refine(t *typed, by typed) {
 
 // NFTNL_UDATA_SET_*, and NFTNL_UDATA_SET_TYPEOF_*.
 const (
+	udataSetAutoMerge    = 2
 	udataSetKeyTypeof    = 3
 	udataSetDataTypeof   = 4
 	udataSetDataInterval = 6

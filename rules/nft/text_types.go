@@ -24,12 +24,15 @@ type datatype struct {
 	prefix bool
 	// text: a device or helper name, padded with zeros.
 	text bool
+	// quoted: names are printed in quotes.
+	quoted bool
 	// host: keys of a set of this type are in the host's byte order.
 	host bool
 }
 
 var (
 	typeInteger   = &datatype{name: "integer", print: decimal}
+	typeRaw       = &datatype{name: "integer", print: hexadecimal(0)}
 	typeBitmask   = &datatype{name: "bitmask", print: hexadecimal(0), flags: true}
 	typeString    = &datatype{name: "string", text: true, width: 16}
 	typeNfproto   = &datatype{name: "nf_proto", width: 1, print: decimal, names: nfprotoNames}
@@ -53,7 +56,7 @@ var (
 	typeMark      = &datatype{name: "mark", width: 4, print: hexadecimal(8), prefix: true, host: true}
 	typeIfindex   = &datatype{name: "iface_index", width: 4, print: decimal, host: true}
 	typeArphrd    = &datatype{name: "iface_type", width: 2, print: decimal, names: arphrdNames, host: true}
-	typeRealm     = &datatype{name: "realm", width: 4, print: decimal, names: realmNames, prefix: true, host: true}
+	typeRealm     = &datatype{name: "realm", width: 4, print: decimal, names: realmNames, quoted: true, prefix: true, host: true}
 	typeClassid   = &datatype{name: "classid", width: 4, print: tcHandle, host: true}
 	typeUID       = &datatype{name: "uid", width: 4, print: decimal, host: true}
 	typeGID       = &datatype{name: "gid", width: 4, print: decimal, host: true}
@@ -63,7 +66,7 @@ var (
 	typeCtEvent   = &datatype{name: "ct_event", width: 4, print: hexadecimal(0), names: ctEventNames, flags: true, host: true}
 	typeCtLabel   = &datatype{name: "ct_label", width: 16, print: labels, flags: true, host: true}
 	typePkttype   = &datatype{name: "pkt_type", width: 1, print: decimal, names: pkttypeNames}
-	typeDevgroup  = &datatype{name: "devgroup", width: 4, print: decimal, names: groupNames, prefix: true, host: true}
+	typeDevgroup  = &datatype{name: "devgroup", width: 4, print: decimal, names: groupNames, quoted: true, prefix: true, host: true}
 	typeDSCP      = &datatype{name: "dscp", width: 1, print: hexadecimal(2), names: dscpNames}
 	typeECN       = &datatype{name: "ecn", width: 1, print: hexadecimal(1), names: ecnNames}
 	typeFib       = &datatype{name: "fib_addrtype", width: 4, print: decimal, names: fibTypeNames, host: true}
@@ -71,7 +74,7 @@ var (
 	typeIfname    = &datatype{name: "ifname", width: 16, text: true}
 	typeDate      = &datatype{name: "time", width: 8, print: date, host: true}
 	typeHour      = &datatype{name: "hour", width: 4, print: hour, host: true}
-	typeDay       = &datatype{name: "day", width: 1, print: decimal, names: dayNames}
+	typeDay       = &datatype{name: "day", width: 1, print: decimal, names: dayNames, quoted: true}
 	typeCgroup2   = &datatype{name: "cgroupsv2", width: 8, print: decimal, host: true}
 	typeVerdict   = &datatype{name: "verdict"}
 )
@@ -100,6 +103,9 @@ func (t *datatype) format(b []byte) string {
 			}
 		}
 		if n, ok := nameOf(t.names, v); ok {
+			if t.quoted {
+				return `"` + n + `"`
+			}
 			return n
 		}
 	}
@@ -108,8 +114,11 @@ func (t *datatype) format(b []byte) string {
 
 // formatNumber prints a constant without names, as in ranges.
 func (t *datatype) formatNumber(b []byte) string {
-	if t.text {
+	switch {
+	case t.text:
 		return quoteName(b)
+	case t == typeTime:
+		return fmt.Sprintf("%ds", number(b)/1000)
 	}
 	return t.print(b)
 }
@@ -154,6 +163,10 @@ func address(b []byte) string {
 	}
 	if a.Is4In6() {
 		return "::ffff:" + a.Unmap().String()
+	}
+	if len(b) == 16 && isZero(b[:12]) && !isZero(b[12:14]) {
+		// inet_ntop writes an IPv4-compatible address so
+		return "::" + netip.AddrFrom4([4]byte(b[12:])).String()
 	}
 	return a.String()
 }
