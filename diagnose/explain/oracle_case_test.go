@@ -21,6 +21,7 @@ import (
 //	listen tcp|udp PORT             the router answers on it
 //	sysctl KEY=VALUE                on the router
 //	addr DEV PREFIX                 one more address of the router
+//	addr-of HOST DEV PREFIX         one more address of another host
 //	PROTO HOST [SRC] > DST [noreply]  traffic; PROTO tcp, udp, icmp or ftp, HOST
 //	                                client, server or router; SRC and DST an address, with
 //	                                or without port
@@ -47,6 +48,7 @@ type listen struct {
 }
 
 type devAddr struct {
+	host   string
 	dev    string
 	prefix netip.Prefix
 }
@@ -101,7 +103,12 @@ var directives = map[string]struct {
 	}},
 	"addr": {2, func(c *oracleCase, w []string) error {
 		p, err := netip.ParsePrefix(w[1])
-		c.addrs = append(c.addrs, devAddr{w[0], p})
+		c.addrs = append(c.addrs, devAddr{"router", w[0], p})
+		return err
+	}},
+	"addr-of": {3, func(c *oracleCase, w []string) error {
+		p, err := netip.ParsePrefix(w[2])
+		c.addrs = append(c.addrs, devAddr{w[0], w[1], p})
 		return err
 	}},
 	"allow-ambiguous": {1, func(c *oracleCase, w []string) error { c.allowAmbiguous = strings.Join(w, " "); return nil }},

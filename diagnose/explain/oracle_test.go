@@ -121,7 +121,11 @@ func (r *oracleRun) build(t *testing.T) error {
 		return err
 	}
 	for _, a := range r.addrs {
-		if err := router.Addr(a.dev, a.prefix); err != nil {
+		h, err := r.host(a.host)
+		if err != nil {
+			return err
+		}
+		if err := h.Addr(a.dev, a.prefix); err != nil {
 			return err
 		}
 	}
@@ -164,10 +168,9 @@ func (r *oracleRun) send(i int, tr traffic) error {
 }
 
 func (r *oracleRun) transmit(i int, tr traffic) (data bool, err error) {
-	hosts := map[string]*lab.Host{"client": r.net.Client, "router": r.net.Router, "server": r.net.Server}
-	h := hosts[tr.host]
-	if h == nil {
-		return false, fmt.Errorf("host %q", tr.host)
+	h, err := r.host(tr.host)
+	if err != nil {
+		return false, err
 	}
 	src := tr.src
 	if !src.IsValid() {
@@ -187,6 +190,14 @@ func (r *oracleRun) transmit(i int, tr traffic) (data bool, err error) {
 		return true, r.ftp(h, src, tr.dst)
 	}
 	return false, err
+}
+
+func (r *oracleRun) host(name string) (*lab.Host, error) {
+	hosts := map[string]*lab.Host{"client": r.net.Client, "router": r.net.Router, "server": r.net.Server}
+	if h := hosts[name]; h != nil {
+		return h, nil
+	}
+	return nil, fmt.Errorf("host %q", name)
 }
 
 // defaultSource is the first address of client and server, which have many;
