@@ -136,7 +136,7 @@ func answer(x *Explained) string {
 func shortCause(r *Rewrite) string {
 	switch {
 	case r.Cause == explain.CauseRule && len(r.Rules) == 1:
-		return "by rule " + ruleName(&r.Rules[0])
+		return "by " + ruleName(&r.Rules[0])
 	case r.Cause == explain.CauseRule && len(r.Rules) > 1:
 		return "by one of " + itoa(len(r.Rules)) + " rules"
 	case r.Cause == explain.CauseRuleGone:
@@ -154,7 +154,7 @@ func shortCause(r *Rewrite) string {
 func ruleName(r *Rule) string {
 	name := "handle " + strconv.FormatUint(r.Handle, 10)
 	if r.Handle == 0 {
-		name = itoa(r.Position)
+		name = "position " + itoa(r.Position)
 	}
 	if r.Comment != "" {
 		name += " \"" + safe(r.Comment) + "\""

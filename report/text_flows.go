@@ -30,7 +30,7 @@ var flowColumns = []column{
 	{"SOURCE", false, sourceCell},
 	{"DESTINATION", false, destinationCell},
 	{"STATE", false, stateCell},
-	{"TIMEOUT", false, timeoutCell},
+	{"TIMEOUT", true, timeoutCell},
 	{"ZONE", true, func(f *host.Flow) string { return itoa(int(f.Zone)) }},
 	{"MARK", true, func(f *host.Flow) string { return "0x" + strconv.FormatUint(uint64(f.Mark), 16) }},
 	{"STATUS", true, func(f *host.Flow) string { return strings.Join(f.Status.Names(), ",") }},
