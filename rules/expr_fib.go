@@ -25,34 +25,36 @@ func (x *Fib) Eval(p *Packet) Value {
 	} else if x.Flags&FibOifFlag != 0 {
 		dev = p.Oif
 	}
-	if x.Flags&(FibIif|FibOifFlag) != 0 {
-		if dev.State == IfaceUnknown {
-			return x.unknown()
-		}
-		q.Oif = dev.Link.Index
+	bound := x.Flags&(FibIif|FibOifFlag) != 0
+	if bound && dev.State == IfaceUnknown {
+		return x.unknown()
 	}
 	r, found := p.Host.Route(q)
-	// a local route answers with the loopback device, or the input device
-	// where that is asked for; reverse-path checks never see them differ
-	var link Link
-	if found {
-		link, found = p.Host.LinkByIndex(r.Oif)
+	if found && r.Multipath {
+		return x.unknown()
 	}
+	// only a unicast route answers, and a device that is asked for has to be
+	// the one it leaves by; the lookup itself is not bound to the device
+	link, there := p.Host.LinkByIndex(r.Oif)
+	found = found && there && r.Type == AddrUnicast && (!bound || r.Oif == dev.Link.Index)
+	return x.result(p, link, found)
+}
+
+// result is nft_fib_store_result; without a route it is 0 or no name.
+func (x *Fib) result(p *Packet, link Link, found bool) Value {
+	if !found {
+		link = Link{}
+	}
+	v := ifname(link.Name)
 	switch {
+	case x.Flags&FibPresent != 0 && found:
+		v = KnownBytes([]byte{1})
 	case x.Flags&FibPresent != 0:
-		b := byte(0)
-		if found {
-			b = 1
-		}
-		return KnownBytes([]byte{b}).AssumedFrom(FromRoute)
-	case !found && x.Result == FibOif:
-		return KnownUint(p.order(), 4, 0).AssumedFrom(FromRoute)
-	case !found:
-		return KnownBytes(make([]byte, 16)).AssumedFrom(FromRoute)
+		v = KnownBytes([]byte{0})
 	case x.Result == FibOif:
-		return KnownUint(p.order(), 4, uint64(link.Index)).AssumedFrom(FromRoute)
+		v = KnownUint(p.order(), 4, uint64(link.Index))
 	}
-	return ifname(link.Name).AssumedFrom(FromRoute)
+	return v.AssumedFrom(FromRoute)
 }
 
 func (x *Fib) evalType(p *Packet, addr netip.Addr) Value {

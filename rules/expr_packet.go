@@ -50,25 +50,32 @@ type Exthdr struct {
 
 func (x *Exthdr) Width() int { return x.Len }
 
-// Eval: an entry tells nothing of options; only that a header of another
-// protocol has none.
+// exthdrProto is what a packet has to be to carry such headers: a family for
+// IP, a protocol above it (nft_exthdr_ipv6_eval and its kin). By Op.
+var exthdrProto = [...]struct {
+	family Family
+	proto  uint8
+}{{family: FamilyIPv6}, {proto: 6}, {family: FamilyIPv4}, {proto: 132}, {proto: 33}}
+
+// Eval: an entry tells nothing of options; only that a packet of another
+// protocol has none. Asked for presence that is 0, but for IPv6 the rule ends.
 func (x *Exthdr) Eval(p *Packet) Value {
-	impossible := x.Op == 0 && p.Family != FamilyIPv6 ||
-		x.Op == 1 && p.Proto != 6 || x.Op == 2 && p.Family != FamilyIPv4 ||
-		x.Op == 3 && p.Proto != 132
-	switch {
-	case impossible && x.Present && x.Op == 0:
-		return Missing(x.Len)
-	case impossible && x.Present:
-		return Missing(x.Len)
-	case impossible:
-		return Missing(x.Len)
-	}
 	v := UnknownBytes(x.Len, FromExthdr)
 	if !x.Present {
 		v.Absent, v.AbsentBy = Unknown, Of(FromExthdr)
 	}
-	return v
+	if int(x.Op) >= len(exthdrProto) {
+		return v
+	}
+	want := exthdrProto[x.Op]
+	fits := (want.family == 0 || want.family == p.Family) && (want.proto == 0 || want.proto == p.Proto)
+	switch {
+	case fits:
+		return v
+	case x.Present && x.Op != 0:
+		return KnownBytes(make([]byte, x.Len))
+	}
+	return Missing(x.Len)
 }
 
 // FibResult is NFT_FIB_RESULT_*.
