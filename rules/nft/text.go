@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"strconv"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -48,6 +49,33 @@ func ValueText(e rules.Expr, data []byte, order binary.ByteOrder) string {
 	return p.list(p.expr(e), data)
 }
 
+// Links finds a device's name by its index.
+type Links func(index uint32) (name string, ok bool)
+
+// RuleTextLinks is RuleText for a ruleset of the given byte order, where
+// devices named by their index (iif, oif) are written by name.
+func RuleTextLinks(r *rules.Rule, order binary.ByteOrder, links Links) string {
+	p := newPrinter(familyOf(r), order)
+	p.links = links
+	return p.rule(r)
+}
+
+// loopback is LOOPBACK_IFINDEX: lo has it in every namespace.
+const loopback = 1
+
+// link writes a device by name where it is known.
+func (p *printer) link(index uint32) string {
+	if p.links != nil {
+		if name, ok := p.links(index); ok {
+			return quote(name)
+		}
+	}
+	if index == loopback {
+		return `"lo"`
+	}
+	return strconv.FormatUint(uint64(index), 10)
+}
+
 // printer renders the statements of one rule, keeping what earlier ones tell
 // of the packet's protocols.
 type printer struct {
@@ -55,6 +83,7 @@ type printer struct {
 	family   rules.Family
 	counters bool
 	indent   string
+	links    Links
 
 	// the headers that are known, by PayloadBase; link holds the VLAN headers
 	// after the first.
@@ -89,6 +118,13 @@ func newPrinter(f rules.Family, order binary.ByteOrder) *printer {
 		p.headers[rules.PayloadLink] = headerEther
 	}
 	return p
+}
+
+// fresh is a printer for another rule of the same table.
+func (p *printer) fresh() *printer {
+	q := newPrinter(p.family, p.order)
+	q.counters, q.links, q.indent = p.counters, p.links, p.indent
+	return q
 }
 
 func familyOf(r *rules.Rule) rules.Family {

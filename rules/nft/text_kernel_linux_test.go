@@ -293,4 +293,3 @@ func compareLines(t *testing.T, sum *textTotals, ours, theirs string) {
 		t.Logf("not as nft prints it: %s", strings.TrimSpace(line))
 	}
 }
-

@@ -37,6 +37,9 @@ func (p *printer) valueAs(t typed, data []byte, print func(*datatype, []byte) st
 		return print(t.typ, data)
 	}
 	data = p.bigEndian(t, data)
+	if t.typ == typeIfindex {
+		return p.link(uint32(number(data)))
+	}
 	if t.shift > 0 {
 		data = shiftRight(data, t.shift)
 	}

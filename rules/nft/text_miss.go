@@ -24,19 +24,34 @@ func MissText(s rules.Statement, got *rules.Value, order binary.ByteOrder) strin
 // rule tells which protocol its header fields belong to.
 func MissIn(r *rules.Rule, s rules.Statement, got *rules.Value, order binary.ByteOrder) string {
 	p := newPrinter(familyOf(r), order)
+	p.until(r, s)
+	return p.missText(s, got)
+}
+
+// ConditionIn is ConditionText for a statement of rule r.
+func ConditionIn(r *rules.Rule, s rules.Statement, order binary.ByteOrder) string {
+	p := newPrinter(familyOf(r), order)
+	p.until(r, s)
+	p.statement(s)
+	return p.text()
+}
+
+// until takes from the statements before s what they tell of the headers, and
+// forgets their text.
+func (p *printer) until(r *rules.Rule, s rules.Statement) {
 	for _, before := range r.Statements {
 		if before == s {
 			break
 		}
-		if m, ok := before.(*rules.Match); ok {
-			p.add("") // stands for the condition, which is not printed
-			p.learn(m.Left, m.Op, m.Right)
-		}
+		p.statement(before)
 	}
-	p.guess(s)
-	return p.missText(s, got)
+	p.items, p.deps = nil, [4]*dependency{}
+	if p.headers[rules.PayloadNetwork] == nil {
+		p.guess(s)
+	}
 }
 
+// missText renders why s did not hold.
 func (p *printer) missText(s rules.Statement, got *rules.Value) string {
 	switch m := s.(type) {
 	case *rules.Match:

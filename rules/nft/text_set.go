@@ -57,14 +57,18 @@ func (p *printer) sorted(s *rules.Set, key typed) []*rules.Element {
 	return out
 }
 
-// comparable is a key in network order, field by field.
+// comparable is a key in network order. nft reads the fields of a
+// concatenation as one number in the host's order, which puts the last first.
 func (p *printer) comparable(t typed, key []byte) []byte {
 	if len(t.parts) == 0 {
 		return p.bigEndian(t, key)
 	}
 	var out []byte
-	for i, part := range t.split(key) {
-		out = append(out, p.comparable(t.parts[i], part)...)
+	for _, part := range t.split(key) {
+		out = append(out, part...)
+	}
+	if p.order.Uint16([]byte{0, 1}) != 1 {
+		slices.Reverse(out)
 	}
 	return out
 }
@@ -200,8 +204,7 @@ func typeNumber(n uint32, width int) typed {
 
 // inner prints a statement that belongs to an element or to a dynset.
 func (p *printer) inner(s rules.Statement) string {
-	q := newPrinter(p.family, p.order)
-	q.counters = p.counters
+	q := p.fresh()
 	if c, ok := s.(*rules.Counter); ok && !p.counters && c.Name == "" {
 		return "counter"
 	}

@@ -74,8 +74,8 @@ func (p *printer) verdict(v *rules.Verdict) string {
 	var out strings.Builder
 	out.WriteString(v.Code.String() + " {\n")
 	for _, r := range v.Chain.Rules {
-		q := newPrinter(p.family, p.order)
-		q.counters, q.indent = p.counters, p.indent+"\t"
+		q := p.fresh()
+		q.indent += "\t"
 		out.WriteString(q.indent + q.rule(r) + commentOf(r, p.counters) + "\n")
 	}
 	out.WriteString(p.indent + "}")
@@ -133,7 +133,8 @@ func (p *printer) natNamesFamily(x *rules.NAT) bool {
 	}
 	m := lookupOf(x.AddrMin)
 	both := m != nil && m == lookupOf(x.PortMin)
-	return p.family == rules.FamilyInet || both || x.Flags&rules.NATNetmap != 0
+	interval := m != nil && x.AddrMax != nil
+	return p.family == rules.FamilyInet || both || interval || x.Flags&rules.NATNetmap != 0
 }
 
 func (p *printer) natAddr(x *rules.NAT) string {

@@ -62,6 +62,7 @@ const (
 	exprMeta    = 9
 	exprCt      = 12
 	exprConcat  = 13
+	exprNumgen  = 23
 )
 
 // typeof reads the expression that a set was declared with.
@@ -91,6 +92,8 @@ func (p *printer) typeofExpr(kind, data []byte) (typed, bool) {
 		return p.ct(&rules.Ct{Key: rules.CtKey(num(0)), Dir: rules.CtDir(num(1))}), true
 	case exprPayload:
 		return typeofPayload(num(0), num(1))
+	case exprNumgen:
+		return numgen(&rules.Numgen{Random: num(0) == 1, Modulus: num(1), Offset: num(2)}), true
 	case exprConcat:
 		return p.typeofConcat(data)
 	}
