@@ -82,8 +82,12 @@ type printer struct {
 	order    binary.ByteOrder
 	family   rules.Family
 	counters bool
-	indent   string
 	links    Links
+	// indent is that of the rule's line; where it is empty, the rule stays on
+	// one line.
+	indent string
+	// depth counts the blocks that a rule is inside of.
+	depth int
 
 	// the headers that are known, by PayloadBase; link holds the VLAN headers
 	// after the first.
@@ -109,7 +113,7 @@ func newPrinter(f rules.Family, order binary.ByteOrder) *printer {
 	if order == nil {
 		order = binary.NativeEndian
 	}
-	p := &printer{order: order, family: f, icmpType: -1, indent: "\t\t"}
+	p := &printer{order: order, family: f, icmpType: -1}
 	p.headers[rules.PayloadNetwork] = families[uint64(f)]
 	switch f {
 	case rules.FamilyARP:
@@ -123,7 +127,7 @@ func newPrinter(f rules.Family, order binary.ByteOrder) *printer {
 // fresh is a printer for another rule of the same table.
 func (p *printer) fresh() *printer {
 	q := newPrinter(p.family, p.order)
-	q.counters, q.links, q.indent = p.counters, p.links, p.indent
+	q.counters, q.links, q.indent, q.depth = p.counters, p.links, p.indent, p.depth+1
 	return q
 }
 

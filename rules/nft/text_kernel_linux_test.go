@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -60,13 +61,13 @@ func TestTextRoundTrip(t *testing.T) {
 
 func roundTrip(t *testing.T, sum *textTotals, in []byte, devices []string) {
 	listing := filepath.Join(t.TempDir(), "listing")
-	load := []string{"sh", "-c", "nft -f - && nft -s list ruleset >" + listing}
+	load := []string{"sh", "-c", "nft -f - && nft -s list ruleset >" + listing + " && ip -o link >" + listing + ".links"}
 	before := build(t, binary.NativeEndian, dumpWith(t, load, in, devices...))
 	out, err := os.ReadFile(listing)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := RulesetText(before)
+	text := RulesetTextLinks(before, readLinks(t, listing+".links"))
 	if t.Failed() {
 		return
 	}
@@ -120,11 +121,34 @@ func roundTrip(t *testing.T, sum *textTotals, in []byte, devices []string) {
 				}
 				if theirs := ruleAt(relisted, i, bc.Name, ri); theirs != nil && shape(theirs) == got {
 					sum.asNft++
+					t.Logf("comes back as nft's own listing does: %q", RuleText(r))
 					continue
 				}
 				t.Errorf("rule %q\n was %s\n  is %s", RuleText(r), want, got)
 			}
 		}
+	}
+}
+
+// readLinks reads `ip -o link`: "3: name@peer: <…".
+func readLinks(t *testing.T, path string) Links {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[uint32]string{}
+	for line := range strings.Lines(string(b)) {
+		col := strings.SplitN(line, ": ", 3)
+		n, err := strconv.ParseUint(col[0], 10, 32)
+		if err != nil || len(col) < 3 {
+			t.Fatalf("link %q: %v", line, err)
+		}
+		names[uint32(n)], _, _ = strings.Cut(col[1], "@")
+	}
+	return func(index uint32) (string, bool) {
+		name, ok := names[index]
+		return name, ok
 	}
 }
 

@@ -33,6 +33,9 @@ func (p *printer) valueAs(t typed, data []byte, print func(*datatype, []byte) st
 		}
 		return strings.Join(out, " . ")
 	}
+	if t.typ == nil {
+		t.typ = typeRaw
+	}
 	if t.typ.text {
 		return print(t.typ, data)
 	}

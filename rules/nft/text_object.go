@@ -42,7 +42,7 @@ func (p *printer) dynset(x *rules.Dynset) {
 		op = dynsetNames[x.Op]
 	}
 	key := p.expr(x.Key)
-	out := op + " @" + name + " { " + key.text
+	out := op + " @" + Escape(name) + " { " + key.text
 	if x.Timeout != 0 {
 		out += " timeout " + timeText(x.Timeout)
 	}

@@ -16,7 +16,7 @@ func (p *printer) setRef(s *rules.Set, key, data typed) string {
 		return "@?"
 	}
 	if s.Flags&rules.SetAnonymous == 0 {
-		return "@" + s.Name
+		return "@" + Escape(s.Name)
 	}
 	return "{ " + strings.Join(p.elements(s, key, data), ", ") + " }"
 }
@@ -130,6 +130,9 @@ func (p *printer) keyText(t typed, lo, hi []byte) string {
 			out = append(out, p.keyText(t.parts[i], los[i], his[i]))
 		}
 		return strings.Join(out, " . ")
+	}
+	if t.typ == nil {
+		t.typ = typeRaw
 	}
 	if t.typ.text {
 		// the interval of the names that begin alike

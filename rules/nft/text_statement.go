@@ -68,19 +68,29 @@ func (p *printer) verdict(v *rules.Verdict) string {
 	if v.ChainName == "" {
 		return v.Code.String()
 	}
-	if v.Chain == nil || !v.Chain.Binding {
+	if v.Chain == nil || !v.Chain.Binding || p.depth > maxBlocks {
 		return v.Code.String() + " " + Escape(v.ChainName)
 	}
 	var out strings.Builder
-	out.WriteString(v.Code.String() + " {\n")
+	out.WriteString(v.Code.String() + " {")
 	for _, r := range v.Chain.Rules {
 		q := p.fresh()
+		if p.indent == "" {
+			out.WriteString(" " + q.rule(r) + commentOf(r, p.counters) + ";")
+			continue
+		}
 		q.indent += "\t"
-		out.WriteString(q.indent + q.rule(r) + commentOf(r, p.counters) + "\n")
+		out.WriteString("\n" + q.indent + q.rule(r) + commentOf(r, true))
 	}
-	out.WriteString(p.indent + "}")
-	return out.String()
+	if p.indent == "" {
+		return out.String() + " }"
+	}
+	return out.String() + "\n" + p.indent + "}"
 }
+
+// maxBlocks bounds how deep blocks are followed: the kernel has no loops, but
+// what a file says is not the kernel's word.
+const maxBlocks = 16
 
 func commentOf(r *rules.Rule, full bool) string {
 	if !full || r.Comment == "" {
