@@ -30,7 +30,11 @@ behind.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !inside {
-				return lab.DemoInside(cmd.Context(), "demo", "--inside")
+				code, err := lab.DemoInside(cmd.Context(), "demo", "--inside")
+				if err == nil && code != 0 {
+					return &codeError{code: code} // it has said why itself
+				}
+				return err
 			}
 			return lab.Demo(cmd.Context(), lab.DemoOptions{Out: cmd.OutOrStdout(), Run: runSelf})
 		},

@@ -22,9 +22,10 @@ import (
 //	sysctl KEY=VALUE                on the router
 //	addr DEV PREFIX                 one more address of the router
 //	addr-of HOST DEV PREFIX         one more address of another host
-//	PROTO HOST [SRC] > DST [noreply]  traffic; PROTO tcp, udp, icmp or ftp, HOST
-//	                                client, server or router; SRC and DST an address, with
-//	                                or without port
+//	PROTO HOST [SRC] > DST [noreply] [mark N]
+//	                                traffic; PROTO tcp, udp, icmp, other (protocol 253) or
+//	                                ftp, HOST client, server or router; SRC and DST an
+//	                                address, with or without port; mark is the socket's
 //	allow-ambiguous REASON          several rules may be named
 //	want N dnat|snat CAUSE          of the Nth flow, counted from 1; "data" is FTP's
 //	want N none                     it has no rewrite
@@ -59,6 +60,7 @@ type traffic struct {
 	host     string
 	src, dst netip.AddrPort
 	noreply  bool
+	mark     uint32
 }
 
 type want struct {
@@ -123,10 +125,11 @@ var directives = map[string]struct {
 		c.wants = append(c.wants, x)
 		return nil
 	}},
-	"tcp":  {3, nil},
-	"udp":  {3, nil},
-	"icmp": {3, nil},
-	"ftp":  {3, nil},
+	"tcp":   {3, nil},
+	"udp":   {3, nil},
+	"icmp":  {3, nil},
+	"ftp":   {3, nil},
+	"other": {3, nil},
 }
 
 func parseCase(b []byte) (*oracleCase, error) {
@@ -181,11 +184,19 @@ func (c *oracleCase) parseTraffic(proto string, w []string) error {
 	if t.dst, err = parseEnd(w[at+1]); err != nil {
 		return err
 	}
-	for _, opt := range w[at+2:] {
-		if opt != "noreply" {
-			return fmt.Errorf("option %q", opt)
+	for opts := w[at+2:]; len(opts) > 0; opts = opts[1:] {
+		switch {
+		case opts[0] == "noreply":
+			t.noreply = true
+		case opts[0] == "mark" && len(opts) > 1:
+			mark, err := strconv.ParseUint(opts[1], 0, 32)
+			if err != nil {
+				return err
+			}
+			t.mark, opts = uint32(mark), opts[1:]
+		default:
+			return fmt.Errorf("option %q", opts[0])
 		}
-		t.noreply = true
 	}
 	c.traffic = append(c.traffic, t)
 	return nil

@@ -172,6 +172,7 @@ func (r *oracleRun) transmit(i int, tr traffic) (data bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	h = h.Marked(tr.mark)
 	src := tr.src
 	if !src.IsValid() {
 		src = defaultSource(tr)
@@ -186,6 +187,8 @@ func (r *oracleRun) transmit(i int, tr traffic) (data bool, err error) {
 		_, err = h.UDP(src, tr.dst, !tr.noreply)
 	case "icmp":
 		err = h.Ping(src.Addr(), tr.dst.Addr(), uint16(1000+i), !tr.noreply)
+	case "other":
+		err = h.Datagram(253, src.Addr(), tr.dst.Addr())
 	case "ftp":
 		return true, r.ftp(h, src, tr.dst)
 	}

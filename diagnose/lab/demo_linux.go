@@ -12,22 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DemoInside runs this program with args in namespaces of its own. It waits
-// also when interrupted: with that program everything it made is gone.
-func DemoInside(ctx context.Context, args ...string) error {
+// DemoInside runs this program with args in namespaces of its own and returns
+// its exit code. It waits also when interrupted: with that program everything
+// it made is gone.
+func DemoInside(ctx context.Context, args ...string) (int, error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	code, err := Reexec(ctx, args, nil)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
-		return fmt.Errorf("demo: %w: run it as root, or allow user namespaces", err)
+		return 0, fmt.Errorf("demo: %w: run it as root, or allow user namespaces", err)
 	}
-	if err != nil {
-		return fmt.Errorf("demo: %w", err)
+	if err != nil && ctx.Err() == nil {
+		return 0, fmt.Errorf("demo: %w", err)
 	}
-	if code != 0 {
-		return fmt.Errorf("demo: ended with exit status %d", code)
-	}
-	return nil
+	return code, nil
 }
 
 // demoFlow is one flow of the demonstration.

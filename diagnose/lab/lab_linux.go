@@ -72,6 +72,7 @@ type Host struct {
 	lab  *Lab
 	ns   *os.File
 	path string // of its bind mount, "" for none
+	mark uint32 // SO_MARK of its sockets
 }
 
 // Host adds a machine without any link but lo.

@@ -10,7 +10,7 @@ import (
 var errLinux = errors.New("network namespaces: only linux has them")
 
 // DemoInside is not there on other systems.
-func DemoInside(context.Context, ...string) error { return errLinux }
+func DemoInside(context.Context, ...string) (int, error) { return 0, errLinux }
 
 // Demo is not there on other systems.
 func Demo(context.Context, DemoOptions) error { return errLinux }

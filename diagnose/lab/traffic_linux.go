@@ -98,7 +98,7 @@ func exchange(conn net.Conn) error {
 }
 
 func (h *Host) dial(network string, src, dst netip.AddrPort) (net.Conn, error) {
-	d := net.Dialer{Timeout: patience, Control: reuse}
+	d := net.Dialer{Timeout: patience, Control: h.socketOptions}
 	if src.IsValid() {
 		if network == "tcp" {
 			d.LocalAddr = net.TCPAddrFromAddrPort(src)
@@ -118,16 +118,37 @@ func (h *Host) dial(network string, src, dst netip.AddrPort) (net.Conn, error) {
 	return conn, nil
 }
 
-// reuse lets two flows leave from one port to different destinations.
-func reuse(_, _ string, c syscall.RawConn) error {
-	var err error
+// Marked is the host with a mark on the packets of its sockets.
+func (h *Host) Marked(mark uint32) *Host {
+	c := *h
+	c.mark = mark
+	return &c
+}
+
+// socketOptions lets two flows leave from one port to different destinations.
+func (h *Host) socketOptions(_, _ string, c syscall.RawConn) error {
+	var errs []error
 	cerr := c.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-		if err == nil {
-			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		for opt, v := range map[int]int{unix.SO_REUSEADDR: 1, unix.SO_REUSEPORT: 1, unix.SO_MARK: int(h.mark)} {
+			if v != 0 {
+				errs = append(errs, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, opt, v))
+			}
 		}
 	})
-	return errors.Join(cerr, err)
+	return errors.Join(append(errs, cerr)...)
+}
+
+// Datagram sends one packet of an IPv4 protocol without ports; nobody answers.
+func (h *Host) Datagram(proto uint8, src, dst netip.Addr) error {
+	return h.Do(func() error {
+		conn, err := net.ListenPacket(fmt.Sprintf("ip4:%d", proto), src.String())
+		if err != nil {
+			return fmt.Errorf("host %s: protocol %d: %w", h.Name, proto, err)
+		}
+		defer conn.Close()
+		_, err = conn.WriteTo(payload, &net.IPAddr{IP: dst.AsSlice()})
+		return err
+	})
 }
 
 // Ping sends one echo request with the given id by a raw socket and, when
