@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ntdiag/ntdiag/diagnose/lab"
+	"github.com/ntdiag/ntdiag/rules/nft"
+)
+
+// needKernel leaves a test out where it cannot run, unless it must.
+func needKernel(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if os.Getenv("NTDIAG_REQUIRE_KERNEL") != "" {
+		t.Fatal(err)
+	}
+	t.Skipf("kernel tests skipped: %v", err)
+}
+
+const scriptRules = `table inet nat {
+	chain prerouting {
+		type nat hook prerouting priority dstnat; policy accept;
+		iifname "c0" tcp dport 8080 counter dnat ip to 192.168.1.80:80 comment "web"
+	}
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname "s0" counter masquerade comment "wan"
+	}
+}
+`
+
+// scriptLab is a router with two rules, and flows through it: one by both, one
+// by masquerade alone, a ping, and one that no rule rewrites.
+func scriptLab(t *testing.T) *lab.Net {
+	t.Helper()
+	l, err := lab.New()
+	needKernel(t, err)
+	t.Cleanup(func() { l.Close() })
+	_, err = exec.LookPath("nft")
+	needKernel(t, err)
+	n, err := l.Typical("s0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := []func() error{
+		func() error { return n.Router.Do(loadRules) },
+		func() error { return tcp(n.Client, "10.0.0.10:55178", "10.0.0.1:8080") },
+		func() error { return tcp(n.Client, "10.0.0.10:5536", "10.8.2.12:80") },
+		func() error {
+			return n.Client.Ping(netip.MustParseAddr("10.0.0.10"), netip.MustParseAddr("10.8.2.12"), 77, true)
+		},
+		func() error { return tcp(n.Server, "[fd00:b::80]:7000", "[fd00:a::10]:22") },
+	}
+	for i, step := range steps {
+		if err := step(); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	return n
+}
+
+func loadRules() error {
+	c := exec.Command("nft", "-f", "-")
+	c.Stdin = strings.NewReader(scriptRules)
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft: %w: %s", err, out)
+	}
+	return nil
+}
+
+func tcp(h *lab.Host, src, dst string) error {
+	_, err := h.TCP(netip.MustParseAddrPort(src), netip.MustParseAddrPort(dst))
+	return err
+}
+
+// TestKernelScript runs the scripts on a router's live table.
+func TestKernelScript(t *testing.T) {
+	n := scriptLab(t)
+	testscript.Run(t, testscript.Params{
+		Dir:   "../../testdata/script/kernel",
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Setup: func(e *testscript.Env) error { e.Setenv("ROUTER", n.Router.Path()); return nil },
+	})
+}
+
+// varying is what differs between two runs of the demonstration.
+var varying = []struct{ re, with string }{
+	{`\bid \d{5,}`, "id N"},
+	{`(under 1|\d+) (s|min) old`, "AGE old"},
+	{`\d+ packets?`, "N packets"},
+	{`\s+`, " "},
+}
+
+func normalise(s string) string {
+	for _, v := range varying {
+		s = regexp.MustCompile(v.re).ReplaceAllString(s, v.with)
+	}
+	return s
+}
+
+// TestReadme holds every console block of the README against what the
+// demonstration prints.
+func TestReadme(t *testing.T) {
+	l, err := lab.New()
+	needKernel(t, err)
+	l.Close()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("ntdiag", "demo").CombinedOutput()
+	if err != nil {
+		t.Fatalf("demo: %v\n%s", err, out)
+	}
+	printed := normalise(string(out))
+	blocks := regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	if len(blocks) < 3 {
+		t.Fatalf("%d console blocks in the README, want 3 at least", len(blocks))
+	}
+	for _, b := range blocks {
+		if !strings.Contains(printed, normalise(b[1])) {
+			t.Errorf("not what the demonstration prints:\n%s", b[1])
+		}
+	}
+	_, opaque := nft.Expressions()
+	list := regexp.MustCompile("(?s)<!-- opaque -->(.*?)<!-- /opaque -->").FindStringSubmatch(string(readme))
+	if list == nil {
+		t.Fatal("no list of opaque expressions in the README")
+	}
+	if named := regexp.MustCompile("`([^`]+)`").FindAllString(list[1], -1); !slices.Equal(named, quoteAll(opaque)) {
+		t.Errorf("README names %v as not modelled, the decode table %v", named, opaque)
+	}
+}
+
+func quoteAll(names []string) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, "`"+n+"`")
+	}
+	return out
+}
