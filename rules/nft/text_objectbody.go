@@ -2,6 +2,7 @@ package nft
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -75,10 +76,36 @@ func synproxyBody(a *attrs) []string {
 	return out
 }
 
-// timeoutBody reads NFTA_CT_TIMEOUT_*: l3proto 1, l4proto 2. The policy is
-// left out: it has no bearing on which rule a packet meets.
+// timeoutNames are the states that a timeout policy names, by protocol: the
+// number in NFTA_CT_TIMEOUT_DATA and what nft takes for granted, in seconds.
+var timeoutNames = map[uint8][]struct {
+	name  string
+	attr  int
+	usual uint32
+}{
+	6: {
+		{"close", 8, 10}, {"close_wait", 5, 60}, {"established", 3, 432000}, {"fin_wait", 4, 120},
+		{"last_ack", 6, 30}, {"retrans", 10, 300}, {"syn_recv", 2, 60}, {"syn_sent", 1, 120},
+		{"time_wait", 7, 120}, {"unack", 11, 300},
+	},
+	17: {{"replied", 2, 180}, {"unreplied", 1, 30}},
+}
+
+// timeoutBody reads NFTA_CT_TIMEOUT_*: l3proto 1, l4proto 2, data 3.
 func timeoutBody(a *attrs) []string {
-	return []string{"protocol " + protocolText(a.u8(2)), "l3proto " + familyText(a.u16(1))}
+	proto := a.u8(2)
+	out := []string{"protocol " + protocolText(proto), "l3proto " + familyText(a.u16(1))}
+	data := a.nest(3)
+	var policy []string
+	for _, row := range timeoutNames[proto] {
+		if v := data.opt32(row.attr); data.has(row.attr) && v != row.usual {
+			policy = append(policy, fmt.Sprintf("%s : %d", row.name, v))
+		}
+	}
+	if len(policy) > 0 {
+		out = append(out, "policy = { "+strings.Join(policy, ", ")+" }")
+	}
+	return out
 }
 
 func protocolText(n uint8) string { return typeProtocol.format([]byte{n}) }

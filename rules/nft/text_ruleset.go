@@ -101,8 +101,8 @@ func (w tableWriter) chain(c *rules.Chain) {
 // baseText is the line of a base chain.
 func baseText(f rules.Family, b *rules.BaseChain) string {
 	hook := b.Hook.String()
-	if f == rules.FamilyNetdev {
-		hook = [...]string{"ingress", "egress"}[b.Hook&1]
+	if f == rules.FamilyNetdev && b.Hook == rules.Ingress+1 {
+		hook = "egress"
 	}
 	out := fmt.Sprintf("type %s hook %s", b.Type, hook)
 	if len(b.Devices) == 1 {

@@ -211,3 +211,46 @@ func TestEscape(t *testing.T) {
 		}
 	}
 }
+
+// TestTextOfOddModels renders what no kernel sends but a file may hold.
+func TestTextOfOddModels(t *testing.T) {
+	loop := &rules.Chain{Name: "loop", Binding: true}
+	jump := &rules.Verdict{Code: rules.VerdictJump, ChainName: "loop", Chain: loop}
+	loop.Rules = []*rules.Rule{{Chain: loop, Statements: []rules.Statement{jump}}}
+	anon := &rules.Set{Flags: rules.SetAnonymous | rules.SetMap, Elements: []rules.Element{
+		{}, {Key: []byte{1}, KeyEnd: []byte{1, 2, 3}, Data: []byte{1}}, {Key: make([]byte, 40), Data: make([]byte, 64)},
+	}}
+	concat := &rules.Concat{Parts: []rules.Expr{textDaddr, textDport, &rules.Tainted{Len: 3}}}
+	for _, s := range []rules.Statement{
+		jump,
+		&rules.Verdict{Code: 99}, &rules.Verdict{Code: -99, ChainName: "x"},
+		&rules.VerdictMap{Key: concat}, &rules.VerdictMap{Key: concat, Set: anon},
+		&rules.InSet{Key: textMark, Set: anon}, &rules.InSet{Key: textIn},
+		&rules.Match{Left: textDport}, &rules.Match{Left: textDport, Op: 99, Right: make([]byte, 64)},
+		&rules.Match{Left: &rules.Bitwise{X: textDaddr, Mask: []byte{1}, Xor: []byte{0}}, Right: []byte{0}},
+		&rules.Match{Left: &rules.Bitwise{X: textDaddr, Mask: nil, Xor: nil}},
+		&rules.Match{Left: &rules.Meta{Key: 999}, Right: []byte{1}}, &rules.Match{Left: &rules.Ct{Key: 999}, Right: []byte{1}},
+		&rules.Match{Left: &rules.Ct{Key: rules.CtState, Dir: 9}, Right: []byte{255, 255, 255, 255}},
+		&rules.Match{Left: &rules.Exthdr{Op: 99}}, &rules.Match{Left: &rules.Rt{Key: 99}}, &rules.Match{Left: &rules.Socket{Key: 99}},
+		&rules.Match{Left: &rules.Fib{Result: 99}, Right: []byte{1}},
+		&rules.MatchRange{Left: concat, Lo: []byte{1}},
+		&rules.NAT{Kind: rules.DNAT, AddrMin: &rules.MapLookup{Key: concat, Set: anon}, PortMin: &rules.Slice{X: textMark, Len: 2}},
+		&rules.NAT{Kind: rules.SNAT, Flags: rules.NATNetmap, AddrMin: &rules.Const{}, AddrMax: &rules.Const{Data: []byte{1}}},
+		&rules.Assign{Dest: textMark, Value: &rules.MapLookup{Key: concat, Set: anon}},
+		&rules.Assign{Dest: textDaddr, Value: &rules.Bitwise{X: textDaddr, Mask: []byte{1}, Xor: []byte{1, 2}}},
+		&rules.Log{HasLevel: true, Level: 99, Prefix: "\x1b[2J"},
+		&rules.ObjRef{Type: 99}, &rules.ObjRef{Key: concat, Set: anon},
+		&rules.Dynset{Op: 99, Key: concat}, &rules.Reject{Type: 99, Code: 99}, &rules.Limit{},
+	} {
+		v := rules.KnownBytes([]byte{1})
+		r := &rules.Rule{Statements: []rules.Statement{s}}
+		for _, got := range []string{RuleText(r), RuleTextFull(r), ConditionText(s), MissText(s, &v, textLE), MissText(s, nil, textLE)} {
+			if got == "" {
+				t.Errorf("no text for %T", s)
+			}
+			if got != Escape(got) {
+				t.Errorf("text of %T is not harmless: %q", s, got)
+			}
+		}
+	}
+}
