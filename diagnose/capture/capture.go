@@ -59,7 +59,7 @@ func (f Filter) Empty() bool { return f == Filter{} }
 // FlowsInfo is what there is to say of a dump beside its entries.
 type FlowsInfo struct {
 	Count    int    // entries handed to the callback
-	Filtered bool   // the kernel applied the filter (NLM_F_DUMP_FILTERED)
+	Filtered bool   // the kernel applied the filter (NLM_F_DUMP_FILTERED); false as well when no entry came
 	Unparsed int    // entries left out because they could not be read
 	Why      string // the first reason for Unparsed, or why there is no filter
 }

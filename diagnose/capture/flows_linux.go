@@ -173,8 +173,11 @@ func (l *Live) dialConntrack(what string) (*conn, error) {
 	return c, nil
 }
 
-// Get reads the one entry that has the tuple t, in its original or its reply
-// direction, without a dump (ctnetlink_get_conntrack).
+// Get reads the one entry that has the tuple t, without a dump
+// (ctnetlink_get_conntrack); ErrNotFound when there is none. dir says which
+// direction t is likely to be: the kernel finds an entry by either of its
+// tuples, so that the caller looks which one it was. A tuple of two entries in
+// different zones is told apart by zone.
 func (l *Live) Get(ctx context.Context, t rules.Tuple, dir Direction, family rules.Family, zone uint16) (*host.Flow, error) {
 	const what = "conntrack get"
 	c, err := l.dialConntrack(what)

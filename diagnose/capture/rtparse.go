@@ -96,6 +96,7 @@ func parseRoute(b []byte) (out []host.RouteEntry, ok bool) {
 		dst = netip.IPv6Unspecified()
 	}
 	var hops []byte
+	object := false
 	a := attrs{b: b[12:]}
 	for a.next() {
 		switch a.typ {
@@ -109,9 +110,15 @@ func parseRoute(b []byte) (out []host.RouteEntry, ok bool) {
 			hops = a.val
 		case 15: // RTA_TABLE
 			e.Table = hostU32(a.val)
+		case 30: // RTA_NH_ID
+			object = true
 		default:
 			hopAttr(&e, a.typ, a.val)
 		}
+	}
+	// with net.ipv4.nexthop_compat_mode off a nexthop object is named only
+	if object && e.Oif == 0 && hops == nil && e.Type == rules.AddrUnicast {
+		return nil, false
 	}
 	e.Dst = netip.PrefixFrom(dst, int(b[1]))
 	if a.bad || !e.Dst.IsValid() {
