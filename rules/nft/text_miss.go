@@ -3,6 +3,7 @@ package nft
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -117,7 +118,10 @@ func (p *printer) missMasked(m *rules.Match, bw *rules.Bitwise, got *rules.Value
 		have := fmt.Sprintf("%s %s/%d ", t.text, p.value(t, got.Bytes()), n)
 		return have + missSigns[m.Op] + fmt.Sprintf(" %s/%d", p.value(t, m.Right), n)
 	}
-	return want + ": has " + p.value(t, got.Bytes())
+	if t.typ.flags && isZero(got.Bytes()) {
+		return want + ": none is set"
+	}
+	return want + ": has " + strings.ReplaceAll(p.value(t, got.Bytes()), " | ", ",")
 }
 
 // miss joins what is looked at, what it is, and what it should be.

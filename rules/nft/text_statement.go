@@ -63,7 +63,7 @@ func over(b bool) string {
 // verdict renders a verdict; a chain without a name is written in place.
 func (p *printer) verdict(v *rules.Verdict) string {
 	if v.Code >= 0 {
-		return v.Code.String()
+		return (v.Code & verdictMask).String()
 	}
 	if v.ChainName == "" {
 		return v.Code.String()

@@ -96,6 +96,7 @@ func TestMissText(t *testing.T) {
 	for i := range 9 {
 		long.Elements = append(long.Elements, rules.Element{Key: []byte{0, byte(i)}})
 	}
+	state := &rules.Bitwise{X: &rules.Ct{Key: rules.CtState, Dir: rules.CtDirNone}, Mask: []byte{6, 0, 0, 0}, Xor: make([]byte, 4)}
 	masked := &rules.Bitwise{X: textSaddr, Mask: []byte{255, 255, 240, 0}, Xor: make([]byte, 4)}
 	for _, tt := range []struct {
 		cond rules.Statement
@@ -117,6 +118,8 @@ func TestMissText(t *testing.T) {
 		{&rules.InSet{Key: textDaddr, Set: &rules.Set{Name: "allowed"}}, known(10, 0, 0, 9), "ip daddr 10.0.0.9 not in @allowed"},
 		{&rules.InSet{Key: textDport, Set: long}, known(1, 187), "th dport 443 not in { 0, 1, 2, 3, 4, 5, … 3 more }"},
 		{&rules.Match{Left: masked, Right: []byte{10, 1, 0, 0}}, known(10, 2, 0, 0), "ip saddr 10.2.0.0/20 ≠ 10.1.0.0/20"},
+		{&rules.Match{Left: state, Op: rules.CmpNeq, Right: make([]byte, 4)}, known(0, 0, 0, 0), "ct state established,related: none is set"},
+		{&rules.Match{Left: state, Right: make([]byte, 4)}, known(6, 0, 0, 0), "ct state ! established,related: has established,related"},
 		{&rules.Limit{Rate: 5, Unit: 1}, nil, "limit rate 5/second did not hold"},
 	} {
 		if got := MissText(tt.cond, tt.got, textLE); got != tt.want {
