@@ -15,6 +15,7 @@ type Style struct {
 	Rows    int // rows of a listing shown; 0 means all
 	Wide    bool
 	Verbose bool
+	brief   bool // only the first line of each answer
 	// Now is what ages are counted from; zero means the time of writing.
 	Now time.Time
 }

@@ -30,19 +30,26 @@ var causes = map[explain.Cause]struct{ text, do string }{
 	explain.CauseUnknown:  {"by an unknown cause", ""},
 }
 
+// maxWhole is how many flows are shown whole; of more only the answers.
+const maxWhole = 3
+
 func explainText(w io.Writer, d *Explain, s Style) error {
 	var b strings.Builder
 	if len(d.Flows) == 0 {
 		explainNothing(&b, d, s)
 	}
+	s.brief = len(d.Flows) > maxWhole && !s.Verbose
 	for i := range d.Flows {
-		if i > 0 {
+		if i > 0 && !s.brief {
 			b.WriteByte('\n')
 		}
 		explainFlow(&b, &d.Flows[i], s)
 	}
 	if d.More > 0 {
-		wrap(&b, s.width(), "\n", "", plural(d.More, "more flow fits", "more flows fit")+" and is not shown; name more of the flow, or use --all")
+		wrap(&b, s.width(), "\n", "", plural(d.More, "more flow fits", "more flows fit")+", not shown: name more of the flow, or use --all")
+	}
+	if s.brief {
+		wrap(&b, s.width(), "\n", "", "Name one of them, or use -v, for the rules and what the answer rests on.")
 	}
 	missingText(&b, d.Header, s)
 	_, err := io.WriteString(w, b.String())
@@ -90,7 +97,10 @@ func tupleText(f *host.Flow) string {
 func explainFlow(b *strings.Builder, x *Explained, s Style) {
 	f := &x.Flow.Flow
 	head := query.ProtoName(f.Original.Proto) + " " + tupleText(f)
-	wrap(b, s.width(), s.paint(bold, head)+": ", "  ", answer(x))
+	wrap(b, s.width(), "", "  ", s.paintWords(bold, head)+": "+answer(x))
+	if s.brief {
+		return
+	}
 	facts := traits(f, s.now())
 	if f.Zone != 0 {
 		facts = append(facts, "zone "+itoa(int(f.Zone)))
@@ -112,7 +122,7 @@ func explainFlow(b *strings.Builder, x *Explained, s Style) {
 	picture(b, x, s)
 	for i := range x.Rewrites {
 		b.WriteByte('\n')
-		rewriteText(b, &x.Rewrites[i], s)
+		rewriteText(b, &x.Rewrites[i], f.IsICMP(), s)
 	}
 	if s.Verbose {
 		pathText(b, x.Path, s)
@@ -127,7 +137,7 @@ func answer(x *Explained) string {
 	var out []string
 	for i := range x.Rewrites {
 		r := &x.Rewrites[i]
-		verb := map[string]string{"dnat": "to ", "snat": "from "}[r.Kind] + r.To.text()
+		verb := map[string]string{"dnat": "to ", "snat": "from "}[r.Kind] + r.To.text(x.Flow.IsICMP())
 		out = append(out, verb+" "+shortCause(r))
 	}
 	return strings.Join(out, ", ")
@@ -162,9 +172,13 @@ func ruleName(r *Rule) string {
 	return name
 }
 
-func (e Endpoint) text() string {
+// text is the end with its port, or with its id for ICMP.
+func (e Endpoint) text(icmp bool) string {
 	if e.Port == nil {
 		return e.Addr
+	}
+	if icmp {
+		return e.Addr + " id " + itoa(int(*e.Port))
 	}
 	a, err := netip.ParseAddr(e.Addr)
 	if err != nil {
@@ -174,33 +188,54 @@ func (e Endpoint) text() string {
 }
 
 // picture draws the way: what the initiator sends, this machine, and what
-// leaves it. Two lines where one is too narrow.
+// leaves it. On one line, on two, or an end a line, as the width allows.
 func picture(b *strings.Builder, x *Explained, s Style) {
 	f := &x.Flow.Flow
 	out := forward(f)
-	from, to := srcText(f.Original)+" ──▶ "+dstText(f.Original), srcText(out)+" ──▶ "+dstText(out)
+	ends := [4]string{srcText(f.Original), dstText(f.Original), srcText(out), dstText(out)}
 	box := "══ this host ══▶"
 	if x.In != "" {
 		box = safe(x.In) + " " + box
 	} else if x.LocalOut {
-		from, box = "(local) "+from, "══▶"
+		ends[0], box = "(local) "+ends[0], "══▶"
 	}
 	if x.Out != "" {
 		box += " " + safe(x.Out)
 	} else if x.LocalIn {
-		to += " (local)"
+		ends[3] += " (local)"
 	}
-	line := "  " + from + "  " + box + "  " + to
-	if columns(line) <= s.width() {
-		b.WriteString(line + "\n")
-		return
+	const arrow = " ──▶ "
+	layouts := [][]string{
+		{"  " + ends[0] + arrow + ends[1] + "  " + box + "  " + ends[2] + arrow + ends[3]},
+		{"  " + ends[0] + arrow + ends[1], "      " + box + "  " + ends[2] + arrow + ends[3]},
+		{"  " + ends[0], "      ──▶ " + ends[1], "    " + box, "  " + ends[2], "      ──▶ " + ends[3]},
 	}
-	b.WriteString("  " + from + "\n      " + box + "  " + to + "\n")
+	for i, lines := range layouts {
+		if fits(lines, s.width()) || i == len(layouts)-1 {
+			b.WriteString(strings.Join(lines, "\n") + "\n")
+			return
+		}
+	}
 }
 
-func rewriteText(b *strings.Builder, r *Rewrite, s Style) {
-	end := map[string]string{"dnat": "dst ", "snat": "src "}[r.Kind]
-	right(b, s.width(), "  "+end+r.From.text()+" → "+r.To.text(), s.paint(gradeColor[r.Grade], string(r.Grade)))
+func fits(lines []string, width int) bool {
+	for _, l := range lines {
+		if columns(l) > width {
+			return false
+		}
+	}
+	return true
+}
+
+func rewriteText(b *strings.Builder, r *Rewrite, icmp bool, s Style) {
+	left := "  " + map[string]string{"dnat": "dst ", "snat": "src "}[r.Kind] + r.From.text(icmp) + " →"
+	if to := r.To.text(icmp); columns(left)+1+columns(to) <= s.width() {
+		left += " " + to
+	} else {
+		b.WriteString(left + "\n")
+		left = "      " + to
+	}
+	right(b, s.width(), left, s.paint(gradeColor[r.Grade], string(r.Grade)))
 	for i := range r.Rules {
 		ruleText(b, &r.Rules[i], s)
 	}
@@ -216,11 +251,12 @@ func rewriteText(b *strings.Builder, r *Rewrite, s Style) {
 	if r.Note != "" {
 		wrap(b, s.width(), "      note: ", "            ", safe(r.Note))
 	}
-	if do := causes[r.Cause].do; do != "" {
-		wrap(b, s.width(), "      do: ", "          ", do)
-	}
+	do := causes[r.Cause].do
 	if r.Grade == explain.GradeAmbiguous {
-		wrap(b, s.width(), "      do: ", "          ", "any of these can have made it; a counter in each rule, or a new flow, tells them apart")
+		do = "any of these can have made it; a counter in each rule, or a new flow, tells them apart"
+	}
+	if do != "" {
+		wrap(b, s.width(), "      do: ", "          ", do)
 	}
 }
 
