@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
@@ -22,6 +23,23 @@ const tracer = `table inet tracer {
 	chain pre { type filter hook prerouting priority -450; meta nftrace set 1; }
 	chain out { type filter hook output priority -450; meta nftrace set 1; }
 }`
+
+// traceNamesEntries: the trace holds the conntrack id since 6.16.
+func traceNamesEntries() error {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return fmt.Errorf("kernel release %q: %w", release, err)
+	}
+	if major < 6 || major == 6 && minor < 16 {
+		return fmt.Errorf("kernel %s: its trace does not name the conntrack entry (6.16 and later do)", release)
+	}
+	return nil
+}
 
 // nft runs nft inside h, with script as its input when it is not empty.
 func nft(h *lab.Host, script string, args ...string) (string, error) {

@@ -36,6 +36,9 @@ func TestOracle(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		leaveOut(t, err)
 	}
+	if err := traceNamesEntries(); err != nil {
+		leaveOut(t, err)
+	}
 	probe, err := lab.New()
 	if err != nil {
 		leaveOut(t, err)

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -235,12 +236,44 @@ func (l *Lab) Link(a, b End) error {
 		}
 	}
 	for _, e := range []End{a, b} {
+		if err := e.ready(); err != nil {
+			return err
+		}
 		if err := e.Host.Addr(e.Dev, e.Addrs...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// ready waits until the kernel has noticed that the link is up
+// (linkwatch_do_dev): what is sent before is lost, and asking a neighbour
+// again takes a second.
+func (e End) ready() error {
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	look := time.NewTicker(200 * time.Microsecond)
+	defer look.Stop()
+	for {
+		err := e.Host.Do(func() error {
+			link, err := netlink.LinkByName(e.Dev)
+			if err == nil && link.Attrs().OperState != netlink.OperUp {
+				return errNotReady
+			}
+			return err
+		})
+		if !errors.Is(err, errNotReady) {
+			return err
+		}
+		select {
+		case <-look.C:
+		case <-limit.C:
+			return fmt.Errorf("host %s: %s: %w after %v", e.Host.Name, e.Dev, err, patience)
+		}
+	}
+}
+
+var errNotReady = errors.New("link is not up")
 
 func (e End) up() error {
 	return e.Host.Do(func() error {
