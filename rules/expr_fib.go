@@ -6,7 +6,7 @@ import "net/netip"
 // answer is that of the routing tables as they are now, so it is assumed.
 func (x *Fib) Eval(p *Packet) Value {
 	addr, ok := p.Addr(x.Flags&FibDaddr != 0)
-	if !ok || p.Host == nil {
+	if !ok || p.Host == nil || p.RoutesOpen {
 		return x.unknown()
 	}
 	if x.Result == FibAddrType {

@@ -22,6 +22,9 @@ type Packet struct {
 	// Fragment is Yes when the packet is a later fragment; conntrack
 	// defragments, so that after priority -400 it is No.
 
+	// RoutesOpen: what fib answers is taken as not known.
+	RoutesOpen bool
+
 	Iif, Oif Iface
 	Mark     Value // 4 bytes, host order
 	Priority Value // 4 bytes, host order
@@ -115,8 +118,10 @@ type Conntrack struct {
 	Zone   Value // 2 bytes, host order
 	// Status is IPS_* at this point, 4 bytes host order.
 	Status Value
+	// Helper is that of the master connection: what ct helper looks at, which
+	// is absent for a flow without a master (nft_ct_get_eval).
 	Helper string
-	// HelperKnown is Unknown when a helper may have been there at the time.
+	// HelperKnown is Unknown when there is a master whose helper is not known.
 	HelperKnown Truth
 	// State is the ct state as a bit of NF_CT_STATE_BIT, 4 bytes host order.
 	State Value

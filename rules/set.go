@@ -124,8 +124,9 @@ func (s *Set) Find(v *Value) (a Answer, matches []*Element) {
 	if v.Absent == Unknown {
 		a = Answer{Unknown: v.AbsentBy | unknown}
 	}
-	if s.volatile() && a.Truth != Unknown {
-		a.Assumed |= Of(FromSet)
+	if s.volatile() {
+		// what is there now need not have been there at the time
+		a = Answer{Unknown: a.Unknown | Of(FromSet)}
 	}
 	return a, matches
 }

@@ -13,7 +13,7 @@ import (
 // attribute turns a search into the answer for one rewrite.
 func (j *job) attribute(rw host.Rewrite, st *stage) Rewrite {
 	out := Rewrite{Rewrite: rw, Cause: CauseRule, Grade: st.grade}
-	if j.f.Status.Has(host.StatusExpected) {
+	if j.followedMaster() {
 		out.Cause, out.Grade = CauseHelper, GradeNone
 		out.Note = "expected by a connection tracking helper: the rewrite follows the master connection, no nat rule was asked"
 		return out
@@ -26,17 +26,42 @@ func (j *job) attribute(rw host.Rewrite, st *stage) Rewrite {
 		}
 		out.Assumed = j.assumedText(st)
 		out.Unknown = unknownText(st)
-		if st.grade == GradeInferred && st.fits[0].Rule.Hit() == rules.No {
-			out.Note = "the rule's counter is 0: the flow is older than the rule, or the counter was reset"
-		}
-		if st.grade != GradeExact && st.used.Has(rules.FromChainOrder) {
-			out.Note = "two tables share this priority; the order of their chains is taken from the table handles"
-		}
+		out.Note = noteOn(st)
 	}
 	if j.opt.Not {
 		out.Not = j.misses(st)
 	}
 	return out
+}
+
+// followedMaster tells whether the rewrite follows the master connection
+// (nf_nat_follow_master). Where the master is not rewritten a helper leaves
+// the flow to the nat chains. What the server opens towards the client then
+// goes between the master's own original addresses; anything else is a rule's.
+func (j *job) followedMaster() bool {
+	if !j.f.Status.Has(host.StatusExpected) {
+		return false
+	}
+	m := j.f.Master
+	if j.f.Has&host.HasMaster == 0 || j.f.Original.Src == m.Src {
+		return true
+	}
+	return j.f.Reply.Src == m.Src && j.f.Reply.Dst == m.Dst
+}
+
+// noteOn adds what the operator should know of rules that were found.
+func noteOn(st *stage) string {
+	switch {
+	case st.refuted:
+		return "not by the device that routes give now: the flow took another way then"
+	case st.shadowed:
+		return fmt.Sprintf("the flow is older than %s, which takes such packets now", ruleName(st.blocker.Rule))
+	case st.used.Has(rules.FromChainOrder):
+		return "two tables have a nat chain of this priority: which runs first depends on which was made last, and handles tell that only inside a table"
+	case st.grade == GradeInferred && st.fits[0].Rule.Hit() == rules.No:
+		return "the rule's counter is 0: the flow is older than the rule, or the counter was reset"
+	}
+	return ""
 }
 
 // noRule says what else made the rewrite when no present rule can have.
@@ -54,7 +79,7 @@ func (j *job) noRule(out *Rewrite, st *stage) {
 		out.Note = "no present rule makes this rewrite: the rule that did is gone or changed, or the entry was made through ctnetlink"
 	}
 	if b := st.blocker; b != nil {
-		out.Note += fmt.Sprintf("; a new packet would meet handle %d of %s %s %s", b.Rule.Handle, b.Rule.Chain.Table.Family, nft.Escape(b.Rule.Chain.Table.Name), nft.Escape(b.Rule.Chain.Name))
+		out.Note += "; a new packet would meet " + ruleName(b.Rule)
 	}
 }
 

@@ -83,8 +83,11 @@ type stage struct {
 	crossed       []walk.Step // at the forward hook, on the way here
 	// confirmed are the assumptions that the rewrite itself bears out.
 	confirmed rules.Sources
-	dropper   *rules.Rule
-	swapped   bool
+	// refuted: with what was assumed no rule fits; those that do fit need it to
+	// be otherwise.
+	refuted bool
+	// shadowed: a newer rule, the blocker, takes such packets now.
+	shadowed bool
 }
 
 // destination searches prerouting, or output for what the host itself sent.

@@ -50,8 +50,6 @@ func newEntry(s *host.Snapshot, f *host.Flow) rules.Conntrack {
 		ct.State = rules.KnownUint(o, 4, rules.CtStateRelated)
 		ct.Status = rules.KnownUint(o, 4, uint64(host.StatusExpected))
 		ct.Mark = rules.UnknownBytes(4, rules.FromCtMark)
-	}
-	if f.Has&host.HasHelper != 0 {
 		ct.HelperKnown = rules.Unknown
 	}
 	return ct

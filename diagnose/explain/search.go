@@ -9,38 +9,118 @@ import (
 // them, and leaves in st.after the packet as it goes on.
 func (j *job) search(st *stage) {
 	first := j.pass(st, &st.before, false)
-	st.steps = first.steps
-	st.all, st.used, st.dropper = first.res.Candidates, first.res.Used, first.res.Dropper
-	st.fits, st.blocker = first.fits, first.blocker
+	st.steps, st.used = first.steps, first.res.Used
+	st.all, st.fits, st.blocker = first.res.Candidates, first.fits, first.blocker
 	st.after = first.res.Packet
 	if first.res.Alive.Truth == rules.No {
 		st.after = st.before
 		rewritten(&st.after, j.f, st.manip)
 	}
-	if j.walker.OrderUncertain(st.hook, j.f.Family) {
-		j.otherOrder(st)
-	}
-	open := j.openPass(st)
+	rivals, weak := j.rivals(st)
 	switch {
-	case len(st.fits) == 0 && open != nil && len(open.fits) > 0:
+	case len(st.fits) == 0 && len(rivals)+len(weak) > 0:
 		// what was assumed cannot be: nothing present makes this otherwise
-		st.fits, st.blocker, st.all = open.fits, open.blocker, open.res.Candidates
-		st.before = open.before
+		st.fits, st.blocker, st.refuted = append(rivals, weak...), nil, true
 		st.grade = GradeInferred
 		if len(st.fits) > 1 {
 			st.grade = GradeAmbiguous
 		}
-		st.used = 0
+		return
 	case len(st.fits) == 0:
-		st.grade = GradeNone
-	case len(st.fits) > 1:
-		st.grade = GradeAmbiguous
-	default:
-		st.grade = j.gradeOne(st, open)
-	}
-	if len(st.fits) == 1 {
+		j.beforeBlocker(st)
+		return
+	case len(st.fits) == 1:
 		j.settle(st)
+		st.grade = gradeOne(&st.fits[0], weak)
+	default:
+		st.grade = GradeAmbiguous
 	}
+	if len(rivals) > 0 {
+		st.fits, st.grade = append(st.fits, rivals...), GradeAmbiguous
+	}
+}
+
+// beforeBlocker looks for the rule that would have made the rewrite had the
+// rules that take the packet now not been there yet. Handles grow with time
+// inside a table, so that only a rule with a smaller one can be older.
+func (j *job) beforeBlocker(st *stage) {
+	st.grade = GradeNone
+	without := map[*rules.Rule]bool{}
+	newest := st.blocker
+	for blocker := st.blocker; blocker != nil && len(without) < 16; {
+		without[blocker.Rule] = true
+		o := j.walkOptions(&stage{}, nil)
+		o.Without = without
+		res := j.walker.Hook(&st.before, st.hook, o)
+		var fits []walk.Candidate
+		fits, blocker = j.sift(res.Candidates, st.manip)
+		if len(fits) != 1 {
+			continue
+		}
+		for r := range without {
+			if r.Chain.Table != fits[0].Rule.Chain.Table || r.Handle < fits[0].Rule.Handle {
+				return
+			}
+		}
+		st.fits, st.blocker, st.shadowed, st.grade = fits, newest, true, GradeInferred
+		return
+	}
+}
+
+// rivals are further rules that can have made the rewrite if an assumption is
+// wrong. Those that stand or fall with a device, or with the order of two
+// tables, count as much as the rule found: packets do arrive by other ways,
+// and routes change. That a packet arrived with a mark, or that addresses
+// have changed, is held to be less likely: weak.
+func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
+	add := func(to []walk.Candidate, from *passResult) []walk.Candidate {
+		for i := range from.fits {
+			c := &from.fits[i]
+			if c.Rule.Hit() == rules.No {
+				continue // it was never applied
+			}
+			if !holds(st.fits, c.Rule) && !holds(strong, c.Rule) && !holds(to, c.Rule) && !j.ruledOut(st, c) {
+				to = append(to, *c)
+			}
+		}
+		return to
+	}
+	if j.walker.OrderUncertain(st.hook, j.f.Family) {
+		strong = add(strong, j.pass(st, &st.before, true))
+		if len(strong) > 0 {
+			st.used |= rules.Of(rules.FromChainOrder)
+		}
+	}
+	used := (st.used | addressRests(st)) & droppable
+	if used.Has(rules.FromIif) && j.strictArrival() {
+		used &^= rules.Of(rules.FromIif)
+	}
+	likely := devicesOnly
+	if j.out.LocalOut {
+		likely |= rules.Of(rules.FromMark) // a socket sends with a mark (SO_MARK)
+	}
+	if used&likely != 0 {
+		strong = add(strong, j.openPass(st, used&likely))
+	}
+	if used&^likely != 0 {
+		weak = add(weak, j.openPass(st, used))
+	}
+	st.confirmed = used
+	return strong, weak
+}
+
+// strictArrival tells whether strict reverse path filtering on every device
+// makes the reverse path the only way in (fib_validate_source).
+func (j *job) strictArrival() bool {
+	if j.f.Family != rules.FamilyIPv4 {
+		return false
+	}
+	for i := range j.host.Links {
+		if l := &j.host.Links[i]; l.Name != "lo" && j.host.RPFilter(l.Name) != 1 {
+			return false
+		}
+	}
+	return true
 }
 
 // passResult is one walk over the hook, sifted.
@@ -97,30 +177,26 @@ func sharesOpen(c *walk.Candidate, fits []walk.Candidate) bool {
 }
 
 // droppable are the assumptions that can be given up to see whether they
-// matter. The first packet's TCP flags and what routes say stay.
-const droppable = rules.Sources(1<<rules.FromIif | 1<<rules.FromOif | 1<<rules.FromMark)
+// matter. That the first TCP packet is a SYN stays.
+const (
+	devicesOnly = rules.Sources(1<<rules.FromIif | 1<<rules.FromOif)
+	droppable   = devicesOnly | 1<<rules.FromMark | 1<<rules.FromRoute
+)
 
-// openPass walks with every assumption that decided something taken as
-// unknown; nil when there was none.
-func (j *job) openPass(st *stage) *passResult {
-	used := st.used & droppable
+// openPass walks with the assumptions in open taken as unknown.
+func (j *job) openPass(st *stage, open rules.Sources) *passResult {
 	p := st.before
-	if st.manip == rules.ManipSrc {
-		used |= addressRests(st) & droppable
-	}
-	if used == 0 {
-		return nil
-	}
-	if used.Has(rules.FromIif) && p.Iif.State == rules.IfaceAssumed {
+	if open.Has(rules.FromIif) && p.Iif.State == rules.IfaceAssumed {
 		p.Iif = rules.Iface{}
 	}
-	if used.Has(rules.FromOif) && p.Oif.State == rules.IfaceAssumed {
+	if open.Has(rules.FromOif) && p.Oif.State == rules.IfaceAssumed {
 		p.Oif = rules.Iface{}
 	}
-	if used.Has(rules.FromMark) {
+	if open.Has(rules.FromMark) {
 		p.Mark = openAssumed(p.Mark, rules.FromMark)
 	}
-	return j.pass(st, &p, st.swapped)
+	p.RoutesOpen = open.Has(rules.FromRoute)
+	return j.pass(st, &p, false)
 }
 
 // addressRests: the address that masquerade takes rests on the device.
@@ -142,40 +218,21 @@ func openAssumed(v rules.Value, s rules.Source) rules.Value {
 	return v
 }
 
-// gradeOne grades the one candidate that fits.
-func (j *job) gradeOne(st *stage, open *passResult) Grade {
-	c := &st.fits[0]
-	if c.Opaque != nil || c.Answer.Truth != rules.Yes || opaqueTargets(c) {
+// gradeOne grades the one candidate that fits. A rule whose counter is 0 has
+// never been applied since it was loaded.
+func gradeOne(c *walk.Candidate, weak []walk.Candidate) Grade {
+	switch {
+	case c.Opaque != nil, c.Answer.Truth != rules.Yes, opaqueTargets(c), len(weak) > 0, c.Rule.Hit() == rules.No:
 		return GradeInferred
 	}
-	if c.Rule.Hit() == rules.No || st.used.Has(rules.FromChainOrder) {
-		return GradeInferred
-	}
-	if open == nil {
-		return GradeExact
-	}
-	rivals := 0
-	for i := range open.fits {
-		if open.fits[i].Rule == c.Rule {
-			continue
-		}
-		if j.confirmedAgainst(st, c, &open.fits[i]) {
-			continue
-		}
-		rivals++
-	}
-	if rivals > 0 {
-		return GradeInferred
-	}
-	st.confirmed = st.used & droppable
 	return GradeExact
 }
 
-// confirmedAgainst: a rival that exists only because its device was taken as
-// open, and that could take any address, is ruled out when the address is the
-// assumed device's own.
-func (j *job) confirmedAgainst(st *stage, c, rival *walk.Candidate) bool {
-	if st.manip != rules.ManipSrc || c.NAT == nil || rival.NAT == nil || rival.NAT.Kind != rules.Masquerade || st.before.Oif.State != rules.IfaceAssumed {
+// ruledOut: a masquerade that fits only because its device was taken as open,
+// and so could take any address, is ruled out when the address is the assumed
+// device's own.
+func (j *job) ruledOut(st *stage, c *walk.Candidate) bool {
+	if st.manip != rules.ManipSrc || c.NAT == nil || c.NAT.Kind != rules.Masquerade || st.before.Oif.State != rules.IfaceAssumed {
 		return false
 	}
 	to := j.observed[rules.ManipSrc].To.Addr
@@ -199,7 +256,7 @@ func opaqueTargets(c *walk.Candidate) bool {
 // settle walks again with everything on the way to the one rule held to have
 // matched: this decides the marks that chains on the way set.
 func (j *job) settle(st *stage) {
-	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}, swap: st.swapped}
+	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}}
 	h.hold(&st.fits[0])
 	for i := range st.all {
 		if c := &st.all[i]; c.Answer.Truth == rules.Unknown && c.Rule != st.fits[0].Rule {
@@ -210,25 +267,6 @@ func (j *job) settle(st *stage) {
 	res := j.walker.Hook(&st.before, st.hook, j.walkOptions(scratch, h))
 	if res.Alive.Truth != rules.No {
 		st.after = res.Packet
-	}
-}
-
-// otherOrder takes chains of two tables that share a priority the other way
-// round, since nothing tells which was registered last.
-func (j *job) otherOrder(st *stage) {
-	other := j.pass(st, &st.before, true)
-	switch {
-	case len(other.fits) == 0:
-	case len(st.fits) == 0:
-		st.fits, st.blocker, st.all, st.swapped = other.fits, other.blocker, other.res.Candidates, true
-		st.steps, st.after = other.steps, other.res.Packet
-	default:
-		for _, c := range other.fits {
-			if !holds(st.fits, c.Rule) {
-				// handles say which table was made last, and so runs first
-				st.used |= rules.Of(rules.FromChainOrder)
-			}
-		}
 	}
 }
 

@@ -26,6 +26,9 @@ func (x *run) chain(c *rules.Chain, in state, depth int) exits {
 // skips tells whether the rule fails at a decided condition before it has done
 // anything: most rules do, and need no fork of the state.
 func (x *run) skips(r *rules.Rule, cur *state) bool {
+	if x.opt.Without[r] {
+		return true
+	}
 	for _, s := range r.Statements {
 		switch s := s.(type) {
 		case *rules.Counter, *rules.Log, *rules.Load:

@@ -59,8 +59,8 @@ func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value) {
 	}
 }
 
-// object applies a named object: of these only a ct helper is something that
-// later rules can see; limits and quotas can end the rule.
+// object applies a named object: limits and quotas can end the rule; a helper
+// is seen only by the flows that it will expect.
 func (e *ruleRun) object(s *rules.ObjRef) {
 	switch s.Type {
 	case rules.ObjectLimit:
@@ -69,8 +69,6 @@ func (e *ruleRun) object(s *rules.ObjRef) {
 		e.condition(s, rules.Answer{Unknown: rules.Of(rules.FromQuota)})
 	case rules.ObjectConnlimit:
 		e.condition(s, rules.Answer{Unknown: rules.Of(rules.FromLimit)})
-	case rules.ObjectCtHelper:
-		e.cur.p.Ct.HelperKnown = rules.Unknown
 	}
 	if s.Set == nil || s.Key == nil {
 		return

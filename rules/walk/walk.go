@@ -74,6 +74,8 @@ type Options struct {
 	// Into names the chain that a verdict map of the rule is held to have led
 	// to.
 	Into map[*rules.Rule]*rules.Chain
+	// Without leaves rules out, as if they were not there.
+	Without map[*rules.Rule]bool
 	// Swap takes chains of equal priority in two tables the other way round.
 	Swap bool
 	// Rewrite, when set, is called once the NAT of manip is done, to make the
