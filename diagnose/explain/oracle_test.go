@@ -3,6 +3,7 @@
 package explain_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -74,6 +75,9 @@ type oracleRun struct {
 	left     map[ruleID]rules.Manip // NAT rules present at the end
 	snapshot *host.Snapshot
 	entries  map[uint32]*host.Flow
+	prove    []proveFlow // of TestProve, instead of traffic
+	tracer   string      // instead of the usual one
+	listing  string      // the ruleset with handles
 }
 
 // play loads the rules, sends the traffic, and captures what came of it.
@@ -137,7 +141,7 @@ func (r *oracleRun) build(t *testing.T) error {
 			return err
 		}
 	}
-	for _, script := range []string{tracer, r.rules} {
+	for _, script := range []string{cmp.Or(r.tracer, tracer), r.rules} {
 		if _, err := nft(router, script); err != nil {
 			return err
 		}
