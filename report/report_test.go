@@ -83,6 +83,9 @@ func explainCases() map[string]*Explain {
 	snat.Assumed, snat.Unknown = []string{"oif s0 from route 192.168.1.0/24"}, []string{"packet mark", "a rate limit"}
 	many := rw(&six, 0, explain.CauseRule, explain.GradeAmbiguous, rule("prerouting", 5, "", "udp dport 53 dnat ip6 to [2001:db8:aaaa:bbbb:cccc:dddd:eeee:3]"), rule("prerouting", 6, "", "dnat ip6 to [2001:db8:aaaa:bbbb:cccc:dddd:eeee:3]"))
 	gone := rw(&ping, 0, explain.CauseRuleGone, explain.GradeNone)
+	for range maxListed + 3 {
+		gone.Not = append(gone.Not, explain.Miss{Rule: rule("postrouting", 3, "", "masquerade"), Why: "oif c0 ≠ s0"})
+	}
 	gone.Note = "the counter of no rule fits"
 	plain := six
 	plain.Reply = tuple(17, "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:2]:53", "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:1]:55178")

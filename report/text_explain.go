@@ -236,18 +236,20 @@ func rewriteText(b *strings.Builder, r *Rewrite, icmp bool, s Style) {
 		left = "      " + to
 	}
 	right(b, s.width(), left, s.paint(gradeColor[r.Grade], string(r.Grade)))
-	for i := range r.Rules {
+	for i := range shown(len(r.Rules), s) {
 		ruleText(b, &r.Rules[i], s)
 	}
+	moreText(b, len(r.Rules), "that could be", s)
 	if r.Cause != explain.CauseRule || len(r.Rules) == 0 {
 		wrap(b, s.width(), "      ", "        ", causes[r.Cause].text)
 	}
 	list(b, s, "assumed", r.Assumed)
 	list(b, s, "unknown", r.Unknown)
-	for i := range r.Not {
+	for i := range shown(len(r.Not), s) {
 		m := &r.Not[i]
 		wrap(b, s.width(), "      not: ", "           ", safe(m.Rule.Table+" "+m.Rule.Chain)+" "+ruleName(&m.Rule)+": "+safe(m.Why))
 	}
+	moreText(b, len(r.Not), "that did not match", s)
 	if r.Note != "" {
 		wrap(b, s.width(), "      note: ", "            ", safe(r.Note))
 	}
@@ -257,6 +259,24 @@ func rewriteText(b *strings.Builder, r *Rewrite, icmp bool, s Style) {
 	}
 	if do != "" {
 		wrap(b, s.width(), "      do: ", "          ", do)
+	}
+}
+
+// maxListed bounds the rules under one rewrite: a service table can hold
+// thousands that came before.
+const maxListed = 8
+
+// shown is how many of n rules are listed.
+func shown(n int, s Style) int {
+	if s.Verbose {
+		return n
+	}
+	return min(n, maxListed)
+}
+
+func moreText(b *strings.Builder, n int, what string, s Style) {
+	if rest := n - shown(n, s); rest > 0 {
+		wrap(b, s.width(), "      ", "        ", plural(rest, "more rule", "more rules")+" "+what+": -v lists them")
 	}
 }
 

@@ -10,8 +10,12 @@ import (
 // meets them.
 func rulesText(w io.Writer, d *Rules, s Style) error {
 	var b strings.Builder
-	if len(d.Chains) == 0 {
+	switch {
+	case len(d.Chains) > 0:
+	case d.Complete:
 		b.WriteString("no chain of type nat is loaded\n")
+	default:
+		b.WriteString("no chain of type nat was read\n")
 	}
 	for _, c := range d.Chains {
 		fmt.Fprintf(&b, "%s\n", s.paint(bold, fmt.Sprintf("%s: %s %s %s, priority %d, policy %s",

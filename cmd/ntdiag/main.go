@@ -108,6 +108,7 @@ nothing: no rule is added, no traffic sent, no module loaded.`,
 		return nil
 	}
 	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), demo, newVersionCmd(), newManCmd())
+	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(helpTopics()...)
 	return root
 }

@@ -30,6 +30,31 @@ func helpTopics() []*cobra.Command {
 	return out
 }
 
+// newHelpCmd is cobra's help, but a topic that is not there is an error.
+func newHelpCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [TOPIC]",
+		Short: "help on a command or a topic",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			target, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usage(fmt.Errorf("no help topic %q; ntdiag help lists them", strings.Join(args, " ")))
+			}
+			target.InitDefaultHelpFlag()
+			return target.Help()
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			var out []string
+			for _, c := range cmd.Root().Commands() {
+				if !c.Hidden && strings.HasPrefix(c.Name(), prefix) {
+					out = append(out, c.Name())
+				}
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
 const gradesText = `
 Every rewrite that explain attributes carries a grade:
 
