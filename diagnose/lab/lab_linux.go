@@ -257,10 +257,13 @@ func (e End) ready() error {
 	for {
 		err := e.Host.Do(func() error {
 			link, err := netlink.LinkByName(e.Dev)
-			if err == nil && link.Attrs().OperState != netlink.OperUp {
+			if err != nil {
+				return err
+			}
+			if link.Attrs().OperState != netlink.OperUp {
 				return errNotReady
 			}
-			return err
+			return solicits(link)
 		})
 		if !errors.Is(err, errNotReady) {
 			return err
@@ -271,6 +274,21 @@ func (e End) ready() error {
 			return fmt.Errorf("host %s: %s: %w after %v", e.Host.Name, e.Dev, err, patience)
 		}
 	}
+}
+
+// solicits tells whether link has its link-local address: without it a router
+// does not ask for neighbours (ndisc_solicit), and it comes from a work queue.
+func solicits(link netlink.Link) error {
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		if a.IP.IsLinkLocalUnicast() && a.Flags&unix.IFA_F_TENTATIVE == 0 {
+			return nil
+		}
+	}
+	return errNotReady
 }
 
 var errNotReady = errors.New("link is not up")
