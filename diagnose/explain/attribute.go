@@ -61,6 +61,9 @@ func noteOn(st *stage) string {
 	case st.grade == GradeInferred && st.fits[0].Rule.Hit() == rules.No:
 		return "the rule's counter is 0: the flow is older than the rule, or the counter was reset"
 	}
+	if len(st.weak) > 0 {
+		return fmt.Sprintf("had what is assumed been otherwise, %s would have made the same rewrite", ruleName(st.weak[0].Rule))
+	}
 	return ""
 }
 
@@ -104,7 +107,11 @@ func (j *job) assumption(s rules.Source, st *stage) string {
 	}
 	switch s {
 	case rules.FromIif:
-		return fmt.Sprintf("iif %s from reverse path%s", nft.Escape(st.before.Iif.Link.Name), confirmed)
+		from := "from reverse path"
+		if st.manip == rules.ManipDst && st.route.Type == rules.AddrLocal {
+			from = "from the address asked for"
+		}
+		return fmt.Sprintf("iif %s %s%s", nft.Escape(st.before.Iif.Link.Name), from, confirmed)
 	case rules.FromOif:
 		if st.route.Type == rules.AddrLocal {
 			return fmt.Sprintf("oif %s from local delivery%s", nft.Escape(st.before.Oif.Link.Name), confirmed)

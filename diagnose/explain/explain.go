@@ -83,6 +83,8 @@ type stage struct {
 	crossed       []walk.Step // at the forward hook, on the way here
 	// confirmed are the assumptions that the rewrite itself bears out.
 	confirmed rules.Sources
+	// weak are rules that would have made the same had an assumption not held.
+	weak []walk.Candidate
 	// refuted: with what was assumed no rule fits; those that do fit need it to
 	// be otherwise.
 	refuted bool

@@ -174,11 +174,30 @@ func locate(s *host.Snapshot, f *host.Flow, p *rules.Packet) (entry rules.Hook, 
 		return rules.Output, r
 	}
 	p.Oif = rules.Iface{State: rules.IfaceNone}
-	if r, ok := s.ReversePath(f.Original.Src); ok && !r.Multipath {
+	r, ok := s.ReversePath(f.Original.Src)
+	if !ok || r.Prefix.Bits() == 0 {
+		// the far side of a default route says little; the device that has the
+		// address asked for says more, where there are several ways out
+		if own, found := holder(s, f.Original.Dst); found {
+			p.Iif = assumed(s, own.Oif)
+			return rules.Prerouting, own
+		}
+	}
+	if ok && !r.Multipath {
 		p.Iif = assumed(s, r.Oif)
 		return rules.Prerouting, r
 	}
 	return rules.Prerouting, rules.Route{}
+}
+
+// holder is the device that has address a, as a route to it.
+func holder(s *host.Snapshot, a netip.Addr) (rules.Route, bool) {
+	for i := range s.Addrs {
+		if own := &s.Addrs[i]; own.Prefix.Addr() == a {
+			return rules.Route{Type: rules.AddrLocal, Oif: own.Index, Prefix: netip.PrefixFrom(a, a.BitLen())}, true
+		}
+	}
+	return rules.Route{}, false
 }
 
 // outDevice is the device by which the packet leaves for dst. An address of

@@ -18,6 +18,9 @@ func (j *job) search(st *stage) {
 	}
 	rivals, weak := j.rivals(st)
 	switch {
+	case len(st.fits) == 0 && j.bareClash(st):
+		st.grade = GradeNone
+		return
 	case len(st.fits) == 0 && len(rivals)+len(weak) > 0:
 		// what was assumed cannot be: nothing present makes this otherwise
 		st.fits, st.blocker, st.refuted = append(rivals, weak...), nil, true
@@ -31,13 +34,21 @@ func (j *job) search(st *stage) {
 		return
 	case len(st.fits) == 1:
 		j.settle(st)
-		st.grade = gradeOne(&st.fits[0], weak)
+		st.grade, st.weak = gradeOne(&st.fits[0], weak), weak
 	default:
 		st.grade = GradeAmbiguous
 	}
 	if len(rivals) > 0 {
 		st.fits, st.grade = append(st.fits, rivals...), GradeAmbiguous
 	}
+}
+
+// bareClash tells whether only the source port changed, with nothing in the way
+// of the null binding, which does that when the port is taken
+// (nf_nat_alloc_null_binding): no assumption need be given up to explain it.
+func (j *job) bareClash(st *stage) bool {
+	o := j.observed[rules.ManipSrc]
+	return st.manip == rules.ManipSrc && st.blocker == nil && o.From.Addr == o.To.Addr
 }
 
 // beforeBlocker looks for the rule that would have made the rewrite had the
@@ -68,10 +79,10 @@ func (j *job) beforeBlocker(st *stage) {
 }
 
 // rivals are further rules that can have made the rewrite if an assumption is
-// wrong. Those that stand or fall with a device, or with the order of two
-// tables, count as much as the rule found: packets do arrive by other ways,
-// and routes change. That a packet arrived with a mark, or that addresses
-// have changed, is held to be less likely: weak.
+// wrong. Those that stand or fall with what nothing tells, the order of two
+// tables, the way in from behind a default route, the mark of a local socket,
+// count as much as the rule found. That a packet came in or went out by
+// another device than routes say, or with a mark, is less likely: weak.
 func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 	add := func(to []walk.Candidate, from *passResult) []walk.Candidate {
 		for i := range from.fits {
@@ -79,7 +90,7 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 			if c.Rule.Hit() == rules.No {
 				continue // it was never applied
 			}
-			if !holds(st.fits, c.Rule) && !holds(strong, c.Rule) && !holds(to, c.Rule) && !j.ruledOut(st, c) {
+			if !holds(st.fits, c.Rule) && !holds(strong, c.Rule) && !holds(weak, c.Rule) && !holds(to, c.Rule) {
 				to = append(to, *c)
 			}
 		}
@@ -99,13 +110,25 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 	if j.out.LocalOut {
 		likely |= rules.Of(rules.FromMark) // a socket sends with a mark (SO_MARK)
 	}
-	if used&likely != 0 {
-		strong = add(strong, j.openPass(st, used&likely))
-	}
-	if used&^likely != 0 {
-		weak = add(weak, j.openPass(st, used))
-	}
 	st.confirmed = used
+	if j.ownAddress(st) {
+		used &^= rules.Of(rules.FromOif)
+	}
+	// a default route tells little of where a packet came from
+	openArrival := used.Has(rules.FromIif) && st.hook == rules.Prerouting && st.route.Prefix.Bits() == 0
+	for _, p := range j.otherDevices(st, used) {
+		if openArrival {
+			strong = add(strong, j.pass(st, &p, false))
+		} else {
+			weak = add(weak, j.pass(st, &p, false))
+		}
+	}
+	if rest := used & likely &^ devicesOnly; rest != 0 {
+		strong = add(strong, j.openPass(st, rest))
+	}
+	if rest := used &^ likely; rest != 0 {
+		weak = add(weak, j.openPass(st, rest))
+	}
 	return strong, weak
 }
 
@@ -183,15 +206,44 @@ const (
 	droppable   = devicesOnly | 1<<rules.FromMark | 1<<rules.FromRoute
 )
 
+// maxDevices bounds how many other devices are tried one by one.
+const maxDevices = 64
+
+// otherDevices are the packet by each other device that it may have come in
+// or gone out by; with too many of them, one packet whose device is not known.
+func (j *job) otherDevices(st *stage, open rules.Sources) []rules.Packet {
+	var out []rules.Packet
+	vary := func(pick func(*rules.Packet) *rules.Iface) {
+		p := st.before
+		dev := pick(&p)
+		if dev.State != rules.IfaceAssumed {
+			return
+		}
+		was := dev.Link.Index
+		if len(j.host.Links) > maxDevices {
+			*dev = rules.Iface{}
+			out = append(out, p)
+			return
+		}
+		for _, l := range j.host.Links {
+			if l.Index != was {
+				*dev = rules.Iface{State: rules.IfaceAssumed, Link: l}
+				out = append(out, p)
+			}
+		}
+	}
+	if open.Has(rules.FromIif) {
+		vary(func(p *rules.Packet) *rules.Iface { return &p.Iif })
+	}
+	if open.Has(rules.FromOif) {
+		vary(func(p *rules.Packet) *rules.Iface { return &p.Oif })
+	}
+	return out
+}
+
 // openPass walks with the assumptions in open taken as unknown.
 func (j *job) openPass(st *stage, open rules.Sources) *passResult {
 	p := st.before
-	if open.Has(rules.FromIif) && p.Iif.State == rules.IfaceAssumed {
-		p.Iif = rules.Iface{}
-	}
-	if open.Has(rules.FromOif) && p.Oif.State == rules.IfaceAssumed {
-		p.Oif = rules.Iface{}
-	}
 	if open.Has(rules.FromMark) {
 		p.Mark = openAssumed(p.Mark, rules.FromMark)
 	}
@@ -228,11 +280,10 @@ func gradeOne(c *walk.Candidate, weak []walk.Candidate) Grade {
 	return GradeExact
 }
 
-// ruledOut: a masquerade that fits only because its device was taken as open,
-// and so could take any address, is ruled out when the address is the assumed
-// device's own.
-func (j *job) ruledOut(st *stage, c *walk.Candidate) bool {
-	if st.manip != rules.ManipSrc || c.NAT == nil || c.NAT.Kind != rules.Masquerade || st.before.Oif.State != rules.IfaceAssumed {
+// ownAddress: the rule found is a masquerade, and the address that it took is
+// the assumed device's own. This confirms the device.
+func (j *job) ownAddress(st *stage) bool {
+	if len(st.fits) == 0 || st.fits[0].NAT == nil || st.fits[0].NAT.Kind != rules.Masquerade {
 		return false
 	}
 	to := j.observed[rules.ManipSrc].To.Addr
