@@ -30,7 +30,8 @@ import (
 //	want N dnat|snat CAUSE          of the Nth flow, counted from 1; "data" is FTP's
 //	want N none                     it has no rewrite
 //
-// rules.nft is loaded before the traffic, then.nft after it.
+// rules.nft is loaded before the traffic, then.nft after it. rules.iptables
+// holds command lines of iptables-nft and ip6tables-nft.
 type oracleCase struct {
 	name           string
 	outside        string
@@ -41,6 +42,7 @@ type oracleCase struct {
 	wants          []want
 	allowAmbiguous string
 	rules, then    string
+	iptables       []string
 }
 
 type listen struct {
@@ -159,12 +161,14 @@ func parseCase(b []byte) (*oracleCase, error) {
 			c.rules = string(f.Data)
 		case "then.nft":
 			c.then = string(f.Data)
+		case "rules.iptables":
+			c.iptables = slices.Collect(strings.Lines(string(f.Data)))
 		default:
 			return nil, fmt.Errorf("file %q is not known", f.Name)
 		}
 	}
-	if c.rules == "" || len(c.traffic) == 0 {
-		return nil, fmt.Errorf("needs rules.nft and traffic")
+	if c.rules == "" && len(c.iptables) == 0 || len(c.traffic) == 0 {
+		return nil, fmt.Errorf("needs rules and traffic")
 	}
 	return c, nil
 }

@@ -43,18 +43,23 @@ func traceNamesEntries() error {
 
 // nft runs nft inside h, with script as its input when it is not empty.
 func nft(h *lab.Host, script string, args ...string) (string, error) {
+	if len(args) == 0 {
+		args = []string{"-f", "-"}
+	}
+	return command(h, script, "nft", args...)
+}
+
+// command runs a program inside h and returns its output.
+func command(h *lab.Host, input, name string, args ...string) (string, error) {
 	var out, errs strings.Builder
 	err := h.Do(func() error {
-		cmd := exec.Command("nft", args...)
-		if script != "" {
-			cmd.Args = append(cmd.Args, "-f", "-")
-			cmd.Stdin = strings.NewReader(script)
-		}
+		cmd := exec.Command(name, args...)
+		cmd.Stdin = strings.NewReader(input)
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		return cmd.Run()
 	})
 	if err != nil {
-		return "", fmt.Errorf("nft: %w: %s", err, errs.String())
+		return "", fmt.Errorf("%s: %w: %s", name, err, errs.String())
 	}
 	return out.String(), nil
 }
@@ -115,8 +120,16 @@ func manipOf(e expr.Any) (rules.Manip, bool) {
 		return rules.ManipSrc, true
 	case *expr.Redir:
 		return rules.ManipDst, true
+	case *expr.Target:
+		m, ok := xtTargets[x.Name]
+		return m, ok
 	}
 	return 0, false
+}
+
+var xtTargets = map[string]rules.Manip{
+	"DNAT": rules.ManipDst, "REDIRECT": rules.ManipDst,
+	"SNAT": rules.ManipSrc, "MASQUERADE": rules.ManipSrc,
 }
 
 func tableHandles(h *lab.Host) (map[[2]string]uint64, error) {

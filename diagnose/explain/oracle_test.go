@@ -340,7 +340,8 @@ func (r *oracleRun) wrong(flow string, rw *explain.Rewrite) string {
 	case gone && w == nil && rw.Cause != explain.CauseRuleGone:
 		return fmt.Sprintf("cause %s, want rule-gone: %s is there no more", rw.Cause, kernel)
 	}
-	if kernel == nil || gone && (w == nil || w.cause != "rule") {
+	unnamed := w != nil && w.cause != string(explain.CauseRule) // also a rule that is left but changed its target
+	if kernel == nil || unnamed || gone && w == nil {
 		if len(rw.Rules) > 0 || rw.Grade != explain.GradeNone && rw.Cause == explain.CauseRuleGone {
 			return "rules are named, but no present rule made it"
 		}

@@ -250,12 +250,8 @@ func (l *Lab) Link(a, b End) error {
 // (linkwatch_do_dev): what is sent before is lost, and asking a neighbour
 // again takes a second.
 func (e End) ready() error {
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
-	look := time.NewTicker(200 * time.Microsecond)
-	defer look.Stop()
-	for {
-		err := e.Host.Do(func() error {
+	err := e.Host.Do(func() error {
+		return until(func() error {
 			link, err := netlink.LinkByName(e.Dev)
 			if err != nil {
 				return err
@@ -265,15 +261,11 @@ func (e End) ready() error {
 			}
 			return solicits(link)
 		})
-		if !errors.Is(err, errNotReady) {
-			return err
-		}
-		select {
-		case <-look.C:
-		case <-limit.C:
-			return fmt.Errorf("host %s: %s: %w after %v", e.Host.Name, e.Dev, err, patience)
-		}
+	})
+	if err != nil {
+		return fmt.Errorf("host %s: %s: %w", e.Host.Name, e.Dev, err)
 	}
+	return nil
 }
 
 // solicits tells whether link has its link-local address: without it a router
@@ -291,7 +283,7 @@ func solicits(link netlink.Link) error {
 	return errNotReady
 }
 
-var errNotReady = errors.New("link is not up")
+var errNotReady = errors.New("not ready")
 
 func (e End) up() error {
 	return e.Host.Do(func() error {
@@ -325,8 +317,45 @@ func (h *Host) Addr(dev string, addrs ...netip.Prefix) error {
 				return fmt.Errorf("host %s: %s: address %s: %w", h.Name, dev, p, err)
 			}
 		}
-		return nil
+		return h.own(addrs)
 	})
+}
+
+// own waits until packets to the addresses are taken in: the local route of an
+// IPv6 address comes from a work queue too (addrconf_dad_work).
+func (h *Host) own(addrs []netip.Prefix) error {
+	for _, p := range addrs {
+		err := until(func() error {
+			routes, err := netlink.RouteGet(p.Addr().AsSlice())
+			if err != nil || len(routes) == 0 || routes[0].Type != unix.RTN_LOCAL {
+				return errNotReady
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("host %s: address %s: %w", h.Name, p, err)
+		}
+	}
+	return nil
+}
+
+// until asks again and again for as long as the answer is errNotReady.
+func until(ask func() error) error {
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	look := time.NewTicker(200 * time.Microsecond)
+	defer look.Stop()
+	for {
+		err := ask()
+		if !errors.Is(err, errNotReady) {
+			return err
+		}
+		select {
+		case <-look.C:
+		case <-limit.C:
+			return fmt.Errorf("%w after %v", err, patience)
+		}
+	}
 }
 
 // Route adds a route by a gateway.
