@@ -113,7 +113,7 @@ var ctKeys = [...]struct {
 	CtPkts:       {width: 8, from: FromCtCounters},
 	CtBytes:      {width: 8, from: FromCtCounters},
 	CtAvgpkt:     {width: 8, from: FromCtCounters},
-	CtZone:       {width: 2, eval: func(p *Packet, _ *Ct) Value { return p.Ct.Zone }},
+	CtZone:       {width: 2, eval: ctZone},
 	CtEventmask:  {width: 4, from: FromCtStatus},
 	CtSrcIP:      {width: 4, eval: ctAddr(false, FamilyIPv4)},
 	CtDstIP:      {width: 4, eval: ctAddr(true, FamilyIPv4)},
@@ -135,6 +135,15 @@ func ctState(p *Packet) Value {
 		return p.Ct.State
 	}
 	return UnknownBytes(4, FromCtState)
+}
+
+// ctZone: a zone of one direction only is the default one, 0, in the other
+// (nf_ct_zone_id).
+func ctZone(p *Packet, x *Ct) Value {
+	if x.Dir != CtDirNone && p.Ct.ZoneDirs&(1<<x.Dir) == 0 {
+		return KnownUint(p.order(), 2, 0)
+	}
+	return p.Ct.Zone
 }
 
 func ctHelper(p *Packet, _ *Ct) Value {

@@ -116,6 +116,8 @@ type Conntrack struct {
 	Mark   Value // 4 bytes, host order
 	Labels Value // 16 bytes
 	Zone   Value // 2 bytes, host order
+	// ZoneDirs are the directions that the zone counts for: bit 1<<CtDir.
+	ZoneDirs uint8
 	// Status is IPS_* at this point, 4 bytes host order.
 	Status Value
 	// Helper is that of the master connection: what ct helper looks at, which

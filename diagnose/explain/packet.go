@@ -40,6 +40,7 @@ func newEntry(s *host.Snapshot, f *host.Flow) rules.Conntrack {
 		Mark:        rules.KnownUint(o, 4, 0),
 		Labels:      rules.KnownBytes(make([]byte, 16)),
 		Zone:        rules.KnownUint(o, 2, uint64(f.Zone)),
+		ZoneDirs:    zoneDirs(f),
 		Status:      rules.KnownUint(o, 4, 0),
 		State:       rules.KnownUint(o, 4, rules.CtStateNew),
 		HelperKnown: rules.Yes,
@@ -53,6 +54,17 @@ func newEntry(s *host.Snapshot, f *host.Flow) rules.Conntrack {
 		ct.HelperKnown = rules.Unknown
 	}
 	return ct
+}
+
+func zoneDirs(f *host.Flow) uint8 {
+	orig, reply := f.Has&host.HasZoneOrig != 0, f.Has&host.HasZoneReply != 0
+	switch {
+	case orig && !reply:
+		return 1 << rules.CtDirOriginal
+	case reply && !orig:
+		return 1 << rules.CtDirReply
+	}
+	return 1<<rules.CtDirOriginal | 1<<rules.CtDirReply
 }
 
 // inverse is nf_ct_invert_tuple; for ICMP the id stays and the type becomes
