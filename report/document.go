@@ -179,8 +179,10 @@ func newStep(s *explain.Step) Step {
 // Explain is the document of `explain`.
 type Explain struct {
 	Header
-	Query string      `json:"query"`
-	Flows []Explained `json:"flows"`
+	Query string `json:"query"`
+	// ReadAs is what the query was taken for, when it was a pasted line.
+	ReadAs string      `json:"read_as,omitempty"`
+	Flows  []Explained `json:"flows"`
 	// More is how many entries fit beyond those in Flows.
 	More int `json:"more,omitempty"`
 	// Nearest are entries that fit the query in part, when none fits.

@@ -90,7 +90,7 @@ func explainCases() map[string]*Explain {
 	plain := six
 	plain.Reply = tuple(17, "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:2]:53", "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:1]:55178")
 	step := explain.Step{Hook: rules.Prerouting, Chain: dnat.Rules[0].Chain, Rule: dnat.Rules[0], Result: "match"}
-	nothing := &Explain{Header: header("explain", host.Missing{What: "rules", Why: "permission denied"}), Query: "10.0.0.10:5537\x1b 10.8.2.12:80", Flows: []Explained{}, Nearest: []Flow{{web}, {six}}}
+	nothing := &Explain{Header: header("explain", host.Missing{What: "rules", Why: "permission denied"}), Query: "10.0.0.10:5537\x1b 10.8.2.12:80", ReadAs: "tcpdump line", Flows: []Explained{}, Nearest: []Flow{{web}, {six}}}
 	page := explained(&explain.Explanation{Flow: web, Rewrites: []explain.Rewrite{dnat}}, "entry")
 	page.More = 12
 	for range 4 {

@@ -58,6 +58,9 @@ func explainText(w io.Writer, d *Explain, s Style) error {
 
 func explainNothing(b *strings.Builder, d *Explain, s Style) {
 	wrap(b, s.width(), "", "  ", "No conntrack entry fits "+safe(d.Query))
+	if d.ReadAs != "" {
+		b.WriteString("  (read as a " + d.ReadAs + ")\n")
+	}
 	if len(d.Nearest) > 0 {
 		b.WriteString("\n  nearest entries:\n")
 		for i := range d.Nearest {

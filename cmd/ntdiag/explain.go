@@ -85,7 +85,7 @@ func (a *app) explainFound(ctx context.Context, l *capture.Live, q *query.Query,
 	}
 	doc := &report.Explain{
 		Header: report.NewHeader("explain", s, got.missing),
-		Query:  q.Text, Flows: []report.Explained{}, More: got.more,
+		Query:  q.Text, ReadAs: q.Kind, Flows: []report.Explained{}, More: got.more,
 	}
 	if len(got.matches) == 0 {
 		doc.Nearest = got.nearest()

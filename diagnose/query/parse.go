@@ -19,7 +19,7 @@ var kinds = []struct {
 	{"conntrack line", isConntrack, parseConntrack},
 	{"tcpdump line", isTcpdump, parseTcpdump},
 	{"ss line", isSS, parseSS},
-	{"words", func([]string) bool { return true }, parseWords},
+	{"", func([]string) bool { return true }, parseWords},
 }
 
 // maxText bounds a query, and maxQuoted what an error repeats of it.

@@ -43,7 +43,7 @@ func (o Opt) open(n uint32) bool { return !o.Set || o.N == n }
 // Query is what was asked for. What is not set is open.
 type Query struct {
 	Text   string // the words as given, joined by one space
-	Kind   string // what the words were taken for: "words", "conntrack line", …
+	Kind   string // the pasted line it was taken for: "conntrack line", …; "" for words
 	Family rules.Family
 	Proto  Opt
 	Src    End
