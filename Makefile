@@ -6,6 +6,8 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 FUZZTIME    ?= 30s
 BENCH_FLOWS ?= 1000000
+N           ?= 1000
+SEED        ?= 1
 
 # what the kernel tests ask of the system; ntdiag itself needs none of it
 PACKAGES := nftables conntrack iptables ipset iproute2
@@ -14,7 +16,7 @@ TOOLS    := nft conntrack iptables ipset ip
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-deps lint fuzz bench clean
+.PHONY: help build demo test test-deps lint fuzz prove bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +55,11 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
 		done; \
 	done
+
+prove: test-deps ## hold N random rulesets (1000), from SEED on, against the kernel's own trace
+	@log=$$(mktemp); status=0; NTDIAG_REQUIRE_KERNEL=1 NTDIAG_PROVE_N=$(N) NTDIAG_PROVE_SEED=$(SEED) \
+		$(GO) test -count=1 -v -run '^TestProve$$' -timeout 60m ./diagnose/explain >$$log 2>&1 || status=$$?; \
+	awk '!/^ *(=== |--- PASS)/' $$log; rm -f $$log; exit $$status
 
 bench: build ## measure beside the usual tools, with BENCH_FLOWS entries
 	NTDIAG_BENCH_FLOWS=$(BENCH_FLOWS) $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
