@@ -237,6 +237,11 @@ func TestRules(t *testing.T) {
 		}
 		golden(t, "rules."+f.Name, b.Bytes())
 	}
+	var b bytes.Buffer
+	if err := rulesText(&b, doc, Style{Now: now, Rows: 1}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "rules-bounded.table", b.Bytes())
 }
 
 // TestFlowJSON holds the hand-written encoder against encoding/json.

@@ -10,6 +10,7 @@ import (
 // meets them.
 func rulesText(w io.Writer, d *Rules, s Style) error {
 	var b strings.Builder
+	listed := 0
 	switch {
 	case len(d.Chains) > 0:
 	case d.Complete:
@@ -22,14 +23,23 @@ func rulesText(w io.Writer, d *Rules, s Style) error {
 			c.Hook, c.Family, safe(c.Table), safe(c.Chain), c.Priority, c.Policy)))
 		n := 0
 		for i := range d.Rules {
-			if r := &d.Rules[i]; r.Hook == c.Hook && r.metFrom(c) {
-				n++
-				ruleRow(&b, r, d.Attributed, s)
+			r := &d.Rules[i]
+			if r.Hook != c.Hook || !r.metFrom(c) {
+				continue
 			}
+			n++
+			if s.Rows > 0 && listed == s.Rows {
+				continue
+			}
+			listed++
+			ruleRow(&b, r, d.Attributed, s)
 		}
 		if n == 0 {
 			b.WriteString("    no NAT rule\n")
 		}
+	}
+	if rest := len(d.Rules) - listed; rest > 0 {
+		wrap(&b, s.width(), "\n", "", plural(rest, "more rule", "more rules")+" not shown: --all shows them")
 	}
 	if d.Opaque > 0 {
 		wrap(&b, s.width(), "\n", "  ", plural(d.Opaque, "rule has a part", "rules have a part")+" that is not understood (marked !): answers that pass through say so")

@@ -19,7 +19,7 @@ const maxAttributed = 20000
 
 func newRulesCmd(a *app) *cobra.Command {
 	var output string
-	var noFlows bool
+	var noFlows, all bool
 	cmd := &cobra.Command{
 		Use:   "rules",
 		Short: "list the NAT rules in the order in which packets meet them",
@@ -35,13 +35,18 @@ evaluates them, with what their counters say and how many live flows each made.`
 			if err != nil {
 				return err
 			}
-			if err := format.Rules(cmd.OutOrStdout(), doc, a.style(format)); err != nil {
+			style := a.style(format)
+			if all {
+				style.Rows = 0
+			}
+			if err := format.Rules(cmd.OutOrStdout(), doc, style); err != nil {
 				return incomplete(err)
 			}
 			return finish(cmd, doc.Header, false)
 		},
 	}
 	outputFlag(cmd, &output)
+	cmd.Flags().BoolVar(&all, "all", false, "every rule, not only a page")
 	cmd.Flags().BoolVar(&noFlows, "no-flows", false, "do not read the conntrack table")
 	return cmd
 }
