@@ -82,10 +82,14 @@ type Ruleset struct {
 	// Meta and ct values in rules and sets are kept in it.
 	Order  binary.ByteOrder
 	Tables []*Table
+	// DeviceName finds the name of a device that a rule knows by its index
+	// (iif, oif); nil when nobody can tell.
+	DeviceName func(index uint32) (name string, ok bool)
 }
 
 // Table is one table, nf_tables or legacy.
 type Table struct {
+	Ruleset *Ruleset // that it belongs to; nil for a table by itself
 	Backend Backend
 	Family  Family
 	Name    string

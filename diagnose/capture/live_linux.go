@@ -55,6 +55,10 @@ func (l *Live) Snapshot(ctx context.Context) (*host.Snapshot, error) {
 		return nil, fmt.Errorf("snapshot: %w", context.Cause(ctx))
 	}
 	s.Prepare()
+	s.Rules.DeviceName = func(index uint32) (string, bool) {
+		link, ok := s.LinkByIndex(index)
+		return link.Name, ok
+	}
 	return s, nil
 }
 

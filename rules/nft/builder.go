@@ -205,6 +205,7 @@ func (b *Builder) Finish(generation uint32) *rules.Ruleset {
 			}
 		}
 		t.Backend = backendOf(t.Table)
+		t.Ruleset = b.rs
 	}
 	return b.rs
 }

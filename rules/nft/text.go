@@ -12,14 +12,14 @@ import (
 // handle and comment. It follows netlink_delinearize.c of nft 1.0.6: a
 // condition that another one implies is left out.
 func RuleText(r *rules.Rule) string {
-	p := newPrinter(familyOf(r), nil)
+	p := rulePrinter(r)
 	return p.rule(r)
 }
 
 // RuleTextFull is the rule with what it has counted and its comment; nft
 // loads it.
 func RuleTextFull(r *rules.Rule) string {
-	p := newPrinter(familyOf(r), nil)
+	p := rulePrinter(r)
 	p.counters = true
 	s := p.rule(r)
 	if r.Comment != "" {
@@ -47,6 +47,21 @@ func ValueText(e rules.Expr, data []byte, order binary.ByteOrder) string {
 	p := newPrinter(rules.FamilyUnspec, order)
 	p.guessExpr(e)
 	return p.list(p.expr(e), data)
+}
+
+// rulePrinter prints r in the byte order, and with the device names, of the
+// ruleset that it belongs to.
+func rulePrinter(r *rules.Rule) *printer {
+	p := newPrinter(familyOf(r), nil)
+	if r.Chain == nil || r.Chain.Table == nil || r.Chain.Table.Ruleset == nil {
+		return p
+	}
+	rs := r.Chain.Table.Ruleset
+	if rs.Order != nil {
+		p.order = rs.Order
+	}
+	p.links = rs.DeviceName
+	return p
 }
 
 // Links finds a device's name by its index.

@@ -24,14 +24,20 @@ func MissText(s rules.Statement, got *rules.Value, order binary.ByteOrder) strin
 // MissIn is MissText for a statement of rule r: what stands before it in the
 // rule tells which protocol its header fields belong to.
 func MissIn(r *rules.Rule, s rules.Statement, got *rules.Value, order binary.ByteOrder) string {
-	p := newPrinter(familyOf(r), order)
+	p := rulePrinter(r)
+	if order != nil {
+		p.order = order
+	}
 	p.until(r, s)
 	return p.missText(s, got)
 }
 
 // ConditionIn is ConditionText for a statement of rule r.
 func ConditionIn(r *rules.Rule, s rules.Statement, order binary.ByteOrder) string {
-	p := newPrinter(familyOf(r), order)
+	p := rulePrinter(r)
+	if order != nil {
+		p.order = order
+	}
 	p.until(r, s)
 	p.statement(s)
 	return p.text()
