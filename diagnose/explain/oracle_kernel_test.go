@@ -208,10 +208,11 @@ func fresh(events []lab.TraceEvent) []uint32 {
 	return ids
 }
 
+// printTrace prints the events of one entry, or of all for id 0.
 func printTrace(events []lab.TraceEvent, id uint32) string {
 	var b strings.Builder
 	for _, e := range events {
-		if e.HasCt && e.CtID != id || e.Table == "tracer" {
+		if id != 0 && e.HasCt && e.CtID != id || e.Table == "tracer" {
 			continue
 		}
 		fmt.Fprintf(&b, "    %s %s %s handle %d type %d verdict %d %s mark %#x ct %d status %#x state %d iif %d oif %d\n",

@@ -92,7 +92,8 @@ func (r *oracleRun) play(t *testing.T) error {
 	r.flows = map[string]uint32{}
 	for i, tr := range r.traffic {
 		if err := r.send(i, tr); err != nil {
-			return fmt.Errorf("flow %d, %s: %w", i+1, tr.line, err)
+			events, _ := r.trace.Events() // the error at hand tells more
+			return fmt.Errorf("flow %d, %s: %w\n%s", i+1, tr.line, err, printTrace(events, 0))
 		}
 	}
 	r.verdicts = judge(r.events, nat)
@@ -143,6 +144,12 @@ func (r *oracleRun) build(t *testing.T) error {
 	}
 	for _, script := range []string{cmp.Or(r.tracer, tracer), r.rules} {
 		if _, err := nft(router, script); err != nil {
+			return err
+		}
+	}
+	for _, line := range r.iptables {
+		words := strings.Fields(line)
+		if _, err := command(router, "", words[0], words[1:]...); err != nil {
 			return err
 		}
 	}

@@ -104,8 +104,11 @@ func (l *Lab) Host(name string) (*Host, error) {
 }
 
 // quiet are the settings without which a new link would wait for duplicate
-// address detection, and answers that come another way would be dropped.
+// address detection, and answers that come another way would be dropped. Those
+// of IPv4 come from the machine otherwise (net.core.devconf_inherit_init_net).
 var quiet = []string{
+	"net.ipv4.ip_forward=0",
+	"net.ipv6.conf.all.forwarding=0",
 	"net.ipv4.conf.all.rp_filter=0",
 	"net.ipv4.conf.default.rp_filter=0",
 	"net.ipv6.conf.all.accept_dad=0",

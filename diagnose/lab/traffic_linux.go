@@ -18,8 +18,12 @@ import (
 // patience is how long an answer may take; on veth links it takes microseconds.
 const patience = 2 * time.Second
 
-// payload is what the helpers send and expect back.
-var payload = []byte("ping\n")
+// payload is what the helpers send. TCP echoes; UDP answers with something
+// else, and only this: two that echo would never be done with each other.
+var (
+	payload = []byte("ping\n")
+	answer  = []byte("pong\n")
+)
 
 // TCP connects, has one payload echoed, and leaves the connection open until
 // the lab ends. The zero src lets the host choose.
@@ -28,17 +32,17 @@ func (h *Host) TCP(src, dst netip.AddrPort) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn, exchange(conn)
+	return conn, exchange(conn, payload)
 }
 
-// UDP sends one datagram and, when echo, waits until it comes back.
-func (h *Host) UDP(src, dst netip.AddrPort, echo bool) (net.Conn, error) {
+// UDP sends one datagram and, when reply, waits for the answer.
+func (h *Host) UDP(src, dst netip.AddrPort, reply bool) (net.Conn, error) {
 	conn, err := h.dial("udp", src, dst)
 	if err != nil {
 		return nil, err
 	}
-	if echo {
-		return conn, exchange(conn)
+	if reply {
+		return conn, exchange(conn, answer)
 	}
 	_, err = conn.Write(payload)
 	return conn, err
@@ -79,20 +83,20 @@ func sockaddr(a netip.AddrPort) (int, unix.Sockaddr) {
 	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// exchange sends payload and reads it back.
-func exchange(conn net.Conn) error {
+// exchange sends payload and reads what is to come back.
+func exchange(conn net.Conn, want []byte) error {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	if _, err := conn.Write(payload); err != nil {
 		return err
 	}
-	got := make([]byte, len(payload))
+	got := make([]byte, len(want))
 	if _, err := io.ReadFull(conn, got); err != nil {
 		return fmt.Errorf("answer: %w", err)
 	}
-	if !bytes.Equal(got, payload) {
-		return fmt.Errorf("answer: %q, want %q", got, payload)
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("answer: %q, want %q", got, want)
 	}
 	return conn.SetDeadline(time.Time{})
 }
@@ -154,9 +158,9 @@ func (h *Host) Datagram(proto uint8, src, dst netip.Addr) error {
 // Ping sends one echo request with the given id by a raw socket and, when
 // reply, waits for the answer.
 func (h *Host) Ping(src, dst netip.Addr, id uint16, reply bool) error {
-	network, request, answer := "ip4:icmp", byte(8), byte(0)
+	network, request, echo := "ip4:icmp", byte(8), byte(0)
 	if dst.Is6() {
-		network, request, answer = "ip6:ipv6-icmp", 128, 129
+		network, request, echo = "ip6:ipv6-icmp", 128, 129
 	}
 	from := ""
 	if src.IsValid() {
@@ -186,7 +190,7 @@ func (h *Host) Ping(src, dst netip.Addr, id uint16, reply bool) error {
 		if err != nil {
 			return fmt.Errorf("host %s: ping %s: answer: %w", h.Name, dst, err)
 		}
-		if n >= 8 && buf[0] == answer && binary.BigEndian.Uint16(buf[4:]) == id {
+		if n >= 8 && buf[0] == echo && binary.BigEndian.Uint16(buf[4:]) == id {
 			return nil
 		}
 	}
@@ -210,7 +214,7 @@ func echoRequest(typ byte, id uint16) []byte {
 	return b
 }
 
-// Listen echoes on one port, "tcp" or "udp", of every address of both
+// Listen answers on one port, "tcp" or "udp", of every address of both
 // families until the lab ends.
 func (h *Host) Listen(proto string, port uint16) error {
 	switch proto {
@@ -273,7 +277,10 @@ func (h *Host) listenUDP(network string, port uint16) error {
 			if err != nil {
 				continue // an ICMP error of an earlier answer
 			}
-			conn.WriteMsgUDPAddrPort(buf[:n], oob[:on], from) //nolint:errcheck // the asker's deadline tells
+			if !bytes.Equal(buf[:n], payload) {
+				continue
+			}
+			conn.WriteMsgUDPAddrPort(answer, oob[:on], from) //nolint:errcheck // the asker's deadline tells
 		}
 	}()
 	return nil
