@@ -245,8 +245,8 @@ func (j *job) whyNone(dst, src *stage) string {
 		parts = append(parts, fmt.Sprintf("a rule matches now but the flow is older: %s", ruleName(now.Rule)))
 	case len(dst.fits)+len(src.fits) > 0 && j.f.Status&done != 0:
 		for _, st := range []*stage{dst, src} {
-			if len(st.fits) == 1 {
-				parts = append(parts, fmt.Sprintf("%s applies and changes nothing", ruleName(st.fits[0].Rule)))
+			if len(st.fits) > 0 {
+				parts = append(parts, unchanging(st))
 			}
 		}
 	}
@@ -254,6 +254,18 @@ func (j *job) whyNone(dst, src *stage) string {
 		return "no rule matched"
 	}
 	return strings.Join(parts, "; ")
+}
+
+// unchanging names the rules whose rewrite leaves the packet as it is.
+func unchanging(st *stage) string {
+	if len(st.fits) == 1 && st.fits[0].Answer.Truth == rules.Yes && !st.refuted {
+		return ruleName(st.fits[0].Rule) + " applies and changes nothing"
+	}
+	var names []string
+	for i := range st.fits {
+		names = append(names, ruleName(st.fits[i].Rule))
+	}
+	return strings.Join(names, " or ") + " may apply, and changes nothing"
 }
 
 func matchesNow(st *stage) *walk.Candidate {

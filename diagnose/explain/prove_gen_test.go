@@ -85,6 +85,7 @@ func (g *generator) sets(t *genTable) {
 		typ := map[string]string{"ip": "ipv4_addr", "ip6": "ipv6_addr"}[f]
 		g.line("\tset a%s { type %s; flags interval; elements = { %s }; }", n, typ, strings.Join(some(g, segments[f], 1, 5), ", "))
 		g.line("\tset c%s { type %s . inet_service; flags interval; elements = { %s }; }", n, typ, strings.Join(g.concats(f), ", "))
+		g.line("\tset d%s { type %s; flags dynamic; size 1000; }", n, typ)
 		var to, ports []string
 		for _, p := range some(g, portSegments, 2, 6) {
 			to = append(to, p+" : "+g.address(f))
@@ -254,7 +255,21 @@ func (g *generator) settle(d *draft) string {
 func (g *generator) verdictMap(d *draft, deeper []string) {
 	var key string
 	var from []string
-	switch g.IntN(4) {
+	switch g.IntN(8) {
+	case 3:
+		key, from = "ct state", []string{"new", "established", "untracked"}
+	case 4:
+		key, from = "fib daddr type", []string{"local", "unicast", "broadcast"}
+	case 5:
+		key, from = "meta mark and 0xff", []string{"0x0", "0x1", "0x2", "0x10"}
+	case 6:
+		key, from = "iifname . meta l4proto", []string{`"c0" . tcp`, `"c0" . udp`, `"s0" . tcp`, `"s0" . udp`, `"lo" . tcp`}
+	case 7:
+		if d.hasPorts() {
+			key, from = g.settle(d)+" saddr . "+d.proto+" dport", g.concats(d.ip)
+			break
+		}
+		key, from = "meta l4proto", []string{"tcp", "udp", "icmp", "ipv6-icmp"}
 	case 0:
 		key, from = g.settle(d)+" "+pick(g, []string{"saddr", "daddr"}), segments[d.ip]
 	case 1:

@@ -10,8 +10,8 @@ import (
 // nat writes the statement that sets up a rewrite.
 func (g *generator) nat(d *draft) {
 	forms := map[string][]func(*generator, *draft){
-		"dst": {natAddr, natAddr, natAddr, natPort, natRange, natMap, natMap, natPortMap, natPrefix, natNothing, redirect, natNamed},
-		"src": {natAddr, natAddr, natPort, natRange, natMap, natPrefix, natNothing, masquerade, masquerade, masquerade},
+		"dst": {natAddr, natAddr, natAddr, natPort, natRange, natMap, natMap, natPortMap, natPrefix, natPrefixMap, natNothing, redirect, natNamed, natPool},
+		"src": {natAddr, natAddr, natPort, natRange, natMap, natPrefix, natPrefixMap, natPool, natNothing, masquerade, masquerade, masquerade},
 		"in":  {natAddr, natAddr, natPort, natRange, natNothing},
 	}
 	forms["out"] = forms["dst"]
@@ -125,11 +125,11 @@ func natNamed(g *generator, d *draft) {
 		d.add("%s to %s dport map @m%s", v, d.proto, n)
 		return
 	}
-	d.add("%s addr . port to %s dport map @p%s", strings.Replace(v+" "+d.ip, d.ip+" "+d.ip, d.ip, 1), d.proto, n)
+	d.add("%s addr . port to %s dport map @p%s", g.full(d), d.proto, n)
 }
 
 func natPortMap(g *generator, d *draft) {
-	v := g.verb(d)
+	v := g.full(d)
 	if !d.hasPorts() {
 		natAddr(g, d)
 		return
@@ -138,18 +138,53 @@ func natPortMap(g *generator, d *draft) {
 	for _, p := range some(g, plainPorts, 1, 4) {
 		elements = append(elements, fmt.Sprintf("%s : %s . %d", p, g.address(d.ip), 1+g.IntN(60000)))
 	}
-	d.add("%s addr . port to %s dport map { %s }", strings.Replace(v+" "+d.ip, d.ip+" "+d.ip, d.ip, 1), d.proto, strings.Join(elements, ", "))
+	d.add("%s addr . port to %s dport map { %s }", v, d.proto, strings.Join(elements, ", "))
 }
 
 // natPrefix keeps the host part.
 func natPrefix(g *generator, d *draft) {
-	v := g.verb(d)
-	v = strings.Replace(v+" "+d.ip, d.ip+" "+d.ip, d.ip, 1)
+	v := g.full(d)
 	if d.ip == "ip6" {
 		d.add("%s prefix to 2001:db8:%x::/%d", v, 16+g.IntN(64), pick(g, []int{64, 96, 112}))
 		return
 	}
 	d.add("%s prefix to 198.%d.%d.0/%d", v, 18+g.IntN(2), g.IntN(250), pick(g, []int{24, 24, 25}))
+}
+
+// full is verb with the family, which these forms need in any table.
+func (g *generator) full(d *draft) string {
+	verb, _, _ := strings.Cut(g.verb(d), " ")
+	return verb + " " + d.ip
+}
+
+// natPrefixMap chooses the prefix by the address to rewrite.
+func natPrefixMap(g *generator, d *draft) {
+	v := g.full(d)
+	field := map[bool]string{true: "saddr", false: "daddr"}[strings.HasPrefix(v, "snat")]
+	from, to := []string{"10.0.0.0/24", "192.168.1.0/24", "203.0.113.0/25"}, "198.20.%d.0/24"
+	if d.ip == "ip6" {
+		from, to = []string{"fd00:a::/64", "fd00:b::/64", "2001:db8::/65"}, "2001:db8:%d::/64"
+	}
+	var elements []string
+	for _, k := range some(g, from, 1, 3) {
+		elements = append(elements, k+" : "+fmt.Sprintf(to, 100+g.IntN(100)))
+	}
+	d.add("%s prefix to %s %s map { %s }", v, d.ip, field, strings.Join(elements, ", "))
+}
+
+// natPool chooses a range of addresses, or of addresses and ports.
+func natPool(g *generator, d *draft) {
+	v := g.verb(d)
+	if d.ip == "ip6" {
+		natAddr(g, d)
+		return
+	}
+	var elements []string
+	for _, k := range some(g, segments["ip"], 1, 4) {
+		n := g.IntN(200)
+		elements = append(elements, fmt.Sprintf("%s : 203.0.201.%d-203.0.201.%d", k, n, n+1+g.IntN(5)))
+	}
+	d.add("%s to ip %s map { %s }", v, pick(g, []string{"saddr", "daddr"}), strings.Join(elements, ", "))
 }
 
 // natNothing sets up a rewrite that changes nothing.

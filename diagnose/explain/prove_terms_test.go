@@ -54,7 +54,7 @@ func (g *generator) ports(d *draft) {
 // the rule has settled on adds nothing.
 var conditions = []func(*generator, *draft){
 	addrCondition, addrCondition, addrCondition, deviceCondition, deviceCondition, markCondition, markCondition,
-	concatCondition, fibCondition, ctCondition, protoCondition, openCondition, halfCondition,
+	concatCondition, fibCondition, ctCondition, protoCondition, openCondition, halfCondition, kindCondition, seenCondition,
 }
 
 func addrCondition(g *generator, d *draft) {
@@ -156,7 +156,7 @@ func openCondition(g *generator, d *draft) {
 	if g.in(50) {
 		return
 	}
-	switch g.IntN(6) {
+	switch g.IntN(7) {
 	case 0:
 		d.add("numgen random mod %d == %d", 2+g.IntN(2), g.IntN(2))
 	case 1:
@@ -167,6 +167,8 @@ func openCondition(g *generator, d *draft) {
 		d.add("meta random < 0x80000000")
 	case 4:
 		d.add("%s", map[string]string{"": "meta length > 40", "ip": "ip ttl > 10", "ip6": "ip6 hoplimit > 10"}[d.ip])
+	case 5:
+		d.add("meta skuid 0")
 	default:
 		d.add("limit rate 5/hour burst 3 packets")
 	}
@@ -184,6 +186,38 @@ func halfCondition(g *generator, d *draft) {
 	}
 }
 
+// kindCondition is one that the sort of packet settles.
+func kindCondition(g *generator, d *draft) {
+	switch g.IntN(5) {
+	case 0:
+		if d.table.family == "inet" {
+			d.add("meta nfproto %s", map[string]string{"ip": "ipv4", "ip6": "ipv6"}[g.settle(d)])
+		}
+	case 1:
+		if d.proto == "tcp" {
+			d.add("tcp flags & (fin|syn|rst|ack) == syn")
+		}
+	case 2:
+		if d.proto == "" {
+			d.add("meta l4proto { tcp, udp } th %s %s", pick(g, []string{"dport", "sport"}), pick(g, portSegments))
+		}
+	case 3:
+		if g.settle(d) == "ip" {
+			d.add("ip saddr and 255.255.255.0 %s 10.0.0.0", pick(g, []string{"==", "!="}))
+		}
+	default:
+		d.add("iiftype %s", pick(g, []string{"ether", "!= loopback", "!= ether"}))
+	}
+}
+
+// seenCondition asks a set that packets fill.
+func seenCondition(g *generator, d *draft) {
+	if g.in(25) {
+		f := g.settle(d)
+		d.add("%s saddr %s@d%s", f, pick(g, []string{"", "!= "}), strings.TrimPrefix(f, "ip"))
+	}
+}
+
 // marks is one row a statement that later rules can see.
 var marks = []func(*generator, *draft){
 	func(g *generator, d *draft) { d.add("meta mark set %s", pick(g, markValues)) },
@@ -195,6 +229,19 @@ var marks = []func(*generator, *draft){
 	func(g *generator, d *draft) { d.add("ct mark set ct mark or %s", pick(g, masks)) },
 	func(g *generator, d *draft) { d.add("meta mark set ct mark") },
 	func(g *generator, d *draft) { d.add("ct mark set meta mark and %s", pick(g, masks)) },
+	func(g *generator, d *draft) { d.add("meta mark set meta mark lshift %d", pick(g, []int{1, 4, 8})) },
+	func(g *generator, d *draft) {
+		d.add("%s mark set jhash %s saddr mod 4 seed 0x5%s", pick(g, []string{"meta", "ct"}), g.settle(d), pick(g, []string{"", " offset 1"}))
+	},
+	func(g *generator, d *draft) {
+		f := g.settle(d)
+		d.add("%s @d%s { %s saddr }", pick(g, []string{"add", "update"}), strings.TrimPrefix(f, "ip"), f)
+	},
+	func(g *generator, d *draft) {
+		if d.kind == "filter" && d.hasPorts() {
+			d.add("%s dport set %s", d.proto, pick(g, plainPorts))
+		}
+	},
 	func(g *generator, d *draft) {
 		if !d.hasPorts() {
 			d.add("meta mark set %s", pick(g, markValues))

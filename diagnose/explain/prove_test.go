@@ -139,14 +139,14 @@ func (r *oracleRun) proveEntry(ex *explain.Explainer, e *host.Flow, total *tally
 			bad = append(bad, fmt.Sprintf("%s: %s, %s, but the kernel ran %v", outcome, rw.Manip, rw.Grade, ran[rw.Manip]))
 		}
 	}
-	if len(x.Rewrites) == 0 && strings.Contains(x.WhyNone, "the flow is older") {
+	if len(x.Rewrites) == 0 && falseReason(x.WhyNone, ran[0] != nil || ran[1] != nil) {
 		total.count("no rewrite", wrong)
-		bad = append(bad, x.WhyNone)
+		bad = append(bad, fmt.Sprintf("%s: %q, but the kernel ran %v and %v", wrong, x.WhyNone, ran[0], ran[1]))
 	}
 	if len(bad) == 0 {
 		return ""
 	}
-	return strings.Join(bad, "; ") + "\n" + printExplanation(x) + "  kernel's trace:\n" + printTrace(r.events, e.ID)
+	return strings.Join(bad, "; ") + "\n" + printExplanation(x) + "  kernel's trace:\n" + printTrace(ofEntry(r.events, e.ID), e.ID)
 }
 
 // outcomeOf compares one answer with the rule that the kernel ran, nil for
@@ -176,6 +176,30 @@ func outcomeOf(rw *explain.Rewrite, ran *ruleID) outcome {
 	return exact
 }
 
+// ofEntry are the events of the packets of one entry, also before it had one.
+func ofEntry(events []lab.TraceEvent, id uint32) []lab.TraceEvent {
+	packets := map[uint32]bool{}
+	for _, e := range events {
+		if e.HasCt && e.CtID == id {
+			packets[e.Packet] = true
+		}
+	}
+	var out []lab.TraceEvent
+	for _, e := range events {
+		if packets[e.Packet] {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// falseReason tells whether it is wrong why an entry has no rewrite, given
+// that a rule did run or none did. No rule is younger than any flow here.
+func falseReason(why string, ran bool) bool {
+	return strings.Contains(why, "the flow is older") || ran && why == "no rule matched" ||
+		!ran && strings.Contains(why, "applies and changes nothing")
+}
+
 // kindOf groups rules for the totals.
 func (r *oracleRun) kindOf(id *ruleID) string {
 	if id == nil {
@@ -190,10 +214,18 @@ func (r *oracleRun) kindOf(id *ruleID) string {
 	if n.Flags&rules.NATNetmap != 0 {
 		kind += " prefix"
 	}
-	if strings.Contains(u.Text, " map ") {
+	if mapped(n.AddrMin) || mapped(n.PortMin) {
 		kind += " map"
 	}
 	return kind
+}
+
+func mapped(x rules.Expr) bool {
+	if s, ok := x.(*rules.Slice); ok {
+		x = s.X
+	}
+	_, ok := x.(*rules.MapLookup)
+	return ok
 }
 
 func findRule(rs *rules.Ruleset, id *ruleID) *rules.Rule {
