@@ -346,7 +346,7 @@ func (h *Host) own(addrs []netip.Prefix) error {
 func until(ask func() error) error {
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
-	look := time.NewTicker(200 * time.Microsecond)
+	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
 	for {
 		err := ask()
