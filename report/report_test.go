@@ -190,6 +190,7 @@ func TestFlows(t *testing.T) {
 	}{
 		{"all", all, Style{Now: now}},
 		{"bounded", all, Style{Now: now, Rows: 2}},
+		{"folded", all[:1], Style{Now: now, Fold: 80}},
 		{"empty", nil, Style{Now: now}},
 	}
 	for _, tt := range tests {

@@ -10,9 +10,12 @@ import (
 
 // Style is how text is laid out.
 type Style struct {
-	Color   bool
-	Width   int // columns; 0 means 80
-	Rows    int // rows of a listing shown; 0 means all
+	Color bool
+	Width int // columns; 0 means 80
+	Rows  int // rows of a listing shown; 0 means all
+	// Fold is the width at which a listing gives a flow a second line; 0 keeps
+	// one line each, which is what grep wants.
+	Fold    int
 	Wide    bool
 	Verbose bool
 	brief   bool // only the first line of each answer

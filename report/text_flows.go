@@ -121,6 +121,9 @@ func (t *flowTable) Close(end FlowsEnd) error {
 				names = append(names, c.name)
 			}
 		}
+		if fit := t.style.Fold; fit > 0 && !t.style.Wide && tableWidth(names, t.rows) > fit {
+			fold(t.rows)
+		}
 		if err := table(t.w, names, t.rows); err != nil {
 			return err
 		}
@@ -137,6 +140,28 @@ func (t *flowTable) Close(end FlowsEnd) error {
 	missingText(&b, end.Header, t.style)
 	_, err := io.WriteString(t.w, b.String())
 	return err
+}
+
+// tableWidth is how wide table makes its rows: two columns stand between cells.
+func tableWidth(header []string, rows [][]string) int {
+	total := 2 * (len(header) - 1)
+	for i, name := range header {
+		w := columns(name)
+		for _, r := range rows {
+			w = max(w, columns(r[i]))
+		}
+		total += w
+	}
+	return total
+}
+
+// fold puts what a rewrite makes below what it was.
+func fold(rows [][]string) {
+	for _, r := range rows {
+		for i := range r {
+			r[i] = strings.Replace(r[i], " → ", "\n→ ", 1)
+		}
+	}
 }
 
 // table writes bounded rows without lines between them.

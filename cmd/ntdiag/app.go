@@ -75,6 +75,7 @@ func (a *app) style(format report.Format) report.Style {
 		if w, h, err := term.GetSize(fd); err == nil && w > 0 {
 			s.Width = min(w, maxWidth)
 			s.Rows = max(h-4, 5)
+			s.Fold = w
 		}
 	}
 	s.Color = a.color == "always" ||

@@ -63,8 +63,9 @@ Every rewrite that explain attributes carries a grade:
              interface's own)
   inferred   some conditions could not be known (a mark, a set that changes, a
              random choice), but of the present rules only this one can have
-             made the rewrite
-  ambiguous  several rules can have made it; all are listed
+             made the rewrite; or another could have, had a device been other
+             than routes say, which is then noted
+  ambiguous  several rules can have made it; all are listed, the likeliest first
   none       no present rule can have made it: the rule was changed or removed,
              the entry was inserted by a program, or the kernel moved the port
 
