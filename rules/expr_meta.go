@@ -86,7 +86,7 @@ var metaKeys = [...]struct {
 	MetaOif:          {width: 4, eval: func(p *Packet) Value { return p.Oif.index(p, FromOif) }},
 	MetaIifname:      {width: 16, eval: func(p *Packet) Value { return p.Iif.name(FromIif) }},
 	MetaOifname:      {width: 16, eval: func(p *Packet) Value { return p.Oif.name(FromOif) }},
-	MetaIiftype:      {width: 2, eval: func(p *Packet) Value { return p.Iif.linkType(p, FromIif) }},
+	MetaIiftype:      {width: 2, eval: metaIftype},
 	MetaOiftype:      {width: 2, eval: func(p *Packet) Value { return p.Oif.linkType(p, FromOif) }},
 	MetaSkuid:        {width: 4, eval: func(p *Packet) Value { return socketOwner(p) }},
 	MetaSkgid:        {width: 4, eval: func(p *Packet) Value { return socketOwner(p) }},
@@ -131,6 +131,24 @@ func metaProtocol(p *Packet) Value {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], etherTypes[p.Family])
 	return KnownBytes(b[:])
+}
+
+// metaIftype: what nft calls iiftype is the type of skb->dev since kernel 5.17
+// (NFT_META_IFTYPE), before that of the input device. Up to forward both are
+// one; ip_output makes skb->dev the output device; at output it depends on the
+// socket whether it is set.
+func metaIftype(p *Packet) Value {
+	in := p.Iif.linkType(p, FromIif)
+	if p.Hook != Output && p.Hook != Postrouting {
+		return in
+	}
+	v := p.Oif.linkType(p, FromOif)
+	if p.Iif.State != IfaceNone {
+		v = Join(v, in)
+	} else {
+		v.Absent, v.AbsentBy = Unknown, Of(FromLink)
+	}
+	return v
 }
 
 // socketOwner: only a locally generated packet has a socket; nft_meta ends
