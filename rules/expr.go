@@ -267,7 +267,18 @@ func (m *MapLookup) Width() int { return m.Set.DataLen }
 
 func (m *MapLookup) Eval(p *Packet) Value {
 	key := m.Key.Eval(p)
-	return m.Set.Load(&key)
+	v := m.Set.Load(&key)
+	if !m.Set.Changeable() {
+		return v
+	}
+	if p.SetsOpen && v.Absent == No {
+		v.Absent, v.AbsentBy = Unknown, Of(FromSet)
+	} else if v.Absent == No {
+		v.AssumedBy |= Of(FromSet)
+	} else {
+		v.AbsentBy |= Of(FromSet)
+	}
+	return v
 }
 
 // Numgen is a counter or a random number below Modulus, plus Offset

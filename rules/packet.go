@@ -22,8 +22,9 @@ type Packet struct {
 	// Fragment is Yes when the packet is a later fragment; conntrack
 	// defragments, so that after priority -400 it is No.
 
-	// RoutesOpen: what fib answers is taken as not known.
-	RoutesOpen bool
+	// RoutesOpen: what fib answers is taken as not known. SetsOpen: so is
+	// whether a set that can change held then what it holds now.
+	RoutesOpen, SetsOpen bool
 
 	Iif, Oif Iface
 	Mark     Value // 4 bytes, host order

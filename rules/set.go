@@ -80,6 +80,24 @@ type Element struct {
 // there now need not have been there at the first packet.
 func (s *Set) volatile() bool { return s.Flags&(SetEval|SetTimeout) != 0 }
 
+// Changeable sets can be given and can lose elements without a change of rules:
+// all but anonymous and constant ones.
+func (s *Set) Changeable() bool { return s.Flags&(SetAnonymous|SetConstant) == 0 }
+
+// Then is Find as to the time of the first packet: of a set that can change
+// the answer is assumed, or, with p.SetsOpen, not known.
+func (s *Set) Then(p *Packet, v *Value) (Answer, []*Element) {
+	a, matches := s.Find(v)
+	switch {
+	case !s.Changeable() || v.Absent == Yes:
+	case p.SetsOpen:
+		a = Answer{Unknown: a.Unknown | Of(FromSet)}
+	default:
+		a.Assumed |= Of(FromSet)
+	}
+	return a, matches
+}
+
 // Find asks whether v is a key of the set. matches are the elements that it is
 // or may be, in listing order, catchall only when nothing else surely matches.
 func (s *Set) Find(v *Value) (a Answer, matches []*Element) {

@@ -89,7 +89,7 @@ type InSet struct {
 
 func (m *InSet) Test(p *Packet) Answer {
 	v := m.Key.Eval(p)
-	a, _ := m.Set.Find(&v)
+	a, _ := m.Set.Then(p, &v)
 	if m.Invert && v.Absent != Yes {
 		return a.Not()
 	}

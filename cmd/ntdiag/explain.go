@@ -94,7 +94,6 @@ func (a *app) explainFound(ctx context.Context, l *capture.Live, q *query.Query,
 	for i := range got.matches {
 		m := &got.matches[i]
 		x := e.Explain(&m.flow, explain.Options{Path: verbose, Not: true})
-		doubt(x, s)
 		doc.Flows = append(doc.Flows, report.NewExplained(x, m.form.String()))
 	}
 	return doc, nil

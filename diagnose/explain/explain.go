@@ -36,6 +36,7 @@ func (e *Explainer) Explain(f *host.Flow, opt Options) *Explanation {
 	if len(j.out.Rewrites) == 0 {
 		j.out.WhyNone = j.whyNone(dst, src)
 	}
+	doubt(j.out, e.host)
 	if opt.Path {
 		j.out.Path = j.path(slices.Concat(dst.steps, src.crossed, src.steps))
 	}

@@ -81,14 +81,14 @@ func (j *job) beforeBlocker(st *stage) {
 // rivals are further rules that can have made the rewrite if an assumption is
 // wrong. Those that stand or fall with what nothing tells, the order of two
 // tables, the way in from behind a default route, the mark of a local socket,
-// count as much as the rule found. That a packet came in or went out by
+// what a named set held, count as much as the rule found. That a packet came in or went out by
 // another device than routes say, or with a mark, is less likely: weak.
 func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 	add := func(to []walk.Candidate, from *passResult) []walk.Candidate {
 		for i := range from.fits {
 			c := &from.fits[i]
-			if c.Rule.Hit() == rules.No {
-				continue // it was never applied
+			if c.Rule.Hit() == rules.No || j.byClash(c, st.manip) && len(st.fits) > 0 && !j.byClash(&st.fits[0], st.manip) {
+				continue // never applied; or only by chance where another does it plainly
 			}
 			if !holds(st.fits, c.Rule) && !holds(strong, c.Rule) && !holds(weak, c.Rule) && !holds(to, c.Rule) {
 				to = append(to, *c)
@@ -106,7 +106,7 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 	if used.Has(rules.FromIif) && j.strictArrival() {
 		used &^= rules.Of(rules.FromIif)
 	}
-	likely := devicesOnly
+	likely := devicesOnly | rules.Of(rules.FromSet)
 	if j.out.LocalOut {
 		likely |= rules.Of(rules.FromMark) // a socket sends with a mark (SO_MARK)
 	}
@@ -130,6 +130,19 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 		weak = add(weak, j.openPass(st, rest))
 	}
 	return strong, weak
+}
+
+// byClash tells whether c can have made the rewrite only where a port was
+// taken.
+func (j *job) byClash(c *walk.Candidate, m rules.Manip) bool {
+	o := j.observed[m]
+	for i := range c.Targets {
+		t := &c.Targets[i]
+		if t.Makes(m, o.From.Addr, o.To.Addr, o.From.Port, o.To.Port) && !t.ByClash(m, o.From.Port, o.To.Port) {
+			return false
+		}
+	}
+	return true
 }
 
 // strictArrival tells whether strict reverse path filtering on every device
@@ -203,7 +216,7 @@ func sharesOpen(c *walk.Candidate, fits []walk.Candidate) bool {
 // matter. That the first TCP packet is a SYN stays.
 const (
 	devicesOnly = rules.Sources(1<<rules.FromIif | 1<<rules.FromOif)
-	droppable   = devicesOnly | 1<<rules.FromMark | 1<<rules.FromRoute
+	droppable   = devicesOnly | 1<<rules.FromMark | 1<<rules.FromRoute | 1<<rules.FromSet
 )
 
 // maxDevices bounds how many other devices are tried one by one.
@@ -247,7 +260,7 @@ func (j *job) openPass(st *stage, open rules.Sources) *passResult {
 	if open.Has(rules.FromMark) {
 		p.Mark = openAssumed(p.Mark, rules.FromMark)
 	}
-	p.RoutesOpen = open.Has(rules.FromRoute)
+	p.RoutesOpen, p.SetsOpen = open.Has(rules.FromRoute), open.Has(rules.FromSet)
 	return j.pass(st, &p, false)
 }
 

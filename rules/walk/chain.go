@@ -235,7 +235,10 @@ func (e *ruleRun) jump(v *rules.Verdict) {
 // verdictMap takes each verdict that the key can yield.
 func (e *ruleRun) verdictMap(m *rules.VerdictMap) {
 	key := m.Key.Eval(&e.cur.p)
-	a, matches := m.Set.Find(&key)
+	a, matches := m.Set.Then(&e.cur.p, &key)
+	if len(matches) == 0 {
+		a.Truth = rules.No // what else it may have held, nothing tells
+	}
 	e.res.Used |= a.Assumed
 	if a.Truth == rules.No {
 		e.miss(m, rules.No)

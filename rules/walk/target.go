@@ -21,12 +21,14 @@ type Target struct {
 	PortMin, PortMax uint16
 	HasPort, AnyPort bool
 	Netmap, Offset   bool
+	Random           bool // the source port is always chosen anew
 }
 
 // targets lists what the statement can do to the packet as it is.
 func (e *ruleRun) targets(n *rules.NAT) []Target {
 	p := &e.cur.p
-	base := Target{Netmap: n.Flags&rules.NATNetmap != 0, Offset: n.Flags&rules.NATProtoOffset != 0}
+	base := Target{Netmap: n.Flags&rules.NATNetmap != 0, Offset: n.Flags&rules.NATProtoOffset != 0,
+		Random: n.Flags&(rules.NATProtoRandom|rules.NATFullyRandom) != 0}
 	switch n.Kind {
 	case rules.Masquerade:
 		base.masquerade(p)
@@ -178,6 +180,12 @@ func (t *Target) makesPort(m rules.Manip, from, to uint16) bool {
 		return from == to
 	}
 	return true
+}
+
+// ByClash tells whether the target can have changed the port only because
+// another flow had it: without a range and without randomness it is kept.
+func (t *Target) ByClash(m rules.Manip, from, to uint16) bool {
+	return m == rules.ManipSrc && !t.HasPort && !t.AnyPort && !t.Random && from != to
 }
 
 // netmapped keeps the host bits of a inside the prefix that lo to hi span
