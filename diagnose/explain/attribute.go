@@ -52,6 +52,8 @@ func (j *job) followedMaster() bool {
 // noteOn adds what the operator should know of rules that were found.
 func noteOn(st *stage) string {
 	switch {
+	case st.unruled:
+		return "or no rule: the null binding changes the source port too, when it is taken"
 	case st.refuted:
 		return "not by the device that routes give now: the flow took another way then"
 	case st.shadowed:

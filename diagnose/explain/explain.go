@@ -89,6 +89,9 @@ type stage struct {
 	// refuted: with what was assumed no rule fits; those that do fit need it to
 	// be otherwise.
 	refuted bool
+	// unruled: no rule need have been applied, the null binding changes the
+	// source port too.
+	unruled bool
 	// shadowed: a newer rule, the blocker, takes such packets now.
 	shadowed bool
 }

@@ -160,8 +160,8 @@ func (g *generator) natBase(t *genTable, i int) {
 		{"src", "postrouting", "srcnat"}, {"out", "output", "-100"}, {"in", "input", "100"},
 	})
 	prio := where.prio
-	if g.in(40) {
-		prio = pick(g, []string{"-190", "-101", "-100", "-5", "0", "7", "100", "101"})
+	if g.in(60) { // where tables share one, the kernel does not tell which is asked first
+		prio = pick(g, []string{"-190", "-101", "-100", "-99", "-50", "-5", "0", "7", "50", "100", "101", "102", "110", "200", "300"})
 	}
 	g.line("\tchain n%d {\n\t\ttype nat hook %s priority %s; policy accept;", i, where.hook, prio)
 	g.rules(&ground{table: t, kind: where.kind}, 2+g.IntN(7))

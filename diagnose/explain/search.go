@@ -41,6 +41,19 @@ func (j *job) search(st *stage) {
 	if len(rivals) > 0 {
 		st.fits, st.grade = append(st.fits, rivals...), GradeAmbiguous
 	}
+	if j.bareClash(st) && !sure(st.fits) {
+		st.grade, st.unruled = GradeAmbiguous, true
+	}
+}
+
+// sure tells whether one of the rules must have been applied.
+func sure(cs []walk.Candidate) bool {
+	for i := range cs {
+		if cs[i].Answer.Truth == rules.Yes {
+			return true
+		}
+	}
+	return false
 }
 
 // bareClash tells whether only the source port changed, with nothing in the way
@@ -48,7 +61,7 @@ func (j *job) search(st *stage) {
 // (nf_nat_alloc_null_binding): no assumption need be given up to explain it.
 func (j *job) bareClash(st *stage) bool {
 	o := j.observed[rules.ManipSrc]
-	return st.manip == rules.ManipSrc && st.blocker == nil && o.From.Addr == o.To.Addr
+	return st.manip == rules.ManipSrc && st.blocker == nil && o.From.Addr == o.To.Addr && o.From.Port != o.To.Port
 }
 
 // beforeBlocker looks for the rule that would have made the rewrite had the
