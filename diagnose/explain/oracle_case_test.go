@@ -27,6 +27,7 @@ import (
 //	                                ftp, HOST client, server or router; SRC and DST an
 //	                                address, with or without port; mark is the socket's
 //	allow-ambiguous REASON          several rules may be named
+//	allow-noted REASON              inferred may name another rule, if its note names the kernel's
 //	want N dnat|snat CAUSE          of the Nth flow, counted from 1; "data" is FTP's
 //	want N none                     it has no rewrite
 //
@@ -41,6 +42,7 @@ type oracleCase struct {
 	traffic        []traffic
 	wants          []want
 	allowAmbiguous string
+	allowNoted     string
 	rules, then    string
 	iptables       []string
 }
@@ -115,6 +117,7 @@ var directives = map[string]struct {
 		c.addrs = append(c.addrs, devAddr{w[0], w[1], p})
 		return err
 	}},
+	"allow-noted":     {1, func(c *oracleCase, w []string) error { c.allowNoted = strings.Join(w, " "); return nil }},
 	"allow-ambiguous": {1, func(c *oracleCase, w []string) error { c.allowAmbiguous = strings.Join(w, " "); return nil }},
 	"want": {2, func(c *oracleCase, w []string) error {
 		x := want{flow: w[0], kind: w[1]}

@@ -363,7 +363,10 @@ func (r *oracleRun) wrong(flow string, rw *explain.Rewrite) string {
 	named := slices.ContainsFunc(rw.Rules, func(x *rules.Rule) bool {
 		return x.Handle == kernel.handle && x.Chain.Table.Name == kernel.table && x.Chain.Table.Family.String() == kernel.family
 	})
+	noted := rw.Grade == explain.GradeInferred && strings.Contains(rw.Note, fmt.Sprintf("handle %d ", kernel.handle))
 	switch {
+	case !named && noted && r.allowNoted != "":
+		return ""
 	case !named:
 		return fmt.Sprintf("%s, but the kernel ran %s", rw.Grade, kernel)
 	case rw.Cause != explain.CauseRule:

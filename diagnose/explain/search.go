@@ -94,8 +94,9 @@ func (j *job) beforeBlocker(st *stage) {
 // rivals are further rules that can have made the rewrite if an assumption is
 // wrong. Those that stand or fall with what nothing tells, the order of two
 // tables, the way in from behind a default route, the mark of a local socket,
-// what a named set held, count as much as the rule found. That a packet came in or went out by
-// another device than routes say, or with a mark, is less likely: weak.
+// count as much as the rule found. That a packet came in or went out by
+// another device than routes say, that it came with a mark, or that a named
+// set held something else, is less likely: weak.
 func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 	add := func(to []walk.Candidate, from *passResult) []walk.Candidate {
 		for i := range from.fits {
@@ -119,7 +120,7 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 	if used.Has(rules.FromIif) && j.strictArrival() {
 		used &^= rules.Of(rules.FromIif)
 	}
-	likely := devicesOnly | rules.Of(rules.FromSet)
+	likely := devicesOnly
 	if j.out.LocalOut {
 		likely |= rules.Of(rules.FromMark) // a socket sends with a mark (SO_MARK)
 	}
