@@ -28,7 +28,12 @@ demo: build ## show the main job on this kernel, in namespaces of its own
 	$(BIN) demo
 
 test: test-deps ## run every test; kernel tests need root or user namespaces
-	$(GO) test -count=1 ./...
+	@mkdir -p out; $(GO) test -count=1 -v ./... >out/test.log 2>&1; status=$$?; \
+	grep -E '^(ok|FAIL|panic:)' out/test.log; \
+	awk '/^ *--- SKIP/ { name = $$3; why = last; getline; if ($$0 ~ /[.]go:[0-9]+: /) why = $$0; \
+		sub(/^.*[.]go:[0-9]+: /, "", why); print "left out: " name " (" why ")" } { last = $$0 }' out/test.log; \
+	if [ $$status != 0 ]; then grep -vE '^ *(=== |--- PASS|--- SKIP)' out/test.log; fi; \
+	exit $$status
 
 test-deps:
 	@missing=; for t in $(TOOLS); do command -v $$t >/dev/null 2>&1 || missing="$$missing $$t"; done; \

@@ -89,11 +89,9 @@ func (s *sender) Close() error {
 // send tells whether the packet went; that a rule drops it on the way out is
 // no error.
 func (s *sender) send(t rules.Tuple) (bool, error) {
-	fd, to := s.fd4, unix.Sockaddr(&unix.SockaddrInet4{})
+	fd, to := s.fd6, unix.Sockaddr(&unix.SockaddrInet6{Addr: t.Dst.As16()})
 	if t.Dst.Is4() {
-		to = &unix.SockaddrInet4{Addr: t.Dst.As4()}
-	} else {
-		fd, to = s.fd6, &unix.SockaddrInet6{Addr: t.Dst.As16()}
+		fd, to = s.fd4, &unix.SockaddrInet4{Addr: t.Dst.As4()}
 	}
 	err := unix.Sendto(fd, packetOf(t), 0, to)
 	if errors.Is(err, unix.EPERM) {
