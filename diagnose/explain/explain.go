@@ -168,7 +168,7 @@ func (h *hypothesis) hold(c *walk.Candidate) {
 // exclude takes the one open condition on the way to c as failed; with
 // several open it cannot be said which.
 func (h *hypothesis) exclude(c *walk.Candidate) {
-	if len(c.Open) == 1 {
+	if len(c.Open) == 1 && follows(c) {
 		if _, held := h.force[c.Open[0]]; !held {
 			h.force[c.Open[0]] = rules.No
 		}

@@ -147,7 +147,9 @@ func transportHeader(f *host.Flow) rules.Image {
 	return im
 }
 
-// rewritten makes the packet what the reply tuple says it became.
+// rewritten makes the packet what the reply tuple says it became. Where the
+// entry's tuples agree the packet is left as it is, also what a rule wrote into
+// it (nf_nat_packet looks at IPS_DST_NAT).
 func rewritten(p *rules.Packet, f *host.Flow, m rules.Manip) {
 	o, r := f.Original, f.Reply
 	icmp := f.IsICMP()
@@ -157,6 +159,11 @@ func rewritten(p *rules.Packet, f *host.Flow, m rules.Manip) {
 	}
 	switch m {
 	case rules.ManipDst:
+		st |= uint64(host.StatusDstNATDone)
+		if o.Dst == r.Src && (icmp || o.DstPort == r.SrcPort) {
+			break
+		}
+		st |= uint64(host.StatusDstNAT)
 		p.SetAddr(true, r.Src)
 		if !icmp && p.Trans.N > 4 && f.HasPorts() {
 			p.Trans.Set(2, []byte{byte(r.SrcPort >> 8), byte(r.SrcPort)}, rules.FromEntry)
@@ -164,10 +171,6 @@ func rewritten(p *rules.Packet, f *host.Flow, m rules.Manip) {
 		p.Ct.Reply.Src = r.Src
 		if !icmp {
 			p.Ct.Reply.SrcPort = r.SrcPort
-		}
-		st |= uint64(host.StatusDstNATDone)
-		if o.Dst != r.Src || !icmp && o.DstPort != r.SrcPort {
-			st |= uint64(host.StatusDstNAT)
 		}
 	case rules.ManipSrc:
 		p.SetAddr(false, r.Dst)
