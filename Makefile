@@ -30,8 +30,8 @@ demo: build ## show the main job on this kernel, in namespaces of its own
 test: test-deps ## run every test; kernel tests need root or user namespaces
 	@mkdir -p out; $(GO) test -count=1 -v ./... >out/test.log 2>&1; status=$$?; \
 	grep -E '^(ok|FAIL|panic:)' out/test.log; \
-	awk '/^ *--- SKIP/ { name = $$3; why = last; getline; if ($$0 ~ /[.]go:[0-9]+: /) why = $$0; \
-		sub(/^.*[.]go:[0-9]+: /, "", why); print "left out: " name " (" why ")" } { last = $$0 }' out/test.log; \
+	awk '/^=== (RUN|NAME|CONT) / { test = $$3 } /[.]go:[0-9]+: / { why[test] = $$0; sub(/^.*[.]go:[0-9]+: /, "", why[test]) } \
+		/^ *--- SKIP/ { print "left out: " $$3 ": " why[$$3] }' out/test.log; \
 	if [ $$status != 0 ]; then grep -vE '^ *(=== |--- PASS|--- SKIP)' out/test.log; fi; \
 	exit $$status
 
