@@ -236,7 +236,10 @@ func (g *generator) end(d *draft) {
 		g.nat(d)
 	case g.in(25):
 		d.add("%s", pick(g, []string{"return", "accept", "return", "continue"}))
-	case g.in(4):
+	case g.in(4): // but not neighbour discovery
+		if d.proto == "" {
+			d.add("meta l4proto { tcp, udp }")
+		}
 		d.add("%s saddr %s drop", g.settle(d), pick(g, points[d.ip]))
 	default:
 		pick(g, marks)(g, d)
