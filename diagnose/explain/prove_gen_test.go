@@ -60,9 +60,10 @@ func (g *generator) in(n int) bool { return g.IntN(100) < n }
 func (g *generator) line(format string, a ...any) { fmt.Fprintf(&g.b, format+"\n", a...) }
 
 // ruleset writes one to three tables, each with sets, regular chains and base
-// chains. Some chains are added afterwards, to whichever table.
+// chains. The nat chains of some are made after all others.
 func (g *generator) ruleset() string {
 	families := []string{"ip", "inet", "inet", "ip6", "ip", "inet"}
+	var late []*genTable
 	for i := range 1 + g.IntN(3) {
 		t := &genTable{family: pick(g, families), name: fmt.Sprintf("t%d", i), regular: map[string][][]string{}}
 		g.line("table %s %s {", t.family, t.name)
@@ -71,12 +72,25 @@ func (g *generator) ruleset() string {
 		for j := range g.IntN(3) {
 			g.filterBase(t, j)
 		}
-		for j := range 2 + g.IntN(4) {
-			g.natBase(t, j)
+		if g.in(20) {
+			late = append(late, t)
+		} else {
+			g.natBases(t)
 		}
 		g.line("}")
 	}
+	for _, t := range late {
+		g.line("table %s %s {", t.family, t.name)
+		g.natBases(t)
+		g.line("}")
+	}
 	return g.b.String()
+}
+
+func (g *generator) natBases(t *genTable) {
+	for i := range 2 + g.IntN(4) {
+		g.natBase(t, i)
+	}
 }
 
 func (g *generator) sets(t *genTable) {
@@ -234,6 +248,11 @@ func (g *generator) end(d *draft) {
 		d.add("%s %s", pick(g, []string{"jump", "jump", "goto"}), pick(g, deeper))
 	case d.kind != "filter" && g.in(80):
 		g.nat(d)
+	case d.raw && g.in(10):
+		if d.proto == "" {
+			d.add("meta l4proto { tcp, udp }")
+		}
+		d.add("%s", pick(g, []string{"notrack", "ct zone set 1", "ct zone set 2"}))
 	case g.in(25):
 		d.add("%s", pick(g, []string{"return", "accept", "return", "continue"}))
 	case g.in(4): // but not neighbour discovery

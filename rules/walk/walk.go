@@ -40,16 +40,22 @@ func New(rs *rules.Ruleset) *Walker {
 	return w
 }
 
-// swapTies reverses each run of chains whose order across tables is a guess.
+// swapTies takes the tables of each run of chains whose order across tables is
+// a guess the other way round; inside a table the order is known.
 func swapTies(in []*rules.Chain) []*rules.Chain {
-	out := append([]*rules.Chain(nil), in...)
-	for i := 0; i < len(out); {
+	out := make([]*rules.Chain, 0, len(in))
+	for i := 0; i < len(in); {
 		j := i + 1
-		for j < len(out) && tied(out[i], out[j]) {
+		for j < len(in) && tied(in[i], in[j]) {
 			j++
 		}
-		for a, b := i, j-1; a < b; a, b = a+1, b-1 {
-			out[a], out[b] = out[b], out[a]
+		for end := j; end > i; {
+			start := end - 1
+			for start > i && in[start-1].Table == in[start].Table {
+				start--
+			}
+			out = append(out, in[start:end]...)
+			end = start
 		}
 		i = j
 	}
