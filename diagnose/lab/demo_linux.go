@@ -78,8 +78,8 @@ var demoSteps = []struct {
 }
 
 const demoPicture = `
-  client 10.0.0.10 ──── c0 10.0.0.1  router  192.168.1.2 s0 ──── 192.168.1.80 server
-         fd00:a::10        fd00:a::1         fd00:b::2           fd00:b::80
+  client 10.0.0.10 ── c0 10.0.0.1  router  192.168.1.2 s0 ── 192.168.1.80 server
+         fd00:a::10      fd00:a::1         fd00:b::2         fd00:b::80
 
 Three network namespaces of this program's own, NAT rules in the router, and
 %d flows through it. Nothing else is touched, nothing is left behind.
