@@ -40,9 +40,10 @@ func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value) {
 	p := &e.cur.p
 	if d.Key == rules.CtZone {
 		// the entry's own zone decides: a way that sets another one did not
-		// make this entry
+		// make this entry. One that must have been taken was, and a later rule
+		// has set the zone anew
 		if p.Tracked == rules.No && v.IsKnown() && p.Ct.Zone.IsKnown() {
-			if a := p.Ct.Zone.Equal(v.Bytes()); a.Truth == rules.No {
+			if a := p.Ct.Zone.Equal(v.Bytes()); a.Truth == rules.No && e.cur.live.Truth != rules.Yes {
 				e.drop()
 			}
 		}
