@@ -16,7 +16,7 @@ TOOLS    := nft conntrack iptables ipset ip
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-deps lint fuzz prove bench clean
+.PHONY: help build demo man test test-deps lint fuzz prove bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ build: ## build bin/ntdiag
 
 demo: build ## show the main job on this kernel, in namespaces of its own
 	$(BIN) demo
+
+man: build ## write the man pages to out/man
+	@mkdir -p out/man && $(BIN) man out/man && echo out/man
 
 test: test-deps ## run every test; kernel tests need root or user namespaces
 	@mkdir -p out; $(GO) test -count=1 -v ./... >out/test.log 2>&1; status=$$?; \
