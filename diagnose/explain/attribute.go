@@ -54,7 +54,7 @@ func noteOn(st *stage) string {
 	switch {
 	case st.unruled:
 		return "or no rule: the null binding changes the source port too, when it is taken"
-	case st.refuted:
+	case st.refuted && !st.used.Has(rules.FromChainOrder):
 		return "not by the device that routes give now: the flow took another way then"
 	case st.shadowed:
 		return fmt.Sprintf("the flow is older than %s, which takes such packets now", ruleName(st.blocker.Rule))

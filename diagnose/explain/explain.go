@@ -137,7 +137,7 @@ func (j *job) source(dst *stage) *stage {
 func (j *job) walkOptions(st *stage, h *hypothesis) walk.Options {
 	o := walk.Options{Rewrite: func(p *rules.Packet, m rules.Manip) { rewritten(p, j.f, m) }}
 	if h != nil {
-		o.Force, o.Into, o.Swap = h.force, h.into, h.swap
+		o.Force, o.Into, o.Order = h.force, h.into, h.order
 	}
 	if j.opt.Path || j.opt.Not {
 		o.Trace = func(s walk.Step) { st.steps = append(st.steps, s) }
@@ -149,7 +149,7 @@ func (j *job) walkOptions(st *stage, h *hypothesis) walk.Options {
 type hypothesis struct {
 	force map[*rules.Rule]rules.Truth
 	into  map[*rules.Rule]*rules.Chain
-	swap  bool
+	order int
 }
 
 // hold takes everything on the way to c as matched.

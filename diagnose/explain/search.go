@@ -8,7 +8,7 @@ import (
 // search finds the rules that can have made the rewrite of st.manip, grades
 // them, and leaves in st.after the packet as it goes on.
 func (j *job) search(st *stage) {
-	first := j.pass(st, &st.before, false)
+	first := j.pass(st, &st.before, 0)
 	st.steps, st.used = first.steps, first.res.Used
 	st.all, st.fits, st.blocker = first.res.Candidates, first.fits, first.blocker
 	st.after = first.res.Packet
@@ -110,11 +110,11 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 		}
 		return to
 	}
-	if j.walker.OrderUncertain(st.hook, j.f.Family) {
-		strong = add(strong, j.pass(st, &st.before, true))
-		if len(strong) > 0 {
-			st.used |= rules.Of(rules.FromChainOrder)
-		}
+	for i := range j.walker.Orders(st.hook, j.f.Family) {
+		strong = add(strong, j.pass(st, &st.before, i+1))
+	}
+	if len(strong) > 0 {
+		st.used |= rules.Of(rules.FromChainOrder)
 	}
 	used := (st.used | addressRests(st)) & droppable
 	if used.Has(rules.FromIif) && j.strictArrival() {
@@ -132,9 +132,9 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 	openArrival := used.Has(rules.FromIif) && st.hook == rules.Prerouting && st.route.Prefix.Bits() == 0
 	for _, p := range j.otherDevices(st, used) {
 		if openArrival {
-			strong = add(strong, j.pass(st, &p, false))
+			strong = add(strong, j.pass(st, &p, 0))
 		} else {
-			weak = add(weak, j.pass(st, &p, false))
+			weak = add(weak, j.pass(st, &p, 0))
 		}
 	}
 	if rest := used & likely &^ devicesOnly; rest != 0 {
@@ -184,8 +184,8 @@ type passResult struct {
 
 // pass walks once, and again without the candidates that cannot have made
 // what is observed: that they were passed by is then known.
-func (j *job) pass(st *stage, p *rules.Packet, swap bool) *passResult {
-	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}, swap: swap}
+func (j *job) pass(st *stage, p *rules.Packet, order int) *passResult {
+	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}, order: order}
 	out := &passResult{before: *p}
 	for range 3 {
 		scratch := &stage{}
@@ -275,7 +275,7 @@ func (j *job) openPass(st *stage, open rules.Sources) *passResult {
 		p.Mark = openAssumed(p.Mark, rules.FromMark)
 	}
 	p.RoutesOpen, p.SetsOpen = open.Has(rules.FromRoute), open.Has(rules.FromSet)
-	return j.pass(st, &p, false)
+	return j.pass(st, &p, 0)
 }
 
 // addressRests: the address that masquerade takes rests on the device.

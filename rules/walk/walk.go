@@ -19,9 +19,8 @@ type hookKey struct {
 }
 
 type hookChains struct {
-	chains    []*rules.Chain
-	uncertain bool
-	swapped   []*rules.Chain
+	chains []*rules.Chain
+	orders [][]*rules.Chain // others that are possible
 }
 
 // New prepares a walker.
@@ -30,9 +29,9 @@ func New(rs *rules.Ruleset) *Walker {
 	for h := rules.Prerouting; h <= rules.Postrouting; h++ {
 		for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
 			chains, uncertain := rs.AtHook(h, f)
-			hc := hookChains{chains: chains, uncertain: len(uncertain) > 0}
-			if hc.uncertain {
-				hc.swapped = swapTies(chains)
+			hc := hookChains{chains: chains}
+			if len(uncertain) > 0 {
+				hc.orders = orders(chains)
 			}
 			w.hooks[hookKey{h, f}] = hc
 		}
@@ -40,36 +39,52 @@ func New(rs *rules.Ruleset) *Walker {
 	return w
 }
 
-// swapTies takes the tables of each run of chains whose order across tables is
-// a guess the other way round; inside a table the order is known.
-func swapTies(in []*rules.Chain) []*rules.Chain {
-	out := make([]*rules.Chain, 0, len(in))
-	for i := 0; i < len(in); {
-		j := i + 1
-		for j < len(in) && tied(in[i], in[j]) {
-			j++
+// orders are the orders that chains can have besides the one that handles
+// suggest: where tables share a priority, each of them first in turn. Inside a
+// table the order is known.
+func orders(in []*rules.Chain) (out [][]*rules.Chain) {
+	for k := 1; ; k++ {
+		order, changed := tableFirst(in, k)
+		if !changed {
+			return out
 		}
-		for end := j; end > i; {
-			start := end - 1
-			for start > i && in[start-1].Table == in[start].Table {
-				start--
+		out = append(out, order)
+	}
+}
+
+// tableFirst puts, in each run of tied chains, those of the kth table first;
+// runs of fewer tables stay as they are.
+func tableFirst(in []*rules.Chain, k int) (out []*rules.Chain, changed bool) {
+	for i := 0; i < len(in); {
+		j, tables := i+1, []int{i}
+		for ; j < len(in) && tied(in[i], in[j]); j++ {
+			if in[j].Table != in[j-1].Table {
+				tables = append(tables, j)
 			}
-			out = append(out, in[start:end]...)
-			end = start
+		}
+		if k < len(tables) {
+			changed = true
+			start, end := tables[k], j
+			if k+1 < len(tables) {
+				end = tables[k+1]
+			}
+			out = append(append(append(out, in[start:end]...), in[i:start]...), in[end:j]...)
+		} else {
+			out = append(out, in[i:j]...)
 		}
 		i = j
 	}
-	return out
+	return out, changed
 }
 
 func tied(a, b *rules.Chain) bool {
 	return a.EffectivePriority() == b.EffectivePriority() && a.Base.Priority == b.Base.Priority
 }
 
-// OrderUncertain tells whether chains of two tables share a priority at h, so
-// that which runs first depends on when they were made.
-func (w *Walker) OrderUncertain(h rules.Hook, f rules.Family) bool {
-	return w.hooks[hookKey{h, f}].uncertain
+// Orders is how many other orders the chains at h can have: chains of several
+// tables share a priority, and which runs first depends on when they were made.
+func (w *Walker) Orders(h rules.Hook, f rules.Family) int {
+	return len(w.hooks[hookKey{h, f}].orders)
 }
 
 // Options of one walk over one hook.
@@ -82,8 +97,9 @@ type Options struct {
 	Into map[*rules.Rule]*rules.Chain
 	// Without leaves rules out, as if they were not there.
 	Without map[*rules.Rule]bool
-	// Swap takes chains of equal priority in two tables the other way round.
-	Swap bool
+	// Order takes the chains in another of their possible orders, 1 to
+	// Walker.Orders; 0 is the one that handles suggest.
+	Order int
 	// Rewrite, when set, is called once the NAT of manip is done, to make the
 	// packet what it is known to have become.
 	Rewrite func(p *rules.Packet, m rules.Manip)
@@ -165,8 +181,8 @@ func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {
 	cur.p.Hook = h
 	hc := w.hooks[hookKey{h, p.Family}]
 	chains := hc.chains
-	if opt.Swap && hc.uncertain {
-		chains = hc.swapped
+	if opt.Order > 0 && opt.Order <= len(hc.orders) {
+		chains = hc.orders[opt.Order-1]
 	}
 	natDone := false
 	for i := 0; i < len(chains) && cur.live.Truth != rules.No; {

@@ -236,3 +236,34 @@ func TestTargetMakes(t *testing.T) {
 		})
 	}
 }
+
+// Of three tables on one priority each can be the first; inside a table the
+// order stays.
+func TestOrders(t *testing.T) {
+	rs := &rules.Ruleset{Order: le}
+	for i, name := range []string{"a", "b", "c"} {
+		tb := table{&rules.Table{Family: rules.FamilyIPv4, Name: name, Handle: uint64(i + 1), Ruleset: rs}}
+		tb.chain(natBase(rules.Prerouting, -100), do(dnat("192.0.2.1")))
+		if name == "b" {
+			tb.chain(natBase(rules.Prerouting, -100), do(dnat("192.0.2.2")))
+		}
+		rs.Tables = append(rs.Tables, tb.Table)
+	}
+	w := New(rs)
+	var got []string
+	for order := range w.Orders(rules.Prerouting, rules.FamilyIPv4) + 1 {
+		hc := w.hooks[hookKey{rules.Prerouting, rules.FamilyIPv4}]
+		chains := hc.chains
+		if order > 0 {
+			chains = hc.orders[order-1]
+		}
+		s := ""
+		for _, c := range chains {
+			s += c.Table.Name + strings.TrimPrefix(c.Name, "c") + " "
+		}
+		got = append(got, strings.TrimSpace(s))
+	}
+	if diff := cmp.Diff([]string{"c1 b2 b1 a1", "b2 b1 c1 a1", "a1 c1 b2 b1"}, got); diff != "" {
+		t.Errorf("orders (-want +got):\n%s", diff)
+	}
+}
