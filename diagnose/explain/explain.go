@@ -86,6 +86,8 @@ type stage struct {
 	confirmed rules.Sources
 	// weak are rules that would have made the same had an assumption not held.
 	weak []walk.Candidate
+	// ways are the packet after each walk that found a rival.
+	ways []rules.Packet
 	// refuted: with what was assumed no rule fits; those that do fit need it to
 	// be otherwise.
 	refuted bool

@@ -28,6 +28,7 @@ func (j *job) search(st *stage) {
 		if len(st.fits) > 1 {
 			st.grade = GradeAmbiguous
 		}
+		st.takeOtherWay()
 		return
 	case len(st.fits) == 0:
 		j.beforeBlocker(st)
@@ -43,6 +44,19 @@ func (j *job) search(st *stage) {
 	}
 	if j.bareClash(st) && !sure(st.fits) {
 		st.grade, st.unruled = GradeAmbiguous, true
+	}
+}
+
+// takeOtherWay goes on with the packet as it is after the way on which the
+// rule was found; of several ways the marks are not known.
+func (st *stage) takeOtherWay() {
+	if len(st.ways) == 0 {
+		return
+	}
+	st.after = st.ways[0]
+	if len(st.ways) > 1 {
+		st.after.Mark = rules.UnknownBytes(4, rules.FromVerdict)
+		st.after.Ct.Mark = rules.UnknownBytes(4, rules.FromVerdict)
 	}
 }
 
@@ -106,6 +120,7 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 			}
 			if !holds(st.fits, c.Rule) && !holds(strong, c.Rule) && !holds(weak, c.Rule) && !holds(to, c.Rule) {
 				to = append(to, *c)
+				st.ways = append(st.ways, from.res.Packet)
 			}
 		}
 		return to
