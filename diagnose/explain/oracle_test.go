@@ -22,27 +22,18 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(lab.Main(m.Run)) }
 
-// leaveOut skips where the kernel cannot be asked, unless it has to be.
-func leaveOut(t *testing.T, why error) {
-	t.Helper()
-	if os.Getenv("NTDIAG_REQUIRE_KERNEL") != "" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 // TestOracle compares what is said of an entry with what the kernel did when
 // it was made, by the kernel's own trace.
 func TestOracle(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
-		leaveOut(t, err)
+		lab.LeaveOut(t, err)
 	}
 	if err := traceNamesEntries(); err != nil {
-		leaveOut(t, err)
+		lab.LeaveOut(t, err)
 	}
 	probe, err := lab.New()
 	if err != nil {
-		leaveOut(t, err)
+		lab.LeaveOut(t, err)
 	}
 	probe.Close()
 	cases, err := readCases("testdata/oracle/*.txtar")

@@ -47,11 +47,11 @@ const enough = 1000
 // first; the next ones follow it. See the Makefile's target prove.
 func TestProve(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
-		leaveOut(t, err)
+		lab.LeaveOut(t, err)
 	}
 	probe, err := lab.New()
 	if err != nil {
-		leaveOut(t, err)
+		lab.LeaveOut(t, err)
 	}
 	probe.Close()
 	n, seed := envUint(t, "NTDIAG_PROVE_N", 3), envUint(t, "NTDIAG_PROVE_SEED", 1)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mdlayher/netlink"
+	"github.com/ntdiag/ntdiag/diagnose/lab"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/rogpeppe/go-internal/txtar"
 	"golang.org/x/sys/unix"
@@ -75,22 +76,13 @@ func dumpWith(t *testing.T, argv []string, ruleset []byte, devices ...string) (m
 	err := <-done
 	switch {
 	case errors.Is(err, unix.EPERM):
-		leaveOut(t, "a network namespace of its own cannot be made here: needs root")
+		lab.LeaveOut(t, errors.New("a network namespace of its own cannot be made here: needs root"))
 	case errors.Is(err, exec.ErrNotFound):
-		leaveOut(t, argv[0]+" is not installed")
+		lab.LeaveOut(t, fmt.Errorf("%s is not installed", argv[0]))
 	case err != nil:
 		t.Fatal(err)
 	}
 	return msgs
-}
-
-// leaveOut leaves a kernel test out, unless it may not be.
-func leaveOut(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("NTDIAG_REQUIRE_KERNEL") != "" {
-		t.Fatal(why)
-	}
-	t.Skip("kernel tests skipped: " + why)
 }
 
 // dumps are the NFT_MSG_GET* messages in the order the Builder wants them.

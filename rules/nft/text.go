@@ -64,17 +64,6 @@ func rulePrinter(r *rules.Rule) *printer {
 	return p
 }
 
-// Links finds a device's name by its index.
-type Links func(index uint32) (name string, ok bool)
-
-// RuleTextLinks is RuleText for a ruleset of the given byte order, where
-// devices named by their index (iif, oif) are written by name.
-func RuleTextLinks(r *rules.Rule, order binary.ByteOrder, links Links) string {
-	p := newPrinter(familyOf(r), order)
-	p.links = links
-	return p.rule(r)
-}
-
 // loopback is LOOPBACK_IFINDEX: lo has it in every namespace.
 const loopback = 1
 
@@ -97,7 +86,7 @@ type printer struct {
 	order    binary.ByteOrder
 	family   rules.Family
 	counters bool
-	links    Links
+	links    func(index uint32) (name string, ok bool)
 	// indent is that of the rule's line; where it is empty, the rule stays on
 	// one line.
 	indent string

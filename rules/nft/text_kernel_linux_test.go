@@ -67,7 +67,8 @@ func roundTrip(t *testing.T, sum *textTotals, in []byte, devices []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := RulesetTextLinks(before, readLinks(t, listing+".links"))
+	before.DeviceName = readLinks(t, listing+".links")
+	text := RulesetText(before)
 	if t.Failed() {
 		return
 	}
@@ -131,7 +132,7 @@ func roundTrip(t *testing.T, sum *textTotals, in []byte, devices []string) {
 }
 
 // readLinks reads `ip -o link`: "3: name@peer: <…".
-func readLinks(t *testing.T, path string) Links {
+func readLinks(t *testing.T, path string) func(uint32) (string, bool) {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -10,15 +10,11 @@ import (
 // RulesetText is the whole ruleset in the form that nft -f reads: tables with
 // their objects, sets with elements, and chains with rules. What nft itself
 // does not show, legacy tables, is left out.
-func RulesetText(rs *rules.Ruleset) string { return RulesetTextLinks(rs, nil) }
-
-// RulesetTextLinks is RulesetText where devices named by their index are
-// written by name.
-func RulesetTextLinks(rs *rules.Ruleset, links Links) string {
+func RulesetText(rs *rules.Ruleset) string {
 	var b strings.Builder
 	for _, t := range rs.Tables {
 		if t.Backend != rules.BackendIptablesLegacy {
-			w := tableWriter{Builder: &b, rs: rs, table: t, links: links}
+			w := tableWriter{Builder: &b, rs: rs, table: t}
 			w.write()
 		}
 	}
@@ -29,14 +25,13 @@ type tableWriter struct {
 	*strings.Builder
 	rs    *rules.Ruleset
 	table *rules.Table
-	links Links
 }
 
 func (w tableWriter) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 
 func (w tableWriter) printer() *printer {
 	p := newPrinter(w.table.Family, w.rs.Order)
-	p.links, p.indent = w.links, "\t\t"
+	p.links, p.indent = w.rs.DeviceName, "\t\t"
 	return p
 }
 

@@ -174,9 +174,6 @@ func (e *ruleRun) skip() {
 
 func (e *ruleRun) drop() {
 	e.ended = true
-	if e.cur.live.Truth == rules.Yes && e.res.Dropper == nil {
-		e.res.Dropper = e.r
-	}
 	e.cur.live = dead
 }
 

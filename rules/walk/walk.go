@@ -143,8 +143,6 @@ type Result struct {
 	// Packet is the state after the hook, and Alive whether it gets there.
 	Packet rules.Packet
 	Alive  rules.Answer
-	// Dropped is Yes when every way through the hook ends in a drop, by Dropper.
-	Dropper *rules.Rule
 	// Used are the assumptions that decided any condition.
 	Used rules.Sources
 }
