@@ -150,9 +150,12 @@ const (
 	DNAT
 	Masquerade
 	Redirect
+	// Netmap is xtables' NETMAP: it rewrites the source or the destination,
+	// as the hook asks for. nf_tables has a snat or dnat with NATNetmap.
+	Netmap
 )
 
-var natNames = [...]string{"snat", "dnat", "masquerade", "redirect"}
+var natNames = [...]string{"snat", "dnat", "masquerade", "redirect", "netmap"}
 
 func (k NATKind) String() string { return natNames[k] }
 
@@ -166,12 +169,25 @@ const (
 
 func (m Manip) String() string { return [...]string{"snat", "dnat"}[m] }
 
-// Manip is ManipSrc for snat and masquerade, ManipDst for dnat and redirect.
-func (k NATKind) Manip() Manip {
-	if k == DNAT || k == Redirect {
-		return ManipDst
+// At is the half of the packet that the statement rewrites at hook h, false
+// where it does nothing there.
+func (k NATKind) At(h Hook) (Manip, bool) {
+	m := HookManip(h)
+	switch k {
+	case DNAT, Redirect:
+		return ManipDst, m == ManipDst
+	case SNAT, Masquerade:
+		return ManipSrc, m == ManipSrc
 	}
-	return ManipSrc
+	return m, true
+}
+
+// HookManip is HOOK2MANIP (include/net/netfilter/nf_nat.h).
+func HookManip(h Hook) Manip {
+	if h == Postrouting || h == Input {
+		return ManipSrc
+	}
+	return ManipDst
 }
 
 // NATFlags is NF_NAT_RANGE_* (include/uapi/linux/netfilter/nf_nat.h).

@@ -187,7 +187,8 @@ func natBearing(r *rules.Rule, st *stage) bool {
 	for _, s := range r.Statements {
 		switch s := s.(type) {
 		case *rules.NAT:
-			return s.Kind.Manip() == st.manip
+			_, ok := s.Kind.At(st.hook)
+			return ok
 		case *rules.Verdict:
 			if s.Code == rules.VerdictJump || s.Code == rules.VerdictGoto {
 				return inNATChain(r)

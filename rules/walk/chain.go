@@ -295,7 +295,7 @@ func (e *ruleRun) nat(n *rules.NAT) {
 			return
 		}
 	}
-	if n.Kind.Manip() != manipAt(e.hook) || e.r.Chain == nil {
+	if _, ok := n.Kind.At(e.hook); !ok || e.r.Chain == nil {
 		return
 	}
 	targets := e.targets(n)

@@ -210,16 +210,8 @@ func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {
 
 func (x *run) rewrite(cur *state) {
 	if x.opt.Rewrite != nil && cur.live.Truth != rules.No {
-		x.opt.Rewrite(&cur.p, manipAt(x.hook))
+		x.opt.Rewrite(&cur.p, rules.HookManip(x.hook))
 	}
-}
-
-// manipAt is HOOK2MANIP (include/net/netfilter/nf_nat.h).
-func manipAt(h rules.Hook) rules.Manip {
-	if h == rules.Postrouting || h == rules.Input {
-		return rules.ManipSrc
-	}
-	return rules.ManipDst
 }
 
 // conntrackPriority is NF_IP_PRI_CONNTRACK, at prerouting and output.

@@ -1,0 +1,95 @@
+package rules
+
+// AllOf holds when every part does: an xtables match that asks several things
+// of a packet.
+type AllOf struct {
+	Span
+	Parts []Condition
+}
+
+func (c *AllOf) Test(p *Packet) Answer {
+	a := Decided(true)
+	for _, part := range c.Parts {
+		if a = a.And(part.Test(p)); a.Truth == No && a.Assumed == 0 {
+			return a
+		}
+	}
+	return a
+}
+
+// AnyOf holds when one part does or, inverted, when none does: xtables
+// matches with lists (multiport, addrtype), and inverted ones of several parts.
+type AnyOf struct {
+	Span
+	Parts  []Condition
+	Invert bool
+}
+
+func (c *AnyOf) Test(p *Packet) Answer {
+	a := Decided(false)
+	for _, part := range c.Parts {
+		a = a.Or(part.Test(p))
+	}
+	if c.Invert {
+		return a.Not()
+	}
+	return a
+}
+
+// NotOf holds when its part does not. Unlike an inverted comparison of
+// nf_tables it holds as well where what it looks at is not there: xtables
+// matches invert the answer, whatever it came from.
+type NotOf struct {
+	Span
+	Part Condition
+}
+
+func (c *NotOf) Test(p *Packet) Answer { return c.Part.Test(p).Not() }
+
+// Fixed holds always or never: an xtables match with an empty list, say.
+type Fixed struct {
+	Span
+	Holds bool
+}
+
+func (c *Fixed) Test(*Packet) Answer { return Decided(c.Holds) }
+
+// Open is a condition on something that no entry records.
+type Open struct {
+	Span
+	Name string // what the rule's own tool calls it: "recent", "string"
+	From Source
+}
+
+func (c *Open) Test(*Packet) Answer { return Answer{Unknown: Of(c.From)} }
+
+// Chance holds for Hits of Of packets: by lot, or one in turn (xt_statistic).
+type Chance struct {
+	Span
+	Hits, Of uint64 // 0 < Hits <= Of
+	InTurn   bool   // every nth, not by lot
+	Invert   bool
+}
+
+func (c *Chance) Test(*Packet) Answer {
+	if c.Hits >= c.Of {
+		return Decided(!c.Invert)
+	}
+	return Answer{Unknown: Of(FromRandom)}
+}
+
+// Probability is how likely it holds for a packet of which nothing is known.
+func (c *Chance) Probability() float64 {
+	p := float64(c.Hits) / float64(max(c.Of, 1))
+	if c.Invert {
+		return 1 - p
+	}
+	return p
+}
+
+// Remark stands for an extension without bearing on the packet's way: a
+// comment, a target that only counts or logs.
+type Remark struct {
+	Span
+	Name string // the extension's own name
+}
