@@ -82,6 +82,9 @@ type Ruleset struct {
 	// Meta and ct values in rules and sets are kept in it.
 	Order  binary.ByteOrder
 	Tables []*Table
+	// IPSets are the sets of the ipset subsystem, which xtables rules refer to
+	// by id; lists last, otherwise by id, as the kernel lists them.
+	IPSets []*IPSet
 	// DeviceName finds the name of a device that a rule knows by its index
 	// (iif, oif); nil when nobody can tell.
 	DeviceName func(index uint32) (name string, ok bool)
