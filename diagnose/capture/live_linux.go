@@ -47,6 +47,7 @@ func (l *Live) Snapshot(ctx context.Context) (*host.Snapshot, error) {
 	}
 	ruleset, missing := l.ruleset(ctx)
 	s.Rules, s.Missing = ruleset, append(s.Missing, missing...)
+	s.Missing = append(s.Missing, l.legacy(ctx, s.Rules)...)
 	l.routing(ctx, s)
 	if err := l.ns.do(func() { s.Sysctls = readSysctls() }); err != nil {
 		return nil, fmt.Errorf("snapshot: network namespace: %w", err)

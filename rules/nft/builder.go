@@ -195,7 +195,7 @@ func (b *Builder) Finish(generation uint32) *rules.Ruleset {
 	b.rs.Generation = generation
 	for _, table := range b.rs.Tables {
 		t := b.tables[tableKey{table.Family, table.Name}]
-		s := scope{order: b.order, family: t.Family, names: t.names(), exprs: exprs}
+		s := scope{order: b.order, family: t.Family, names: t.names(b.rs), exprs: exprs}
 		for _, set := range t.Sets {
 			t.sets[set.Name].finish(t, s)
 		}
@@ -211,8 +211,9 @@ func (b *Builder) Finish(generation uint32) *rules.Ruleset {
 }
 
 // names looks up by name without going through every set and chain.
-func (t *tableParts) names() names {
+func (t *tableParts) names(rs *rules.Ruleset) names {
 	return names{
+		ipset: rs.IPSet,
 		set: func(name string) *rules.Set {
 			if s := t.sets[name]; s != nil {
 				return s.Set

@@ -41,6 +41,7 @@ type scope struct {
 type names struct {
 	set   func(string) *rules.Set
 	chain func(string) *rules.Chain
+	ipset func(uint16) *rules.IPSet
 }
 
 // loaded is one write of a register.
@@ -59,7 +60,7 @@ type placed struct {
 // DecodeRule fills the statements and the comment of r from its raw
 // expressions and user data. Sets and chains are looked up in table by name.
 func DecodeRule(order binary.ByteOrder, table *rules.Table, r *rules.Rule) {
-	scope{order, table.Family, names{set: table.Set, chain: table.Chain}, exprs}.rule(r)
+	scope{order, table.Family, names{set: table.Set, chain: table.Chain, ipset: table.Ruleset.IPSet}, exprs}.rule(r)
 }
 
 func (s scope) rule(r *rules.Rule) {

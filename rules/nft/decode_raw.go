@@ -40,6 +40,7 @@ func (s scope) inner(a *attrs, single, list int) ([]rules.Statement, error) {
 var noNames = names{
 	set:   func(string) *rules.Set { return nil },
 	chain: func(string) *rules.Chain { return nil },
+	ipset: func(uint16) *rules.IPSet { return nil },
 }
 
 // rawExprs reads a list of expressions (NFTA_RULE_EXPRESSIONS and the like).

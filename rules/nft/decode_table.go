@@ -62,8 +62,8 @@ var exprs = map[string]exprRow{
 	"log":     {decode: decodeLog, last: 6},
 	"objref":  {decode: decodeObjref, last: 5, ends: true},
 	"dynset":  {decode: decodeDynset, last: 10},
-	"match":   {decode: decodeCompatMatch, last: attrMax, opaque: true},
-	"target":  {decode: decodeCompatTarget, last: attrMax, opaque: true, ends: true, nats: true},
+	"match":   {decode: decodeCompatMatch, last: 3},
+	"target":  {decode: decodeCompatTarget, last: 3, ends: true, nats: true},
 
 	// known, but without a form in the model
 	"last":         {decode: decodeUnmodelled, last: attrMax, opaque: true},

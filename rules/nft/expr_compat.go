@@ -1,39 +1,62 @@
 package nft
 
 import (
-	"errors"
+	"fmt"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/xt"
 )
 
-// attrCompatName is NFTA_MATCH_NAME and NFTA_TARGET_NAME.
-const attrCompatName = 1
+// NFTA_MATCH_*, NFTA_TARGET_*: the same numbers for both.
+const (
+	attrCompatName = 1
+	attrCompatRev  = 2
+	attrCompatInfo = 3
+)
 
-// natTargets are the xtables targets that set up NAT.
-var natTargets = map[string]bool{
-	"SNAT": true, "DNAT": true, "MASQUERADE": true, "REDIRECT": true, "NETMAP": true,
-}
+// decodeCompatMatch is an xtables match inside nf_tables (nft_match_eval).
+func decodeCompatMatch(d *decoder, a *attrs) error { return d.compat(a, xt.Match) }
 
-// decodeCompatMatch is an xtables match inside nf_tables (nft_match_eval): a
-// condition, which writes no register and gives no verdict.
-func decodeCompatMatch(d *decoder, a *attrs) error {
-	return d.compat(a, "match", &rules.Opaque{})
-}
+// decodeCompatTarget is an xtables target (nft_target_eval_xt).
+func decodeCompatTarget(d *decoder, a *attrs) error { return d.compat(a, xt.Target) }
 
-// decodeCompatTarget is an xtables target (nft_target_eval_xt): it may do
-// anything but write a register.
-func decodeCompatTarget(d *decoder, a *attrs) error {
-	return d.compat(a, "target", &rules.Opaque{MayEnd: true, MayNAT: natTargets[a.str(attrCompatName)]})
-}
-
-func (d *decoder) compat(a *attrs, kind string, o *rules.Opaque) error {
-	name := a.name(attrCompatName)
-	if a.err != nil {
-		return errors.New("xtables extension without a name")
+func (d *decoder) compat(a *attrs, decode func(*xt.Context, *xt.Blob) []rules.Statement) error {
+	b := xt.Blob{Name: a.name(attrCompatName), Info: a.bytes(attrCompatInfo)}
+	rev := a.u32(attrCompatRev)
+	switch {
+	case a.err != nil:
+		return fmt.Errorf("xtables extension: %w", a.err)
+	case rev > 0xff:
+		return fmt.Errorf("xtables extension %s: revision %d", b.Name, rev)
 	}
-	o.Span, o.Raw = d.span(), d.raw.Data
-	o.Name = kind + " " + name
-	o.Why = "an xtables extension"
-	d.emit(o)
+	b.Revision = uint8(rev)
+	c := &xt.Context{Order: d.order, Family: d.family, Span: d.span(), Chain: d.names.chain, IPSet: d.names.ipset, Proto: d.proto()}
+	for _, st := range decode(c, &b) {
+		if o, ok := st.(*rules.Opaque); ok {
+			o.Raw = d.raw.Data
+		}
+		d.emit(st)
+	}
 	return nil
+}
+
+// proto is the protocol that the rule has asked for so far, 0 for any.
+func (d *decoder) proto() uint8 {
+	for i := range d.out {
+		m, ok := d.out[i].st.(*rules.Match)
+		if !ok || m.Op != rules.CmpEq || len(m.Right) != 1 {
+			continue
+		}
+		switch x := m.Left.(type) {
+		case *rules.Meta:
+			if x.Key == rules.MetaL4proto {
+				return m.Right[0]
+			}
+		case *rules.Payload:
+			if d.family == rules.FamilyIPv4 && *x == (rules.Payload{Base: rules.PayloadNetwork, Off: 9, Len: 1}) {
+				return m.Right[0]
+			}
+		}
+	}
+	return 0
 }
