@@ -60,7 +60,11 @@ type placed struct {
 // DecodeRule fills the statements and the comment of r from its raw
 // expressions and user data. Sets and chains are looked up in table by name.
 func DecodeRule(order binary.ByteOrder, table *rules.Table, r *rules.Rule) {
-	scope{order, table.Family, names{set: table.Set, chain: table.Chain, ipset: table.Ruleset.IPSet}, exprs}.rule(r)
+	n := names{set: table.Set, chain: table.Chain, ipset: noNames.ipset}
+	if table.Ruleset != nil {
+		n.ipset = table.Ruleset.IPSet
+	}
+	scope{order, table.Family, n, exprs}.rule(r)
 }
 
 func (s scope) rule(r *rules.Rule) {

@@ -85,7 +85,7 @@ var decodeCases = []struct {
 	{"inverted lookup", []rules.RawExpr{dport(1), lookup("ports", 1, n32(5, 1))},
 		"[0 1] InSet{Key=Payload{Base=2 Off=2 Len=2} Set=@ports Invert=true}"},
 	{"xtables match", []rules.RawExpr{raw("match", text(1, "recent"), n32(2, 0), tlv(3, []byte{1}))},
-		`[0] Opaque{Name="match recent" Raw=0b000100726563656e74000008000200000000000500030001000000 Why="an xtables extension"}`},
+		`[0] Opaque{Name="match recent" Raw=0b000100726563656e74000008000200000000000500030001000000 Why="xtables extension of family inet"}`},
 }
 
 func TestDecodeRule(t *testing.T) {

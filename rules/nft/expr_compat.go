@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -14,30 +15,58 @@ const (
 	attrCompatInfo = 3
 )
 
-// decodeCompatMatch is an xtables match inside nf_tables (nft_match_eval).
-func decodeCompatMatch(d *decoder, a *attrs) error { return d.compat(a, xt.Match) }
+// decodeCompatMatch is an xtables match inside nf_tables (nft_match_eval): a
+// condition, which writes no register and gives no verdict.
+func decodeCompatMatch(d *decoder, a *attrs) error {
+	b, err := compatBlob(a)
+	if err != nil {
+		return err
+	}
+	d.emitXT(xt.Match(d.xtContext(), &b))
+	return nil
+}
 
-// decodeCompatTarget is an xtables target (nft_target_eval_xt).
-func decodeCompatTarget(d *decoder, a *attrs) error { return d.compat(a, xt.Target) }
+// decodeCompatTarget is an xtables target (nft_target_eval_xt): it may do
+// anything but write a register.
+func decodeCompatTarget(d *decoder, a *attrs) error {
+	b, err := compatBlob(a)
+	if err != nil {
+		o := &rules.Opaque{Name: "target", Why: err.Error(), MayEnd: true, MayNAT: b.Name == "" || xt.IsNAT(b.Name)}
+		d.opaque(d.raw, o, false)
+		return nil
+	}
+	d.emitXT(xt.Target(d.xtContext(), &b))
+	return nil
+}
 
-func (d *decoder) compat(a *attrs, decode func(*xt.Context, *xt.Blob) []rules.Statement) error {
-	b := xt.Blob{Name: a.name(attrCompatName), Info: a.bytes(attrCompatInfo)}
+func compatBlob(a *attrs) (xt.Blob, error) {
+	b := xt.Blob{Name: a.str(attrCompatName)}
+	if b.Name == "" {
+		return b, errors.New("xtables extension without a name")
+	}
 	rev := a.u32(attrCompatRev)
+	b.Info = a.bytes(attrCompatInfo)
 	switch {
 	case a.err != nil:
-		return fmt.Errorf("xtables extension: %w", a.err)
+		return b, fmt.Errorf("xtables extension %s: %w", b.Name, a.err)
 	case rev > 0xff:
-		return fmt.Errorf("xtables extension %s: revision %d", b.Name, rev)
+		return b, fmt.Errorf("xtables extension %s: revision %d", b.Name, rev)
 	}
 	b.Revision = uint8(rev)
-	c := &xt.Context{Order: d.order, Family: d.family, Span: d.span(), Chain: d.names.chain, IPSet: d.names.ipset, Proto: d.proto()}
-	for _, st := range decode(c, &b) {
+	return b, nil
+}
+
+func (d *decoder) xtContext() *xt.Context {
+	return &xt.Context{Order: d.order, Family: d.family, Span: d.span(), Chain: d.names.chain, IPSet: d.names.ipset, Proto: d.proto()}
+}
+
+func (d *decoder) emitXT(list []rules.Statement) {
+	for _, st := range list {
 		if o, ok := st.(*rules.Opaque); ok {
 			o.Raw = d.raw.Data
 		}
 		d.emit(st)
 	}
-	return nil
 }
 
 // proto is the protocol that the rule has asked for so far, 0 for any.

@@ -97,4 +97,8 @@ func masked(span rules.Span, x rules.Expr, mask, want []byte, invert bool) rules
 func be16(n uint16) []byte { return []byte{byte(n >> 8), byte(n)} }
 
 // u32 is a number as meta and ct registers hold it.
-func (c *Context) u32(n uint32) []byte { return c.Order.AppendUint32(nil, n) }
+func (c *Context) u32(n uint32) []byte {
+	b := make([]byte, 4)
+	c.Order.PutUint32(b, n)
+	return b
+}

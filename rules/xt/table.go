@@ -78,6 +78,9 @@ var natTargets = map[string]bool{
 	"SNAT": true, "DNAT": true, "MASQUERADE": true, "REDIRECT": true, "NETMAP": true,
 }
 
+// IsNAT tells whether the target of that name sets up NAT.
+func IsNAT(target string) bool { return natTargets[target] }
+
 // Match is what a match asks of a packet. One that is not understood is opaque.
 func Match(c *Context, b *Blob) []rules.Statement {
 	x, err := DecodeMatch(c, b)
