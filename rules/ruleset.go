@@ -65,6 +65,11 @@ const (
 	BackendIptablesLegacy Backend = "iptables-legacy"
 )
 
+// Iptables tells whether the rules are iptables' own, in either form.
+func (b Backend) Iptables() bool {
+	return b == BackendIptablesNft || b == BackendIptablesLegacy
+}
+
 // ChainType is the type of a base chain as nf_tables names it.
 type ChainType string
 

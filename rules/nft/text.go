@@ -6,12 +6,19 @@ import (
 	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/xt"
 )
 
-// RuleText is the rule as `nft list ruleset` prints it, without counters,
-// handle and comment. It follows netlink_delinearize.c of nft 1.0.6: a
-// condition that another one implies is left out.
+// RuleText is the rule as its own tool prints it, without counters and handle:
+// as `nft list ruleset` does, and without its comment, or as iptables-save does
+// where it is a rule of iptables. For nft it follows netlink_delinearize.c of
+// nft 1.0.6: a condition that another one implies is left out.
 func RuleText(r *rules.Rule) string {
+	if r.Chain != nil && r.Chain.Table != nil && r.Chain.Table.Backend.Iptables() {
+		if s, ok := xt.RuleText(r); ok {
+			return s
+		}
+	}
 	p := rulePrinter(r)
 	return p.rule(r)
 }

@@ -6,6 +6,8 @@ var matches = indexRows(headerMatches, metaMatches, openMatches)
 // headerMatches look at headers that an entry tells.
 var headerMatches = []row{
 	{name: "tcp", decode: decodeTCP},
+	{name: "udp", decode: decodeUDP},
+	{name: "udplite", decode: decodeUDP},
 }
 
 // metaMatches look at marks, devices, conntrack and the machine.

@@ -1,0 +1,219 @@
+package xt
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// RuleText is the rule as iptables-save prints it: "-A CHAIN -p tcp …",
+// without counters. It is false where the rule holds something that iptables
+// has no words for: then it is a rule of nf_tables in a table of iptables'.
+func RuleText(r *rules.Rule) (string, bool) {
+	if r.Chain == nil || r.Chain.Table == nil {
+		return "", false
+	}
+	l := &line{ctx: contextOf(r)}
+	for i := range r.Statements {
+		if !l.statement(r, r.Statements[i]) {
+			return "", false
+		}
+	}
+	return l.text(r.Chain.Name), true
+}
+
+func contextOf(r *rules.Rule) *Context {
+	t := r.Chain.Table
+	c := &Context{Order: binary.NativeEndian, Family: t.Family, Chain: t.Chain, IPSet: func(uint16) *rules.IPSet { return nil }}
+	if rs := t.Ruleset; rs != nil {
+		c.IPSet = rs.IPSet
+		if rs.Order != nil {
+			c.Order = rs.Order
+		}
+	}
+	return c
+}
+
+// line gathers the words of a rule in the order in which iptables-save prints
+// them, whatever the order in which they stand in the rule.
+type line struct {
+	ctx *Context
+	// what the entry itself asks for, each with its option
+	src, dst, in, out, proto, frag string
+	protoNumber                    uint8
+	matches                        []*words
+	target                         string
+	last                           int // the raw expression that was printed last, +1
+}
+
+// words are one match. Conditions on ports that stand apart in nf_tables are
+// one match in iptables.
+type words struct {
+	name string
+	has  map[string]bool // options of the match that are taken
+	Options
+}
+
+// text joins what was gathered.
+func (l *line) text(chain string) string {
+	var o Options
+	o.Word("-A", quoteChain(chain))
+	for _, w := range []string{l.src, l.dst, l.in, l.out, l.proto, l.frag} {
+		if w != "" {
+			o.Word(w)
+		}
+	}
+	for _, m := range l.matches {
+		o.Word("-m", m.name)
+		if s := m.String(); s != "" {
+			o.Word(s)
+		}
+	}
+	if l.target != "" {
+		o.Word(l.target)
+	}
+	return o.String()
+}
+
+// quoteChain: a chain's name is printed as it is, but for what a terminal or
+// the next line would take for something else.
+func quoteChain(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '"' }) {
+		return quote(s)
+	}
+	return s
+}
+
+// statement adds one. Statements of one extension print once.
+func (l *line) statement(r *rules.Rule, s rules.Statement) bool {
+	at := s.Covers()
+	if len(at) == 1 && at[0] < len(r.Raw) {
+		raw := &r.Raw[at[0]]
+		if b, target, ok := blobOf(l.ctx.Order, raw); ok {
+			if l.last != at[0]+1 {
+				l.last = at[0] + 1
+				l.extension(s, &b, target)
+			}
+			return true
+		}
+	}
+	return l.native(s)
+}
+
+// extension prints a blob by its own row. The standard target of
+// iptables-legacy has no name: its verdict is the statement.
+func (l *line) extension(s rules.Statement, b *Blob, target bool) {
+	if target && b.Name == "" {
+		if v, ok := s.(*rules.Verdict); ok && l.verdict(v) {
+			return
+		}
+		l.target = "-j [ ? ]"
+		return
+	}
+	l.ctx.Proto = l.protoNumber
+	if !target {
+		m := &words{name: b.Name}
+		if x, err := DecodeMatch(l.ctx, b); err == nil {
+			x.Save(l.ctx, &m.Options)
+		} else {
+			m.Word("[ ? ]")
+		}
+		l.matches = append(l.matches, m)
+		return
+	}
+	var o Options
+	o.Word("-j", b.Name)
+	if x, err := DecodeTarget(l.ctx, b); err == nil {
+		x.Save(l.ctx, &o)
+	} else {
+		o.Word("[ ? ]")
+	}
+	l.target = o.String()
+}
+
+// blobOf is the extension that a raw expression holds, if it holds one.
+func blobOf(order binary.ByteOrder, raw *rules.RawExpr) (b Blob, target, ok bool) {
+	switch raw.Name {
+	case RawMatch, RawTarget:
+		b, _, err := splitBlob(order, raw.Data)
+		return b, raw.Name == RawTarget, err == nil
+	case "match", "target":
+		return compatBlob(order, raw.Data), raw.Name == "target", true
+	}
+	return b, false, false
+}
+
+// compatBlob reads NFTA_MATCH_* or NFTA_TARGET_*: name 1, revision 2, info 3.
+func compatBlob(order binary.ByteOrder, data []byte) Blob {
+	var b Blob
+	for len(data) >= 4 {
+		n := int(order.Uint16(data))
+		if n < 4 || n > len(data) {
+			return b
+		}
+		val := data[4:n]
+		switch order.Uint16(data[2:]) & 0x3fff {
+		case 1:
+			b.Name = cstring(val)
+		case 2:
+			if len(val) == 4 {
+				b.Revision = val[3]
+			}
+		case 3:
+			b.Info = val
+		}
+		data = data[min((n+3)&^3, len(data)):]
+	}
+	return b
+}
+
+// verdict prints the standard targets.
+func (l *line) verdict(v *rules.Verdict) bool {
+	switch v.Code {
+	case rules.VerdictJump:
+		l.target = "-j " + quoteChain(v.ChainName)
+	case rules.VerdictGoto:
+		l.target = "-g " + quoteChain(v.ChainName)
+	case rules.VerdictAccept, rules.VerdictDrop, rules.VerdictReturn, rules.VerdictQueue:
+		l.target = "-j " + strings.ToUpper(v.Code.String())
+	case rules.VerdictContinue:
+	default:
+		return false
+	}
+	return true
+}
+
+// addressText is an address behind a mask as -s and -d have it: /24 where the
+// mask is a prefix, the mask itself where it is not.
+func addressText(addr, mask []byte) string {
+	a, _ := netip.AddrFromSlice(addr)
+	bits, ok := prefixLen(mask)
+	if ok {
+		return fmt.Sprintf("%s/%d", addrText(a), bits)
+	}
+	m, _ := netip.AddrFromSlice(mask)
+	return addrText(a) + "/" + addrText(m)
+}
+
+// prefixLen is the number of leading ones, false where a one follows a zero.
+func prefixLen(mask []byte) (n int, ok bool) {
+	ended := false
+	for _, b := range mask {
+		for bit := 7; bit >= 0; bit-- {
+			one := b>>bit&1 == 1
+			if one && ended {
+				return 0, false
+			}
+			if ended = ended || !one; one {
+				n++
+			}
+		}
+	}
+	return n, true
+}
+
+// addrText is an address as inet_ntop prints it.
+func addrText(a netip.Addr) string { return a.String() }
