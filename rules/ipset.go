@@ -3,6 +3,7 @@ package rules
 import (
 	"net/netip"
 	"strings"
+	"sync"
 )
 
 // IPSet is one set of the ipset subsystem as it was when it was read: the
@@ -53,12 +54,14 @@ type IPSet struct {
 	Members []*IPSet
 
 	// Fed sets are added to or deleted from by a rule (xt_SET): elements come
-	// and go with the traffic. Whoever decodes such a rule says so.
+	// and go with the traffic. Whoever decodes such a rule calls Feed.
 	Fed bool
 	// Missing says why elements are not here, or what of the set is not
 	// understood; empty when all is well.
 	Missing string
 
+	once  sync.Once
+	index *ipsetIndex
 }
 
 // IPSetNoID is IPSET_INVALID_ID.

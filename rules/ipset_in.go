@@ -86,12 +86,3 @@ func (m IPSetCounterMatch) option(name string) string {
 	}
 	return strings.Replace(words[m.Op], "%", name, 1) + strconv.FormatUint(m.Value, 10)
 }
-
-// Test is as described for the type.
-func (c *InIPSet) Test(p *Packet) Answer {
-	a := Answer{Unknown: Of(FromSet)}
-	if c.Invert {
-		return a.Not()
-	}
-	return a
-}

@@ -1,5 +1,7 @@
 package nft
 
+import "github.com/ntdiag/ntdiag/rules"
+
 // symbol is one named constant of a datatype.
 type symbol struct {
 	name  string
@@ -92,17 +94,7 @@ var (
 		{"experimental-mobility-header", 11}, {"home-agent-switch-message", 12},
 	}
 	// protocolNames are those of /etc/protocols, which nft asks.
-	protocolNames = []symbol{
-		{"ip", 0}, {"icmp", 1}, {"igmp", 2}, {"ggp", 3}, {"ipencap", 4}, {"st", 5}, {"tcp", 6}, {"egp", 8},
-		{"igp", 9}, {"pup", 12}, {"udp", 17}, {"hmp", 20}, {"xns-idp", 22}, {"rdp", 27}, {"iso-tp4", 29},
-		{"dccp", 33}, {"xtp", 36}, {"ddp", 37}, {"idpr-cmtp", 38}, {"ipv6", 41}, {"ipv6-route", 43},
-		{"ipv6-frag", 44}, {"idrp", 45}, {"rsvp", 46}, {"gre", 47}, {"esp", 50}, {"ah", 51}, {"skip", 57},
-		{"ipv6-icmp", 58}, {"ipv6-nonxt", 59}, {"ipv6-opts", 60}, {"rspf", 73}, {"vmtp", 81}, {"eigrp", 88},
-		{"ospf", 89}, {"ax.25", 93}, {"ipip", 94}, {"etherip", 97}, {"encap", 98}, {"pim", 103},
-		{"ipcomp", 108}, {"vrrp", 112}, {"l2tp", 115}, {"isis", 124}, {"sctp", 132}, {"fc", 133},
-		{"mobility-header", 135}, {"udplite", 136}, {"mpls-in-ip", 137}, {"hip", 139}, {"shim6", 140},
-		{"wesp", 141}, {"rohc", 142}, {"ethernet", 143},
-	}
+	protocolNames = protocolSymbols()
 	// realmNames, markNames and groupNames: what rt_realms and group name by
 	// default.
 	groupNames = []symbol{{"default", 0}}
@@ -119,4 +111,13 @@ func nameOf(table []symbol, v uint64) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+func protocolSymbols() (out []symbol) {
+	for n := range 256 {
+		if name := rules.ProtocolName(uint8(n)); name != "" {
+			out = append(out, symbol{name, uint64(n)})
+		}
+	}
+	return out
 }
