@@ -8,6 +8,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 )
 
@@ -167,7 +168,7 @@ func shortCause(r *Rewrite) string {
 func ruleName(r *Rule) string {
 	name := "handle " + strconv.FormatUint(r.Handle, 10)
 	if r.Handle == 0 {
-		name = "position " + itoa(r.Position)
+		name = "rule " + itoa(r.Position)
 	}
 	if r.Comment != "" {
 		name += " \"" + safe(r.Comment) + "\""
@@ -284,7 +285,15 @@ func moreText(b *strings.Builder, n int, what string, s Style) {
 }
 
 func ruleText(b *strings.Builder, r *Rule, s Style) {
-	name := "by rule " + safe(r.Family+" "+r.Table+" "+r.Chain) + " " + ruleName(r)
+	where := safe(r.Family+" "+r.Table+" "+r.Chain) + " " + ruleName(r)
+	name := "by rule " + where
+	switch r.Backend {
+	case rules.BackendIptablesNft:
+		name += ", iptables-nft"
+	case rules.BackendIptablesLegacy:
+		// it has a number of its own in its chain
+		name = "by " + where + ", iptables-legacy"
+	}
 	wrap(b, s.width(), "      ", "        ", name)
 	wrap(b, s.width(), "        ", "          ", s.paintWords(bold, safe(r.Text)))
 	if !r.Decoded {

@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/binary"
 	"sort"
+	"strconv"
 )
 
 // Family is a protocol family as nf_tables numbers it (NFPROTO_*).
@@ -186,6 +187,15 @@ type Rule struct {
 type RawExpr struct {
 	Name string
 	Data []byte
+}
+
+// Ref names the rule inside its chain as its tool does: "handle 7", or for
+// iptables-legacy, which has no handles, "rule 3" (iptables -L --line-numbers).
+func (r *Rule) Ref() string {
+	if r.Handle == 0 {
+		return "rule " + itoa(r.Position)
+	}
+	return "handle " + strconv.FormatUint(r.Handle, 10)
 }
 
 // Decoded tells whether no expression of the rule is opaque.

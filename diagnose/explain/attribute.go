@@ -279,5 +279,10 @@ func matchesNow(st *stage) *walk.Candidate {
 }
 
 func ruleName(r *rules.Rule) string {
-	return fmt.Sprintf("%s %s %s handle %d", r.Chain.Table.Family, nft.Escape(r.Chain.Table.Name), nft.Escape(r.Chain.Name), r.Handle)
+	t := r.Chain.Table
+	name := fmt.Sprintf("%s %s %s %s", t.Family, nft.Escape(t.Name), nft.Escape(r.Chain.Name), r.Ref())
+	if t.Backend == rules.BackendIptablesLegacy {
+		return string(t.Backend) + " " + name
+	}
+	return name
 }

@@ -96,7 +96,8 @@ func (j *job) beforeBlocker(st *stage) {
 			continue
 		}
 		for r := range without {
-			if r.Chain.Table != fits[0].Rule.Chain.Table || r.Handle < fits[0].Rule.Handle {
+			// legacy rules have no handles: nothing tells which is older
+			if r.Chain.Table != fits[0].Rule.Chain.Table || r.Handle <= fits[0].Rule.Handle {
 				return
 			}
 		}
