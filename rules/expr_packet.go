@@ -8,6 +8,7 @@ const (
 	PayloadNetwork   PayloadBase = 1
 	PayloadTransport PayloadBase = 2
 	PayloadInner     PayloadBase = 3
+	PayloadTunnel    PayloadBase = 4 // inside an Inner: the tunnel's own header
 )
 
 // Payload is Len bytes of a header (nft_payload).

@@ -88,6 +88,9 @@ func (s *Set) Changeable() bool { return s.Flags&(SetAnonymous|SetConstant) == 0
 // the answer is assumed, or, with p.SetsOpen, not known.
 func (s *Set) Then(p *Packet, v *Value) (Answer, []*Element) {
 	a, matches := s.Find(v)
+	if a.Truth == Yes && limited(matches) {
+		a = Answer{Unknown: Of(FromLimit)}
+	}
 	switch {
 	case !s.Changeable() || v.Absent == Yes:
 	case p.SetsOpen:
@@ -96,6 +99,19 @@ func (s *Set) Then(p *Packet, v *Value) (Answer, []*Element) {
 		a.Assumed |= Of(FromSet)
 	}
 	return a, matches
+}
+
+// limited tells whether one of the elements carries a condition, such as a
+// limit, which is asked when it is found (nft_set_elem_update_expr).
+func limited(es []*Element) bool {
+	for _, e := range es {
+		for _, x := range e.Exprs {
+			if _, ok := x.(Condition); ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Find asks whether v is a key of the set. matches are the elements that it is
@@ -198,6 +214,9 @@ func (s *Set) Load(v *Value) Value {
 	}
 	out.AssumedBy |= a.Assumed
 	out.Absent = No
+	if limited(matches) {
+		a = Answer{Unknown: a.Unknown | Of(FromLimit)}
+	}
 	if a.Truth == Unknown {
 		out.Absent, out.AbsentBy = Unknown, a.Unknown
 	}

@@ -9,10 +9,11 @@ func (s Span) Covers() []int { return s }
 
 // Statement is one step of a rule, in the order in which the kernel runs them.
 // Each is one of:
-//   - a Condition: Match, InSet, Limit, Quota, Connlimit, Opaque, …
+//   - a Condition: Match, InSet, Limit, Quota, Connlimit, TProxy, Opaque, …;
+//     where Fwd, Synproxy and Queue hold, the packet is taken away
 //   - an Effect: Assign, Notrack, Dynset, …
 //   - something that ends the rule: Verdict, VerdictMap, NAT, Reject
-//   - something without bearing on the packet's way: Counter, Log, Load
+//   - something without bearing on the packet's way: Counter, Last, Log, Load
 type Statement interface {
 	// Covers lists the expressions of the rule this statement stands for.
 	Covers() []int
@@ -315,7 +316,8 @@ type Dynset struct {
 	Data    Expr   // nil unless the set is a map
 	Timeout uint64 // milliseconds
 	Invert  bool
-	// Exprs are the per-element statements: counter, limit, quota, connlimit.
+	// Exprs are the per-element statements: counter, last, limit, quota,
+	// connlimit.
 	Exprs []Statement
 }
 
@@ -332,7 +334,7 @@ const (
 // set is full; a statement on the element can end it too.
 func (d *Dynset) Test(*Packet) Answer {
 	for _, e := range d.Exprs {
-		if _, ok := e.(*Counter); !ok {
+		if _, ok := e.(Condition); ok {
 			return Answer{Unknown: Of(FromSet)}
 		}
 	}

@@ -94,6 +94,8 @@ const (
 	FromVerdict // an earlier rule that may have ended the way
 	FromOpaque
 	FromTrace
+	FromQueue
+	FromTunnel
 	numSources
 )
 
@@ -134,6 +136,8 @@ var sourceNames = [numSources]string{
 	FromVerdict:    "an earlier rule that may have matched",
 	FromOpaque:     "an expression that is not understood",
 	FromTrace:      "nftrace flag",
+	FromQueue:      "what a program did with a queued packet",
+	FromTunnel:     "tunnel metadata",
 }
 
 func (s Source) String() string { return sourceNames[s] }

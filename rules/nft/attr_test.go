@@ -18,6 +18,7 @@ func tlv(typ uint16, parts ...[]byte) []byte {
 	return append(out, make([]byte, align4(len(val))-len(val))...)
 }
 
+func n16(typ uint16, v uint16) []byte { return tlv(typ, binary.BigEndian.AppendUint16(nil, v)) }
 func n32(typ uint16, v uint32) []byte { return tlv(typ, binary.BigEndian.AppendUint32(nil, v)) }
 func n64(typ uint16, v uint64) []byte { return tlv(typ, binary.BigEndian.AppendUint64(nil, v)) }
 func text(typ uint16, s string) []byte {

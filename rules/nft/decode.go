@@ -26,6 +26,9 @@ type decoder struct {
 	out     []placed
 	covered []bool
 	attrs   attrs
+	// inTunnel: an expression inside an inner one, which can ask for the
+	// tunnel's own header.
+	inTunnel bool
 }
 
 // scope is what a list of expressions is decoded in.

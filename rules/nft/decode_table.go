@@ -36,6 +36,10 @@ var exprs = map[string]exprRow{
 	"socket":  {decode: decodeSocket, last: 3, writes: true},
 	"numgen":  {decode: decodeNumgen, last: 4, writes: true},
 	"hash":    {decode: decodeHash, last: 7, writes: true},
+	"osf":     {decode: decodeOsf, last: 3, writes: true},
+	"xfrm":    {decode: decodeXfrm, last: 4, writes: true},
+	"tunnel":  {decode: decodeTunnel, last: 3, writes: true},
+	"inner":   {decode: decodeInner, last: 5, writes: true},
 
 	// registers
 	"immediate": {decode: decodeImmediate, last: 2, writes: true, ends: true},
@@ -57,26 +61,23 @@ var exprs = map[string]exprRow{
 	"reject":  {decode: decodeReject, last: 2, ends: true},
 	"notrack": {decode: decodeNotrack},
 
+	// to another place
+	"queue":    {decode: decodeQueue, last: 4, ends: true},
+	"synproxy": {decode: decodeSynproxy, last: 3, ends: true},
+	"tproxy":   {decode: decodeTProxy, last: 3},
+	"dup":      {decode: decodeDup, last: 2},
+	"fwd":      {decode: decodeFwd, last: 3, ends: true},
+
 	// the rest
 	"counter": {decode: decodeCounter, last: 3},
+	"last":    {decode: decodeLast, last: 3},
 	"log":     {decode: decodeLog, last: 6},
 	"objref":  {decode: decodeObjref, last: 5, ends: true},
 	"dynset":  {decode: decodeDynset, last: 10},
 	"match":   {decode: decodeCompatMatch, last: 3},
 	"target":  {decode: decodeCompatTarget, last: 3, ends: true, nats: true},
 
-	// known, but without a form in the model
-	"last":         {decode: decodeUnmodelled, last: attrMax, opaque: true},
-	"flow_offload": {decode: decodeUnmodelled, last: attrMax, opaque: true},
-	"queue":        {decode: decodeUnmodelled, last: attrMax, opaque: true, ends: true},
-	"synproxy":     {decode: decodeUnmodelled, last: attrMax, opaque: true, ends: true},
-	"tproxy":       {decode: decodeUnmodelled, last: attrMax, opaque: true},
-	"dup":          {decode: decodeUnmodelled, last: attrMax, opaque: true},
-	"fwd":          {decode: decodeUnmodelled, last: attrMax, opaque: true, ends: true},
-	"osf":          {decode: decodeUnmodelled, last: attrMax, opaque: true, writes: true},
-	"xfrm":         {decode: decodeUnmodelled, last: attrMax, opaque: true, writes: true},
-	"tunnel":       {decode: decodeUnmodelled, last: attrMax, opaque: true, writes: true},
-	"inner":        {decode: decodeUnmodelled, last: attrMax, opaque: true, writes: true},
+	"flow_offload": {decode: decodeFlowOffload, last: 1},
 }
 
 // Expressions lists the expressions that are decoded, and those that are known

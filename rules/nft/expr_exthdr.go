@@ -19,6 +19,7 @@ const (
 )
 
 const (
+	exthdrOpTCP    = 1 // NFT_EXTHDR_OP_TCPOPT
 	exthdrOpMax    = 4 // NFT_EXTHDR_OP_DCCP
 	exthdrFPresent = 1
 )
@@ -26,8 +27,7 @@ const (
 // decodeExthdr follows nft_exthdr_init and nft_exthdr_tcp_set_init.
 func decodeExthdr(d *decoder, a *attrs) error {
 	if !a.has(attrExthdrDreg) && !a.has(attrExthdrSreg) {
-		// nft_exthdr_tcp_strip_eval
-		return errors.New("stripping a TCP option has no form in the model")
+		return decodeStrip(d, a)
 	}
 	typ := a.u8(attrExthdrType)
 	off, n := a.u32(attrExthdrOffset), a.u32(attrExthdrLen)
@@ -50,4 +50,18 @@ func decodeExthdr(d *decoder, a *attrs) error {
 			Op: op, Type: typ, Off: int(off), Len: int(n), Present: flags&exthdrFPresent != 0,
 		},
 	})
+}
+
+// decodeStrip follows nft_exthdr_tcp_strip_init: neither read nor written, an
+// option is taken out.
+func decodeStrip(d *decoder, a *attrs) error {
+	st := &rules.StripOption{Span: d.span(), Option: a.u8(attrExthdrType)}
+	switch op, flags := a.opt32(attrExthdrOp), a.opt32(attrExthdrFlags); {
+	case a.err != nil:
+		return a.err
+	case op != exthdrOpTCP || flags != 0:
+		return errors.New("stripping something else than a TCP option is not known")
+	}
+	d.emit(st)
+	return nil
 }

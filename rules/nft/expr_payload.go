@@ -30,7 +30,7 @@ func decodePayload(d *decoder, a *attrs) error {
 	switch {
 	case a.err != nil:
 		return a.err
-	case base > uint32(rules.PayloadInner):
+	case base > uint32(rules.PayloadInner) && (base != uint32(rules.PayloadTunnel) || !d.inTunnel):
 		return fmt.Errorf("payload base %d is not known", base)
 	case off > maxOffset:
 		return fmt.Errorf("payload offset %d is beyond any packet", off)

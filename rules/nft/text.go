@@ -91,7 +91,6 @@ func (p *printer) link(index uint32) string {
 // of the packet's protocols.
 type printer struct {
 	order    binary.ByteOrder
-	family   rules.Family
 	counters bool
 	links    func(index uint32) (name string, ok bool)
 	// indent is that of the rule's line; where it is empty, the rule stays on
@@ -100,16 +99,24 @@ type printer struct {
 	// depth counts the blocks that a rule is inside of.
 	depth int
 
+	layers
+	// within is what is known of the packets inside tunnels, by the tunnel.
+	within map[string]*layers
+
+	items []string
+}
+
+// layers is what the statements so far tell of a packet's protocols.
+type layers struct {
+	family rules.Family
 	// the headers that are known, by PayloadBase; link holds the VLAN headers
 	// after the first.
-	headers [4]*header
+	headers [5]*header
 	stacked []*header
 	// icmpType is the type that an earlier condition asks for, or -1.
 	icmpType int
-
-	items []string
 	// deps is, by PayloadBase, the condition that tells which header it is.
-	deps [4]*dependency
+	deps [5]*dependency
 }
 
 // dependency is a condition that nft adds by itself where a field of a header
@@ -124,7 +131,7 @@ func newPrinter(f rules.Family, order binary.ByteOrder) *printer {
 	if order == nil {
 		order = binary.NativeEndian
 	}
-	p := &printer{order: order, family: f, icmpType: -1}
+	p := &printer{order: order, layers: layers{family: f, icmpType: -1}}
 	p.headers[rules.PayloadNetwork] = families[uint64(f)]
 	switch f {
 	case rules.FamilyARP:

@@ -39,6 +39,14 @@ func (p *printer) expr(e rules.Expr) typed {
 		return p.rt(x)
 	case *rules.Socket:
 		return p.socket(x)
+	case *rules.Osf:
+		return osfText(x)
+	case *rules.Xfrm:
+		return xfrmText(x)
+	case *rules.Tunnel:
+		return tunnelText(x)
+	case *rules.Inner:
+		return p.innerExpr(x)
 	case *rules.Numgen:
 		return numgen(x)
 	case *rules.Hash:

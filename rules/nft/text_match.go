@@ -76,6 +76,10 @@ func shiftRight(b []byte, n int) []byte {
 
 // match renders a comparison, and notes what it tells of later headers.
 func (p *printer) match(m *rules.Match) {
+	if x, left := innerOf(m.Left); x != nil {
+		p.inside(x, func() { p.match(&rules.Match{Left: left, Op: m.Op, Right: m.Right}) })
+		return
+	}
 	if bw, ok := m.Left.(*rules.Bitwise); ok && p.masked(m, bw) {
 		return
 	}

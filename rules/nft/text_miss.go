@@ -52,9 +52,17 @@ func (p *printer) until(r *rules.Rule, s rules.Statement) {
 		}
 		p.statement(before)
 	}
-	p.items, p.deps = nil, [4]*dependency{}
+	p.forget()
 	if p.headers[rules.PayloadNetwork] == nil {
 		p.guess(s)
+	}
+}
+
+// forget drops the text, and keeps what it tells of the headers.
+func (p *printer) forget() {
+	p.items, p.deps = nil, [5]*dependency{}
+	for _, in := range p.within {
+		in.deps = [5]*dependency{}
 	}
 }
 

@@ -44,6 +44,22 @@ func (p *printer) statement(s rules.Statement) {
 		p.dynset(x)
 	case *rules.Reject:
 		p.reject(x)
+	case *rules.TProxy:
+		p.tproxy(x)
+	case *rules.Dup:
+		p.dup(x)
+	case *rules.Fwd:
+		p.fwd(x)
+	case *rules.Queue:
+		p.queue(x)
+	case *rules.Synproxy:
+		p.add(synproxyText(x))
+	case *rules.Last:
+		p.add(lastText(x, p.counters))
+	case *rules.FlowOffload:
+		p.add("flow add @" + Escape(x.Flowtable))
+	case *rules.StripOption:
+		p.add("reset " + p.expr(&rules.Exthdr{Op: exthdrOpTCP, Type: x.Option, Len: 1, Present: true}).text)
 	case *rules.Load:
 		// nothing reads it
 	case *rules.Opaque:
@@ -148,10 +164,7 @@ func (p *printer) natNamesFamily(x *rules.NAT) bool {
 }
 
 func (p *printer) natAddr(x *rules.NAT) string {
-	t := typed{typ: typeIPAddr, n: 4}
-	if x.Family == rules.FamilyIPv6 {
-		t = typed{typ: typeIP6Addr, n: 16}
-	}
+	t := addressOf(x.Family)
 	lo, hi := constant(x.AddrMin), constant(x.AddrMax)
 	brackets := x.PortMin != nil && x.Family == rules.FamilyIPv6
 	one := func(b []byte) string {

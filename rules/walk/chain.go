@@ -109,6 +109,12 @@ func (e *ruleRun) statement(s rules.Statement) {
 		e.assign(s)
 	case *rules.ObjRef:
 		e.object(s)
+	case *rules.Fwd:
+		e.taken(s)
+	case *rules.Synproxy:
+		e.taken(s)
+	case *rules.Queue:
+		e.queue(s)
 	case *rules.Opaque:
 		e.opaque(s)
 	case rules.Condition:
@@ -193,13 +199,9 @@ func (e *ruleRun) verdict(v *rules.Verdict) {
 		e.cur.live = dead
 	case rules.VerdictJump, rules.VerdictGoto:
 		e.jump(v)
-	default: // drop, stolen, queue: userspace may let a queued packet go on
-		if v.Code == rules.VerdictQueue {
-			e.ended = true
-			e.out.accepted = join(e.out.accepted, e.cur)
-			e.cur.live = dead
-			return
-		}
+	case rules.VerdictQueue:
+		e.queue(&rules.Queue{Span: v.Span})
+	default: // drop, stolen
 		e.drop()
 	}
 }

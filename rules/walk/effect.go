@@ -60,26 +60,6 @@ func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value) {
 	}
 }
 
-// object applies a named object: limits and quotas can end the rule; a helper
-// is seen only by the flows that it will expect.
-func (e *ruleRun) object(s *rules.ObjRef) {
-	switch s.Type {
-	case rules.ObjectLimit:
-		e.condition(s, rules.Answer{Unknown: rules.Of(rules.FromLimit)})
-	case rules.ObjectQuota:
-		e.condition(s, rules.Answer{Unknown: rules.Of(rules.FromQuota)})
-	case rules.ObjectConnlimit:
-		e.condition(s, rules.Answer{Unknown: rules.Of(rules.FromLimit)})
-	}
-	if s.Set == nil || s.Key == nil {
-		return
-	}
-	key := s.Key.Eval(&e.cur.p)
-	if a, _ := s.Set.Find(&key); a.Truth != rules.Yes {
-		e.condition(s, a)
-	}
-}
-
 // refine narrows the packet to what a condition that held says: the mark it
 // compared, the interface it named.
 func refine(p *rules.Packet, s rules.Statement) {

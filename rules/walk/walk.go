@@ -167,6 +167,8 @@ type run struct {
 	res  *Result
 	via  []*rules.Rule
 	open []*rules.Rule
+	// inNAT: the chains run inside the nat dispatcher.
+	inNAT bool
 }
 
 const maxDepth = 16 // NFT_JUMP_STACK_SIZE
@@ -251,6 +253,8 @@ func (x *run) dispatch(chains []*rules.Chain, in state) state {
 	if in.p.Tracked != rules.Yes {
 		return in
 	}
+	x.inNAT = true
+	defer func() { x.inNAT = false }()
 	done := state{live: rules.Answer{Truth: rules.No}}
 	cur := in
 	for _, c := range chains {
