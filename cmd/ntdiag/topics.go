@@ -8,6 +8,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/rules/nft"
+	"github.com/ntdiag/ntdiag/rules/xt"
 )
 
 // topics are what `ntdiag help TOPIC` tells beside the commands.
@@ -108,25 +109,35 @@ Keys:
 }
 
 func notModelledText() string {
-	_, opaque := nft.Expressions()
+	match, target := xt.Extensions()
 	var b strings.Builder
-	b.WriteString(`A rule that holds one of these nf_tables expressions is kept and shown, but what
-the expression does is not known. Answers that pass through it say so, and are
-never exact where it could have mattered:
-
+	b.WriteString(`What a rule holds beyond the names below is kept and shown, but what it does is
+not known. So is an attribute, a key or a revision that this version does not
+know. Answers that pass through it say so, and are never exact where it could
+have mattered.
 `)
+	for _, list := range []struct {
+		what  string
+		names []string
+	}{{"nf_tables expressions", nft.Expressions()}, {"xtables matches", match}, {"xtables targets", target}} {
+		b.WriteString("\nThe " + list.what + " that are understood:\n\n" + wrapped(list.names))
+	}
+	b.WriteString(`
+Not looked at: rules of iptables-legacy, and everything outside netfilter (XDP,
+tc, IPVS, eBPF, routing by IPsec policy).`)
+	return b.String()
+}
+
+// wrapped is names in lines of at most 80 columns.
+func wrapped(names []string) string {
+	var b strings.Builder
 	line := " "
-	for _, name := range opaque {
-		if len(line)+1+len(name) > 78 {
+	for _, name := range names {
+		if len(line)+1+len(name) > 80 {
 			b.WriteString(line + "\n")
 			line = " "
 		}
 		line += " " + name
 	}
-	b.WriteString(line + `
-
-The same holds for any expression, attribute or xtables extension that this
-version does not know. Not looked at: rules of iptables-legacy, and everything
-outside netfilter (XDP, tc, IPVS, eBPF, routing by IPsec policy).`)
-	return b.String()
+	return b.String() + line + "\n"
 }

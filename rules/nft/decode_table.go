@@ -20,8 +20,6 @@ type exprRow struct {
 	// writes: it can load a register. ends: it can give a verdict. nats: it
 	// can set up NAT.
 	writes, ends, nats bool
-	// opaque: the model has no form for it, so that it always becomes Opaque.
-	opaque bool
 }
 
 // exprs is every expression that is known, by the name of its nft_expr_type.
@@ -80,15 +78,6 @@ var exprs = map[string]exprRow{
 	"flow_offload": {decode: decodeFlowOffload, last: 1},
 }
 
-// Expressions lists the expressions that are decoded, and those that are known
-// but stay opaque, both sorted. Any other is opaque as well.
-func Expressions() (decoded, opaque []string) {
-	for _, name := range slices.Sorted(maps.Keys(exprs)) {
-		if exprs[name].opaque {
-			opaque = append(opaque, name)
-		} else {
-			decoded = append(decoded, name)
-		}
-	}
-	return decoded, opaque
-}
+// Expressions lists the expressions that are decoded, sorted. Any other is
+// opaque.
+func Expressions() []string { return slices.Sorted(maps.Keys(exprs)) }
