@@ -217,7 +217,10 @@ type NAT struct {
 	AddrMin, AddrMax Expr
 	// PortMin to PortMax is the range of ports, two bytes in network order.
 	PortMin, PortMax Expr
-	Flags            NATFlags
+	// PortBase is, with NATProtoOffset, the port that becomes PortMin; those
+	// above it become those above PortMin.
+	PortBase uint16
+	Flags    NATFlags
 }
 
 // AssignTarget is what an Assign writes.

@@ -20,15 +20,18 @@ type Target struct {
 	// port stays, but for a source whose port is taken.
 	PortMin, PortMax uint16
 	HasPort, AnyPort bool
-	Netmap, Offset   bool
-	Random           bool // the source port is always chosen anew
+	Netmap           bool
+	// Offset: the port keeps its distance from Base.
+	Offset bool
+	Base   uint16
+	Random bool // the source port is always chosen anew
 }
 
 // targets lists what the statement can do to the packet as it is.
 func (e *ruleRun) targets(n *rules.NAT) []Target {
 	p := &e.cur.p
 	base := Target{Netmap: n.Flags&rules.NATNetmap != 0, Offset: n.Flags&rules.NATProtoOffset != 0,
-		Random: n.Flags&(rules.NATProtoRandom|rules.NATFullyRandom) != 0}
+		Base: n.PortBase, Random: n.Flags&(rules.NATProtoRandom|rules.NATFullyRandom) != 0}
 	switch n.Kind {
 	case rules.Masquerade:
 		base.masquerade(p)
@@ -101,6 +104,9 @@ func (t *Target) ports(lo, hi *rules.Value, ranged bool) {
 	t.HasPort = true
 	t.PortMin = uint16(lo.Bits[0])<<8 | uint16(lo.Bits[1])
 	t.PortMax = uint16(hi.Bits[0])<<8 | uint16(hi.Bits[1])
+	if t.PortMax < t.PortMin {
+		t.PortMin, t.PortMax = t.PortMax, t.PortMin
+	}
 }
 
 // masquerade takes an address of the output device (nf_nat_masquerade_ipv4,
@@ -185,7 +191,16 @@ func (t *Target) makesPort(m rules.Manip, from, to uint16) bool {
 // ByClash tells whether the target can have changed the port only because
 // another flow had it: without a range and without randomness it is kept.
 func (t *Target) ByClash(m rules.Manip, from, to uint16) bool {
+	if t.HasPort && t.Offset {
+		return to != t.shifted(from) && (m == rules.ManipDst || from != to)
+	}
 	return m == rules.ManipSrc && !t.HasPort && !t.AnyPort && !t.Random && from != to
+}
+
+// shifted is the port that is tried first where ports keep their distance from
+// a base (nf_nat_l4proto_unique_tuple).
+func (t *Target) shifted(from uint16) uint16 {
+	return t.PortMin + uint16(uint32(from-t.Base)%(uint32(t.PortMax-t.PortMin)+1))
 }
 
 // netmapped keeps the host bits of a inside the prefix that lo to hi span
@@ -195,8 +210,7 @@ func netmapped(a, lo, hi netip.Addr) netip.Addr {
 	if len(x) != len(l) || len(l) != len(h) {
 		return netip.Addr{}
 	}
-	for i := range x {
-		mask := ^(l[i] ^ h[i])
+	for i, mask := range rules.RangeMask(l, h) {
 		x[i] = x[i]&^mask | l[i]&mask
 	}
 	out, _ := netip.AddrFromSlice(x)

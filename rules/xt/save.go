@@ -215,5 +215,12 @@ func prefixLen(mask []byte) (n int, ok bool) {
 	return n, true
 }
 
-// addrText is an address as inet_ntop prints it.
-func addrText(a netip.Addr) string { return a.String() }
+// addrText is an address as inet_ntop prints it: other than Go it has a dotted
+// form for what was once meant to hold IPv4 addresses, ::/96.
+func addrText(a netip.Addr) string {
+	b := a.AsSlice()
+	if len(b) == 16 && zero(b[:12]) && !zero(b[12:14]) {
+		return "::" + netip.AddrFrom4([4]byte(b[12:])).String()
+	}
+	return a.String()
+}
