@@ -142,6 +142,9 @@ func (r *IPSetRef) String() string {
 
 // IPSet finds a set by its id, nil when there is none.
 func (rs *Ruleset) IPSet(id uint16) *IPSet {
+	if rs.ipsetID != nil {
+		return rs.ipsetID[id]
+	}
 	for _, s := range rs.IPSets {
 		if s.ID == id && id != IPSetNoID {
 			return s

@@ -60,11 +60,15 @@ func (s *IPSet) build() {
 }
 
 // PrepareIPSets finds the members of lists among the ruleset's sets and builds
-// what questions need.
+// what questions need. It is called once IPSets is complete.
 func (rs *Ruleset) PrepareIPSets() {
 	byName := make(map[string]*IPSet, len(rs.IPSets))
+	rs.ipsetID = make(map[uint16]*IPSet, len(rs.IPSets))
 	for _, s := range rs.IPSets {
 		byName[s.Name] = s
+		if s.ID != IPSetNoID {
+			rs.ipsetID[s.ID] = s
+		}
 	}
 	for _, s := range rs.IPSets {
 		if t := s.row(); t != nil && t.has(ipsetList) {

@@ -27,7 +27,8 @@ func (s *IPSet) CreateLine() string { return string(s.appendCreate(nil)) }
 func (s *IPSet) AddLine(e *IPSetElement) string { return string(s.appendAdd(nil, e)) }
 
 // appendCreate follows list_create of libipset: the arguments of the type's
-// newest revision in their order, those that the kernel told.
+// newest revision in their order, those that the kernel told. Of forceadd ipset
+// itself prints nothing (ipset_data_set passes the flag over).
 func (s *IPSet) appendCreate(b []byte) []byte {
 	b = append(b, "create "+s.Name+" "+s.Type...)
 	hash := strings.HasPrefix(s.Type, "hash:")
@@ -55,7 +56,6 @@ func (s *IPSet) appendCreate(b []byte) []byte {
 	number(s.HasTimeout, "timeout", s.Timeout)
 	option(s.Counters, "counters", "")
 	option(s.Comments, "comment", "")
-	option(s.Forceadd, "forceadd", "")
 	option(s.Skbinfo, "skbinfo", "")
 	number(s.BucketSize != 0, "bucketsize", uint32(s.BucketSize))
 	option(s.BucketSize != 0, "initval ", fmt.Sprintf("0x%08x", s.InitVal))

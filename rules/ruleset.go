@@ -90,7 +90,8 @@ type Ruleset struct {
 	Tables []*Table
 	// IPSets are the sets of the ipset subsystem, which xtables rules refer to
 	// by id; lists last, otherwise by id, as the kernel lists them.
-	IPSets []*IPSet
+	IPSets  []*IPSet
+	ipsetID map[uint16]*IPSet // made by PrepareIPSets
 	// DeviceName finds the name of a device that a rule knows by its index
 	// (iif, oif); nil when nobody can tell.
 	DeviceName func(index uint32) (name string, ok bool)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 )
 
 var (
@@ -14,6 +15,7 @@ var (
 // Flags in the type of a netlink attribute (include/uapi/linux/netlink.h).
 const (
 	attrNested = 1 << 15
+	attrNet    = 1 << 14 // NLA_F_NET_BYTEORDER
 	attrType   = 1<<14 - 1
 )
 
@@ -25,6 +27,7 @@ var errAttrLength = errors.New("malformed attribute")
 type attrs struct {
 	b   []byte
 	typ uint16
+	net bool // attrNet: the value is in network byte order
 	val []byte
 	bad bool
 }
@@ -39,7 +42,8 @@ func (a *attrs) next() bool {
 		a.bad = true
 		return false
 	}
-	a.typ = ne.Uint16(a.b[2:]) & attrType
+	typ := ne.Uint16(a.b[2:])
+	a.typ, a.net = typ&attrType, typ&attrNet != 0
 	a.val = a.b[4:n]
 	a.b = a.b[min((n+3)&^3, len(a.b)):]
 	return true
@@ -82,6 +86,53 @@ func beU64(b []byte) (uint64, bool) {
 		return 0, false
 	}
 	return be.Uint64(b), true
+}
+
+// Readers of one attribute's value in the byte order that its type names, as
+// ipset has them.
+func (a *attrs) order() binary.ByteOrder {
+	if a.net {
+		return be
+	}
+	return ne
+}
+
+func (a *attrs) u16() (uint16, bool) {
+	if len(a.val) != 2 {
+		return 0, false
+	}
+	return a.order().Uint16(a.val), true
+}
+
+func (a *attrs) u32() (uint32, bool) {
+	if len(a.val) != 4 {
+		return 0, false
+	}
+	return a.order().Uint32(a.val), true
+}
+
+func (a *attrs) u64() (uint64, bool) {
+	if len(a.val) != 8 {
+		return 0, false
+	}
+	return a.order().Uint64(a.val), true
+}
+
+func (a *attrs) set8(p *uint8) (ok bool)   { *p, ok = u8(a.val); return ok }
+func (a *attrs) set16(p *uint16) (ok bool) { *p, ok = a.u16(); return ok }
+func (a *attrs) set32(p *uint32) (ok bool) { *p, ok = a.u32(); return ok }
+func (a *attrs) set64(p *uint64) (ok bool) { *p, ok = a.u64(); return ok }
+
+// addr reads an address that is nested as IPSET_ATTR_IPADDR_IPV4 1 or _IPV6 2.
+func (a *attrs) addr(p *netip.Addr) bool {
+	in := attrs{b: a.val}
+	for in.next() {
+		if in.typ == 1 && len(in.val) == 4 || in.typ == 2 && len(in.val) == 16 {
+			*p, _ = netip.AddrFromSlice(in.val)
+			return true
+		}
+	}
+	return false
 }
 
 // cstr is the bytes before the NUL.

@@ -319,7 +319,8 @@ func TestWithoutCapability(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []host.Missing{{What: "nftables ruleset", Why: "permission denied (needs CAP_NET_ADMIN)"}}
+	const denied = "permission denied (needs CAP_NET_ADMIN)"
+	want := []host.Missing{{What: "nftables ruleset", Why: denied}, {What: "ipsets", Why: denied}}
 	if d := cmp.Diff(want, s.Missing); d != "" {
 		t.Errorf("missing: %s", d)
 	}

@@ -45,8 +45,9 @@ func (l *Live) Snapshot(ctx context.Context) (*host.Snapshot, error) {
 	if err := unix.Uname(&u); err == nil {
 		s.Hostname, s.Kernel = string(cstr(u.Nodename[:])), string(cstr(u.Release[:]))
 	}
-	ruleset, missing := l.ruleset(ctx)
-	s.Rules, s.Missing = ruleset, append(s.Missing, missing...)
+	ipsets, missingSets := l.ipsets(ctx) // before the rules that refer to them by id
+	ruleset, missing := l.ruleset(ctx, ipsets)
+	s.Rules, s.Missing = ruleset, append(missing, missingSets...)
 	s.Missing = append(s.Missing, l.legacy(ctx, s.Rules)...)
 	l.routing(ctx, s)
 	if err := l.ns.do(func() { s.Sysctls = readSysctls() }); err != nil {

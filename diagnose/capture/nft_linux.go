@@ -67,10 +67,11 @@ type nftReader struct {
 }
 
 // ruleset reads every nf_tables table, the same generation before and after
-// when that can be had.
-func (l *Live) ruleset(ctx context.Context) (*rules.Ruleset, []host.Missing) {
+// when that can be had. ipsets are those that its rules may refer to.
+func (l *Live) ruleset(ctx context.Context, ipsets []*rules.IPSet) (*rules.Ruleset, []host.Missing) {
 	const what = "nftables ruleset"
-	empty := &rules.Ruleset{Order: ne}
+	empty := &rules.Ruleset{Order: ne, IPSets: ipsets}
+	empty.PrepareIPSets()
 	if wouldLoad(nftModule) {
 		return empty, nil // not loaded: there is no table
 	}
@@ -93,6 +94,7 @@ func (l *Live) ruleset(ctx context.Context) (*rules.Ruleset, []host.Missing) {
 		if r.changed {
 			r.missing = append(r.missing, host.Missing{What: what, Why: fmt.Sprintf("it changed while it was read, %d times in a row", try)})
 		}
+		r.b.SetIPSets(empty.IPSets)
 		rs := r.b.Finish(gen)
 		if r.changed {
 			for _, t := range rs.Tables {

@@ -37,6 +37,12 @@ func NewBuilder(order binary.ByteOrder) *Builder {
 	return &Builder{order: order, rs: &rules.Ruleset{Order: order}, tables: map[tableKey]*tableParts{}}
 }
 
+// SetIPSets gives the ipsets that xtables matches refer to; before Finish.
+func (b *Builder) SetIPSets(sets []*rules.IPSet) {
+	b.rs.IPSets = sets
+	b.rs.PrepareIPSets()
+}
+
 var errShort = errors.New("message is shorter than its header")
 
 // open splits a message into its family and attributes.

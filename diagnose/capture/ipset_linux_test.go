@@ -1,0 +1,183 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+func saved(sets []*rules.IPSet) string {
+	var b strings.Builder
+	for _, s := range sets {
+		b.WriteString(s.Save())
+	}
+	return b.String()
+}
+
+func TestIPSetsAreSavedAsIpsetDoes(t *testing.T) {
+	newNetns(t)
+	g := &ipsetGen{Rand: rand.New(rand.NewPCG(1, 2))}
+	made := makeIPSets(t, g, 20)
+	// timeouts count down: what is read between two equal listings is compared
+	for range 20 {
+		before := run(t, "", "ipset", "save")
+		rs := readIPSets(t)
+		if before != run(t, "", "ipset", "save") {
+			continue
+		}
+		if len(rs.IPSets) != len(made) {
+			t.Errorf("%d sets read, %d made", len(rs.IPSets), len(made))
+		}
+		if d := cmp.Diff(before, saved(rs.IPSets)); d != "" {
+			t.Errorf("ipset save differs (-ipset +ours):\n%s", d)
+		}
+		return
+	}
+	t.Error("never two equal listings")
+}
+
+// packet is the probe as a packet of which everything is known: the first
+// address its source, the second its destination.
+func (c *ipsetProbeCase) packet() *rules.Packet {
+	p := &rules.Packet{Order: ne, Family: rules.FamilyIPv4, Hook: rules.Forward, Proto: c.proto}
+	p.Net.N = 20
+	if c.ip.Is6() {
+		p.Family, p.Net.N = rules.FamilyIPv6, 40
+	}
+	p.SetAddr(false, c.ip)
+	p.SetAddr(true, c.ip2)
+	p.Trans.N = 8
+	p.Trans.Set(0, make([]byte, 8), rules.FromEntry)
+	p.Trans.Set(2, be.AppendUint16(nil, c.port), rules.FromEntry)
+	if c.proto == 1 || c.proto == 58 {
+		p.Trans.Set(0, be.AppendUint16(nil, c.port), rules.FromEntry)
+	}
+	p.Link.N = 14
+	mac, _ := net.ParseMAC(c.mac)
+	p.Link.Set(6, mac, rules.FromEntry)
+	p.Iif = rules.Iface{State: rules.IfaceKnown, Link: rules.Link{Index: 2, Name: c.iface, Type: 1}}
+	p.Mark = rules.KnownUint(ne, 4, uint64(c.mark))
+	return p
+}
+
+// matches asks for all of the set's dimensions: the packet's source first,
+// the second address its destination, the port its destination's.
+func matches(s *rules.IPSet, returnNomatch bool) *rules.InIPSet {
+	m := &rules.InIPSet{IPSetRef: rules.IPSetRef{Set: s, Name: s.Name}, ReturnNomatch: returnNomatch}
+	_, fields, _ := strings.Cut(s.Type, ":")
+	addrs := 0
+	for _, f := range strings.Split(fields, ",") {
+		dir := rules.IPSetSrc
+		if f == "port" {
+			dir = rules.IPSetDst
+		} else if f == "ip" || f == "net" {
+			if addrs++; addrs == 2 {
+				dir = rules.IPSetDst
+			}
+		}
+		m.Dims = append(m.Dims, dir)
+	}
+	return m
+}
+
+// TestIPSetMembershipIsTheKernels asks `ipset test` and InIPSet the same.
+func TestIPSetMembershipIsTheKernels(t *testing.T) {
+	newNetns(t)
+	const seed = 7
+	g := &ipsetGen{Rand: rand.New(rand.NewPCG(seed, 1))}
+	made := makeIPSets(t, g, 25)
+	rs := readIPSets(t)
+	type question struct {
+		line   string
+		answer rules.Answer
+	}
+	var asked []question
+	for _, v := range made {
+		s := rs.IPSetByName(v.name)
+		if v.typ == "list:set" {
+			continue // for its members alone it cannot be asked by element
+		}
+		for range 120 {
+			g.v6 = v.family == rules.FamilyIPv6
+			c := g.probe()
+			if v.typ == "bitmap:port" {
+				c.proto, c.port = 6, ipsetPorts[g.IntN(len(ipsetPorts))]
+			}
+			nomatch := strings.Contains(v.typ, "net") && g.IntN(4) == 0
+			line := fmt.Sprintf("test %s %s", v.name, c.text(v.typ))
+			if nomatch {
+				line += " nomatch"
+			}
+			asked = append(asked, question{line, matches(s, nomatch).Test(c.packet())})
+		}
+	}
+	var in strings.Builder
+	for _, q := range asked {
+		in.WriteString(q.line + "\n")
+	}
+	cmd := exec.Command("ipset", "-")
+	cmd.Stdin = strings.NewReader(in.String())
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, said.String())
+	}
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	if len(lines) != len(asked) {
+		t.Fatalf("%d answers to %d questions: %s", len(lines), len(asked), said.String())
+	}
+	var hits, unknown int
+	for i, q := range asked {
+		want := rules.TruthOf(strings.Contains(lines[i], " is in set"))
+		if !strings.Contains(lines[i], "in set") && !strings.Contains(lines[i], "out of the range") {
+			t.Fatalf("%s: %s", q.line, lines[i])
+		}
+		switch {
+		case q.answer.Truth == rules.Unknown:
+			unknown++
+			if !q.answer.Unknown.Has(rules.FromSet) && !q.answer.Unknown.Has(rules.FromHash) {
+				t.Errorf("%s: unknown because of %v", q.line, q.answer.Unknown.List())
+			}
+		case q.answer.Truth != want:
+			t.Errorf("%s: %v, the kernel says %v (%s)", q.line, q.answer, want, lines[i])
+		case want == rules.Yes:
+			hits++
+		}
+		if s := rs.IPSetByName(strings.Fields(q.line)[1]); q.answer.Truth == rules.Unknown && !s.HasTimeout && s.Type != "hash:net,iface" {
+			t.Errorf("%s: unknown, though nothing of it is", q.line)
+		}
+	}
+	t.Logf("seed %d: %d questions, %d in the set, %d unknown", seed, len(asked), hits, unknown)
+	if hits < len(asked)/20 {
+		t.Errorf("only %d of %d are in the set", hits, len(asked))
+	}
+}
+
+// TestIPSetsOfAnOlderProtocol: without indexes in the listing, they are asked
+// for as iptables does.
+func TestIPSetsOfAnOlderProtocol(t *testing.T) {
+	newNetns(t)
+	makeIPSets(t, &ipsetGen{Rand: rand.New(rand.NewPCG(3, 4))}, 2)
+	l := openHere(t, "")
+	now, missing := l.ipsets(context.Background())
+	old, missingOld := l.ipsetsAs(context.Background(), ipsetProtocolOld)
+	if len(missing)+len(missingOld) > 0 {
+		t.Fatal(missing, missingOld)
+	}
+	if len(now) == 0 || len(now) != len(old) {
+		t.Fatalf("%d sets, %d by the old protocol", len(now), len(old))
+	}
+	for i := range now {
+		if now[i].ID == rules.IPSetNoID || now[i].ID != old[i].ID || now[i].Name != old[i].Name {
+			t.Errorf("%s %d, by the old protocol %s %d", now[i].Name, now[i].ID, old[i].Name, old[i].ID)
+		}
+	}
+}
