@@ -23,7 +23,7 @@ func (e *ruleRun) assign(s *rules.Assign) {
 			p.Priority = v
 		}
 	case *rules.Ct:
-		e.assignCt(d, v)
+		e.assignCt(d, v, s.Value)
 	case *rules.Payload:
 		switch d.Base {
 		case rules.PayloadNetwork:
@@ -36,7 +36,7 @@ func (e *ruleRun) assign(s *rules.Assign) {
 
 // assignCt: without an entry nothing is set, but a zone, which makes the
 // template that the entry will follow (nft_ct_set_zone_eval).
-func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value) {
+func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value, x rules.Expr) {
 	p := &e.cur.p
 	if d.Key == rules.CtZone {
 		// the entry's own zone decides: a way that sets another one did not
@@ -56,7 +56,8 @@ func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value) {
 	case rules.CtMark:
 		p.Ct.Mark = v
 	case rules.CtLabels:
-		p.Ct.Labels = v
+		// labels are added to those that are there (nf_connlabels_replace)
+		p.Ct.Labels = (&rules.Bool2{Op: rules.BitOr, X: d, Y: x}).Eval(p)
 	}
 }
 

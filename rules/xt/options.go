@@ -1,6 +1,7 @@
 package xt
 
 import (
+	"encoding/binary"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -94,11 +95,29 @@ func masked(span rules.Span, x rules.Expr, mask, want []byte, invert bool) rules
 	return &rules.Match{Span: span, Left: x, Op: op, Right: want}
 }
 
+// maskedBytes is b & mask: what a packet's field is compared with where the
+// kernel compares both sides behind the mask.
+func maskedBytes(b, mask []byte) []byte {
+	out := make([]byte, len(b))
+	for i := range b {
+		out[i] = b[i] & mask[i]
+	}
+	return out
+}
+
+func be32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
 func be16(n uint16) []byte { return []byte{byte(n >> 8), byte(n)} }
 
 // u32 is a number as meta and ct registers hold it.
 func (c *Context) u32(n uint32) []byte {
 	b := make([]byte, 4)
 	c.Order.PutUint32(b, n)
+	return b
+}
+
+func (c *Context) u16(n uint16) []byte {
+	b := make([]byte, 2)
+	c.Order.PutUint16(b, n)
 	return b
 }

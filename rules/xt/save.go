@@ -117,6 +117,7 @@ func (l *line) extension(s rules.Statement, b *Blob, target bool) {
 	if !target {
 		m := &words{name: b.Name}
 		if x, err := DecodeMatch(l.ctx, b); err == nil {
+			m.name = alias(x, b.Name)
 			x.Save(l.ctx, &m.Options)
 		} else {
 			m.Word("[ ? ]")
@@ -125,13 +126,22 @@ func (l *line) extension(s rules.Statement, b *Blob, target bool) {
 		return
 	}
 	var o Options
-	o.Word("-j", b.Name)
 	if x, err := DecodeTarget(l.ctx, b); err == nil {
+		o.Word("-j", alias(x, b.Name))
 		x.Save(l.ctx, &o)
 	} else {
-		o.Word("[ ? ]")
+		o.Word("-j", b.Name, "[ ? ]")
 	}
 	l.target = o.String()
+}
+
+// alias is the name that an extension is printed by: some were written under
+// another one (struct xtables_match.alias).
+func alias(x Extension, name string) string {
+	if a, ok := x.(interface{ Alias() string }); ok {
+		return a.Alias()
+	}
+	return name
 }
 
 // blobOf is the extension that a raw expression holds, if it holds one.
@@ -196,6 +206,15 @@ func addressText(addr, mask []byte) string {
 	}
 	m, _ := netip.AddrFromSlice(mask)
 	return addrText(a) + "/" + addrText(m)
+}
+
+// hostMask is an address behind a mask as an extension's option has it: the
+// mask of a single host is left out (xtables_ipmask_to_numeric).
+func hostMask(addr, mask netip.Addr) string {
+	if n, ok := prefixLen(mask.AsSlice()); ok && n == mask.BitLen() {
+		return addrText(addr)
+	}
+	return addressText(addr.AsSlice(), mask.AsSlice())
 }
 
 // prefixLen is the number of leading ones, false where a one follows a zero.
