@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sort"
 	"strconv"
+	"strings"
 )
 
 // Family is a protocol family as nf_tables numbers it (NFPROTO_*).
@@ -109,11 +110,10 @@ type Table struct {
 	Owner   uint32 // netlink port id of the owner, when flag owner is set
 	Comment string
 	// Chains is in the kernel's listing order: the order of their creation.
-	Chains  []*Chain
-	Sets    []*Set
-	Objects []*Object
-	// Flowtables are named only: a rule that offloads says so.
-	Flowtables []string
+	Chains     []*Chain
+	Sets       []*Set
+	Objects    []*Object
+	Flowtables []*Flowtable
 	// Incomplete says what of this table could not be read.
 	Incomplete []string
 }
@@ -163,10 +163,31 @@ type BaseChain struct {
 	Hook     Hook
 	Priority int32
 	Policy   VerdictCode // VerdictAccept or VerdictDrop
-	Devices  []string
+	// Devices that it hangs at, of a chain at ingress or egress.
+	Devices []Device
 	// Packets and Bytes are the policy counters, when HasCounter.
 	HasCounter     bool
 	Packets, Bytes uint64
+}
+
+// Device is a device that a chain or a flowtable hangs at, or every one whose
+// name begins so (NFTA_DEVICE_PREFIX, since 6.17).
+type Device struct {
+	Name   string
+	Prefix bool
+}
+
+// String ends a prefix in an asterisk, as nft writes it.
+func (d Device) String() string {
+	if d.Prefix {
+		return d.Name + "*"
+	}
+	return d.Name
+}
+
+// Is tells whether a device of that name is meant.
+func (d Device) Is(name string) bool {
+	return d.Name == name || d.Prefix && strings.HasPrefix(name, d.Name)
 }
 
 // Rule is one rule: its expressions, decoded once into statements.
@@ -227,6 +248,17 @@ func (r *Rule) Hit() Truth {
 		}
 	}
 	return Unknown
+}
+
+// Flowtable takes packets of known flows past the hooks, at ingress of its
+// devices.
+type Flowtable struct {
+	Name     string
+	Handle   uint64
+	Hook     Hook
+	Priority int32
+	Devices  []Device
+	Flags    uint32 // NFT_FLOWTABLE_*: 1 offload, 2 counter
 }
 
 // Object is a named stateful object: counter, quota, limit, ct helper, …

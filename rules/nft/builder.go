@@ -134,21 +134,6 @@ func (b *Builder) AddTable(payload []byte) error {
 	return nil
 }
 
-// NFTA_FLOWTABLE_*.
-const (
-	attrFlowtableTable = 1
-	attrFlowtableName  = 2
-)
-
-// AddFlowtable takes a NFT_MSG_NEWFLOWTABLE (nf_tables_fill_flowtable_info).
-func (b *Builder) AddFlowtable(payload []byte) error {
-	t, name, _, err := b.openIn("flowtable", payload, attrFlowtableTable, attrFlowtableName)
-	if err == nil {
-		t.Flowtables = append(t.Flowtables, name)
-	}
-	return err
-}
-
 // NFTA_RULE_*.
 const (
 	attrRuleTable    = 1

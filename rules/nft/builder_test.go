@@ -206,14 +206,21 @@ func TestChainParts(t *testing.T) {
 		{"table", tableMsg()},
 		{"chain", message(text(1, "t"), text(3, "c"), tlv(4, n32(1, 5), n32(2, 0xffffff6a), devs), n32(5, 0),
 			text(7, "filter"), tlv(8, n64(1, 99), n64(2, 3)), n32(10, 1))},
-		{"flowtable", message(text(1, "t"), text(2, "fast"))},
+		{"flowtable", message(text(1, "t"), text(2, "fast"), n64(5, 7), n32(7, 3), tlv(3, n32(1, 0), n32(2, 0xfffffff6),
+			tlv(3, text(1, "eth0"), text(1, "5g"))))},
 	})
-	want := `BaseChain{Type="filter" Hook=ingress Priority=-150 Devices=["eth0", "ppp*"] HasCounter=true Packets=3 Bytes=99}`
+	want := `BaseChain{Type="filter" Hook=ingress Priority=-150 Devices=[eth0, ppp*] HasCounter=true Packets=3 Bytes=99}`
 	if diff := cmp.Diff(want, show(rs.Tables[0].Chains[0].Base)); diff != "" {
 		t.Errorf("base chain (-want +got):\n%s", diff)
 	}
-	if got := rs.Tables[0].Flowtables; !slices.Equal(got, []string{"fast"}) {
-		t.Errorf("flowtables %q", got)
+	want = `[Flowtable{Name="fast" Handle=7 Hook=ingress Priority=-10 Devices=[eth0, 5g] Flags=3}]`
+	if diff := cmp.Diff(want, show(rs.Tables[0].Flowtables)); diff != "" {
+		t.Errorf("flowtables (-want +got):\n%s", diff)
+	}
+	want = "\tflowtable fast {\n\t\thook ingress priority filter - 10\n\t\tdevices = { \"5g\", eth0 }\n" +
+		"\t\tflags offload\n\t\tcounter\n\t}\n"
+	if got := RulesetText(rs); !strings.Contains(got, want) {
+		t.Errorf("text of the flowtable:\n%s", got)
 	}
 }
 

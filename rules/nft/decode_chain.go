@@ -92,23 +92,26 @@ func (a *attrs) note(err error) {
 	}
 }
 
-// devices are the names of the devices a chain hangs at; a prefix of names
-// ends in an asterisk, as nft writes it. A single one is given twice, by
-// itself and as a list.
-func devices(hook *attrs) []string {
+// devices are those a chain hangs at. A single one is given twice, by itself
+// and as a list.
+func devices(hook *attrs) []rules.Device {
 	if !hook.has(attrHookDevs) {
 		if s := hook.str(attrHookDev); s != "" {
-			return []string{s}
+			return []rules.Device{{Name: s}}
 		}
 		return nil
 	}
-	var out []string
-	hook.note(eachAttr(hook.order, hook.val[attrHookDevs], func(typ int, val []byte) {
+	return deviceList(hook, attrHookDevs)
+}
+
+// deviceList reads the NFTA_DEVICE_* inside attribute n.
+func deviceList(a *attrs, n int) (out []rules.Device) {
+	a.note(eachAttr(a.order, a.val[n], func(typ int, val []byte) {
 		switch typ {
 		case attrDeviceName:
-			out = append(out, cstring(val))
+			out = append(out, rules.Device{Name: cstring(val)})
 		case attrDevicePrefix:
-			out = append(out, cstring(val)+"*")
+			out = append(out, rules.Device{Name: cstring(val), Prefix: true})
 		}
 	}))
 	return out

@@ -14,7 +14,7 @@ func printRuleset(rs *rules.Ruleset) string {
 	var b strings.Builder
 	for _, t := range rs.Tables {
 		fmt.Fprintf(&b, "table %s %s backend=%s flags=%d comment=%q flowtables=%q incomplete=%q\n",
-			t.Family, t.Name, t.Backend, t.Flags, t.Comment, t.Flowtables, t.Incomplete)
+			t.Family, t.Name, t.Backend, t.Flags, t.Comment, flowtableNames(t), t.Incomplete)
 		for _, o := range t.Objects {
 			fmt.Fprintf(&b, "  object %s type=%d detail=%q comment=%q\n", o.Name, o.Type, o.Detail, o.Comment)
 		}
@@ -26,6 +26,13 @@ func printRuleset(rs *rules.Ruleset) string {
 		}
 	}
 	return b.String()
+}
+
+func flowtableNames(t *rules.Table) (out []string) {
+	for _, f := range t.Flowtables {
+		out = append(out, f.Name)
+	}
+	return out
 }
 
 func printSet(b *strings.Builder, s *rules.Set) {

@@ -91,7 +91,11 @@ func (p *printer) match(m *rules.Match) {
 		return
 	}
 	t := p.expr(left)
-	p.add(t.text + p.sign(t, m.Op, right) + " " + p.list(t, right))
+	want := p.list(t, right)
+	if _, ok := left.(*rules.Payload); ok && t.typ.flags && len(t.typ.bits(number(right))) > 1 {
+		want = t.typ.print(right) // several flags of a header have no names by themselves
+	}
+	p.add(t.text + p.sign(t, m.Op, right) + " " + want)
 	p.learn(left, m.Op, p.bigEndian(t, right))
 }
 
@@ -178,53 +182,35 @@ func (p *printer) flags(m *rules.Match, t typed, mask []byte, not string) {
 	}
 }
 
+// piece is a field, or the front of one, inside a longer comparison.
+type piece struct {
+	h    *header
+	f    *field
+	n    int    // bits of it that are compared
+	data []byte // in as few bytes as hold n bits, right-aligned
+}
+
 // pieces renders a comparison of several adjoining fields, or of the front of
 // one, which nft joins and cuts where it loads them (payload_expr_expand).
 func (p *printer) pieces(pl *rules.Payload, op rules.CmpOp, right []byte) bool {
 	if _, f := p.field(pl.Base, pl.Off*8, pl.Len*8); f != nil {
 		return false
 	}
-	type piece struct {
-		h    *header
-		f    *field
-		n    int
-		data []byte
-	}
-	var out []piece
-	for off := pl.Off; off < pl.Off+pl.Len; {
-		left := pl.Off + pl.Len - off
-		h, at := p.headerAt(pl.Base, off*8)
-		if h == nil {
-			return false
-		}
-		var f *field
-		for i := range h.fields {
-			if h.fields[i].off == at && p.icmpFits(&h.fields[i]) {
-				f = &h.fields[i]
-				break
-			}
-		}
-		if f == nil || f.bits%8 != 0 || f.bits/8 > left && !f.typ.prefix {
-			return false
-		}
-		n := min(f.bits/8, left)
-		out = append(out, piece{h, f, n, right[off-pl.Off : off-pl.Off+n]})
-		off += n
-	}
+	out := p.cut(pl, right)
 	not := ""
 	if op == rules.CmpNeq {
-		if len(out) != 1 {
-			return false
-		}
 		not = "!= "
+	}
+	if len(out) == 0 || op == rules.CmpNeq && len(out) != 1 {
+		return false
 	}
 	for _, x := range out {
 		p.imply(x.h, x.f)
-		t := typed{text: x.h.name + " " + x.f.name, typ: x.f.typ, n: x.n}
-		if full := x.f.bits / 8; x.n < full {
-			data := make([]byte, full)
+		t := typed{text: x.h.name + " " + x.f.name, typ: x.f.typ, n: len(x.data)}
+		if x.n < x.f.bits {
+			data := make([]byte, x.f.bits/8)
 			copy(data, x.data)
-			p.add(t.text + " " + not + p.value(t, data) + "/" + decimal([]byte{byte(x.n * 8)}))
+			p.add(t.text + " " + not + p.value(t, data) + "/" + decimal([]byte{byte(x.n)}))
 			continue
 		}
 		p.add(t.text + p.sign(t, op, x.data) + " " + p.value(t, x.data))
@@ -233,6 +219,34 @@ func (p *printer) pieces(pl *rules.Payload, op rules.CmpOp, right []byte) bool {
 		}
 	}
 	return true
+}
+
+// cut is the fields that the compared bytes are, nil where they are not whole
+// ones, but for the front of an address.
+func (p *printer) cut(pl *rules.Payload, right []byte) (out []piece) {
+	for off, end := pl.Off*8, (pl.Off+pl.Len)*8; off < end; {
+		h, at := p.headerAt(pl.Base, off)
+		if h == nil || h == headerTh {
+			return nil
+		}
+		i := slices.IndexFunc(h.fields, func(f field) bool { return f.off == at && p.icmpFits(&f) })
+		if i < 0 {
+			return nil
+		}
+		f := &h.fields[i]
+		n := min(f.bits, end-off)
+		if n < f.bits && (!f.typ.prefix || n%8 != 0) {
+			return nil
+		}
+		data := shiftRight(right, end-off-n)
+		data = slices.Clone(data[len(data)-(n+7)/8:])
+		if n%8 != 0 {
+			data[0] &= 1<<(n%8) - 1
+		}
+		out = append(out, piece{h, f, n, data})
+		off += n
+	}
+	return out
 }
 
 // learn takes from a condition which headers a packet has that meets it; v is

@@ -16,6 +16,7 @@ var objectRows = map[rules.ObjectType]struct{ ref, name string }{
 	rules.ObjectSecmark:   {"meta secmark set", "secmark"},
 	rules.ObjectCtExpect:  {"ct expectation set", "ct expectation"},
 	rules.ObjectSynproxy:  {"synproxy name", "synproxy"},
+	rules.ObjectTunnel:    {"tunnel name", "tunnel"},
 }
 
 func (p *printer) objRef(x *rules.ObjRef) {
@@ -96,4 +97,27 @@ func (p *printer) reject(x *rules.Reject) {
 		p.drop(rules.PayloadNetwork)
 		p.add("reject with icmp " + typeICMPCode.format(code))
 	}
+}
+
+// object prints a named object. Those of which nothing is known are left as a
+// remark.
+func (w tableWriter) object(o *rules.Object) {
+	row, ok := objectRows[o.Type]
+	if !ok {
+		row.name = fmt.Sprintf("[ object %d ? ]", o.Type)
+	}
+	a := parseAttrs(w.rs.Order, o.Raw)
+	body, ok := objectBodies[o.Type]
+	if !ok || a.err != nil {
+		w.line("\t# [ %s %s ? ]", row.name, Escape(o.Name))
+		return
+	}
+	w.line("\t%s %s {", row.name, Escape(o.Name))
+	if o.Comment != "" {
+		w.line("\t\tcomment %s", quote(o.Comment))
+	}
+	for _, l := range body(a) {
+		w.line("\t\t%s", l)
+	}
+	w.line("\t}")
 }

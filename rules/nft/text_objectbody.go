@@ -17,6 +17,8 @@ var objectBodies = map[rules.ObjectType]func(a *attrs) []string{
 	rules.ObjectCtExpect:  expectBody,
 	rules.ObjectSynproxy:  synproxyBody,
 	rules.ObjectCtTimeout: timeoutBody,
+	rules.ObjectSecmark:   secmarkBody,
+	rules.ObjectTunnel:    tunnelBody,
 }
 
 func quotaBody(a *attrs) []string {
@@ -49,29 +51,26 @@ func expectBody(a *attrs) []string {
 	return append(out, fmt.Sprintf("size %d", a.u8(5)), "l3proto "+familyText(a.u16(1)))
 }
 
-// synproxyBody reads NFTA_SYNPROXY_*: mss 1, wscale 2, flags 3 (1 mss, 2
-// wscale, 4 sack, 8 timestamp).
+// synproxyBody reads NFTA_SYNPROXY_*.
 func synproxyBody(a *attrs) []string {
-	flags := a.opt32(3)
+	x := synproxyOf(a)
 	var out []string
-	if flags&1 != 0 {
-		out = append(out, fmt.Sprintf("mss %d", a.u16(1)))
+	if x.Flags&rules.SynproxyMSS != 0 {
+		out = append(out, fmt.Sprintf("mss %d", x.MSS))
 	}
-	if flags&2 != 0 {
-		out = append(out, fmt.Sprintf("wscale %d", a.u8(2)))
+	if x.Flags&rules.SynproxyWscale != 0 {
+		out = append(out, fmt.Sprintf("wscale %d", x.Wscale))
 	}
-	opts := ""
-	if flags&8 != 0 {
-		opts += "timestamp"
+	// nft puts a space between the two options, whichever there are
+	opts := [2]string{}
+	if x.Flags&rules.SynproxyTimestamp != 0 {
+		opts[0] = "timestamp"
 	}
-	if flags&4 != 0 {
-		if opts != "" {
-			opts += " "
-		}
-		opts += "sack-perm"
+	if x.Flags&rules.SynproxySackPerm != 0 {
+		opts[1] = "sack-perm"
 	}
-	if opts != "" {
-		out = append(out, opts)
+	if opts != [2]string{} {
+		out = append(out, opts[0]+" "+opts[1])
 	}
 	return out
 }
@@ -84,11 +83,11 @@ var timeoutNames = map[uint8][]struct {
 	usual uint32
 }{
 	6: {
-		{"close", 8, 10}, {"close_wait", 5, 60}, {"established", 3, 432000}, {"fin_wait", 4, 120},
-		{"last_ack", 6, 30}, {"retrans", 10, 300}, {"syn_recv", 2, 60}, {"syn_sent", 1, 120},
-		{"time_wait", 7, 120}, {"unack", 11, 300},
+		{"syn_sent", 1, 120}, {"syn_recv", 2, 60}, {"established", 3, 432000}, {"fin_wait", 4, 120},
+		{"close_wait", 5, 60}, {"last_ack", 6, 30}, {"time_wait", 7, 120}, {"close", 8, 10},
+		{"retrans", 10, 300}, {"unack", 11, 300},
 	},
-	17: {{"replied", 2, 180}, {"unreplied", 1, 30}},
+	17: {{"unreplied", 1, 30}, {"replied", 2, 180}},
 }
 
 // timeoutBody reads NFTA_CT_TIMEOUT_*: l3proto 1, l4proto 2, data 3.
@@ -111,3 +110,6 @@ func timeoutBody(a *attrs) []string {
 func protocolText(n uint8) string { return typeProtocol.format([]byte{n}) }
 
 func familyText(n uint16) string { return rules.Family(n).String() }
+
+// secmarkBody reads NFTA_SECMARK_CTX.
+func secmarkBody(a *attrs) []string { return []string{quote(a.str(1))} }

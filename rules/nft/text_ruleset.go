@@ -39,19 +39,20 @@ var tableFlagNames = []symbol{{"dormant", 1}, {"owner", 2}, {"persist", 4}}
 
 func (w tableWriter) write() {
 	w.line("table %s %s {", w.table.Family, Escape(w.table.Name))
-	if w.table.Comment != "" {
-		w.line("\tcomment %s", quote(w.table.Comment))
-	}
 	var flags []string
 	for _, f := range tableFlagNames {
 		if uint64(w.table.Flags)&f.value != 0 {
 			flags = append(flags, f.name)
 		}
 	}
+	sep := ""
 	if len(flags) > 0 {
 		w.line("\tflags %s", strings.Join(flags, ","))
+		sep = "\n"
 	}
-	sep := ""
+	if w.table.Comment != "" {
+		w.line("\tcomment %s", quote(w.table.Comment))
+	}
 	for _, o := range w.table.Objects {
 		w.WriteString(sep)
 		w.object(o)
@@ -63,6 +64,11 @@ func (w tableWriter) write() {
 			w.set(s)
 			sep = "\n"
 		}
+	}
+	for _, f := range w.table.Flowtables {
+		w.WriteString(sep)
+		w.flowtable(f)
+		sep = "\n"
 	}
 	for _, c := range w.table.Chains {
 		if !c.Binding {
@@ -101,13 +107,9 @@ func baseText(f rules.Family, b *rules.BaseChain) string {
 	}
 	out := fmt.Sprintf("type %s hook %s", b.Type, hook)
 	if len(b.Devices) == 1 {
-		out += " device " + quote(b.Devices[0])
+		out += " device " + quote(b.Devices[0].String())
 	} else if len(b.Devices) > 1 {
-		var names []string
-		for _, d := range b.Devices {
-			names = append(names, quote(d))
-		}
-		out += " devices = { " + strings.Join(names, ", ") + " }"
+		out += " devices = " + devicesText(b.Devices)
 	}
 	return out + fmt.Sprintf(" priority %s; policy %s;", PriorityText(f, b.Hook, b.Priority), b.Policy)
 }
@@ -216,9 +218,37 @@ func (w tableWriter) set(s *rules.Set) {
 		w.line("\t\tcomment %s", quote(s.Comment))
 	}
 	if len(s.Elements) > 0 {
-		w.line("\t\telements = { %s }", strings.Join(p.elements(s, key, data), ",\n\t\t\t     "))
+		w.line("\t\telements = { %s }", inLines(p.elements(s, key, data), key))
 	}
 	w.line("\t}")
+}
+
+// elementsPerLine is how many elements nft writes in one line, by the type of
+// the key; one of any other type (calculate_delim).
+var elementsPerLine = map[*datatype]int{
+	typeNfproto: 5, typeInteger: 5, typeArpop: 5, typeProtocol: 5, typeService: 5, typeTCPFlags: 5, typeDCCPType: 5,
+	typeMark: 5, typeIfindex: 5, typeClassid: 5, typeUID: 5, typeGID: 5, typeCtDir: 5,
+	typeIPAddr: 2, typeCtState: 2, typeCtStatus: 2, typePkttype: 2,
+}
+
+// inLines joins the elements of a named set.
+func inLines(elements []string, key typed) string {
+	n := 1
+	if len(key.parts) == 0 {
+		n = max(n, elementsPerLine[key.typ])
+	}
+	var out strings.Builder
+	for i, e := range elements {
+		switch {
+		case i == 0:
+		case i%n == 0:
+			out.WriteString(",\n\t\t\t     ")
+		default:
+			out.WriteString(", ")
+		}
+		out.WriteString(e)
+	}
+	return out.String()
 }
 
 // typeText names a type as set declarations do.
@@ -231,27 +261,4 @@ func typeText(t typed) string {
 		out = append(out, typeText(part))
 	}
 	return strings.Join(out, " . ")
-}
-
-// object prints a named object. Those of which the model has no numbers are
-// left as a remark.
-func (w tableWriter) object(o *rules.Object) {
-	row, ok := objectRows[o.Type]
-	if !ok {
-		row.name = fmt.Sprintf("[ object %d ? ]", o.Type)
-	}
-	a := parseAttrs(w.rs.Order, o.Raw)
-	body, ok := objectBodies[o.Type]
-	if !ok || a.err != nil {
-		w.line("\t# [ %s %s ? ]", row.name, Escape(o.Name))
-		return
-	}
-	w.line("\t%s %s {", row.name, Escape(o.Name))
-	if o.Comment != "" {
-		w.line("\t\tcomment %s", quote(o.Comment))
-	}
-	for _, l := range body(a) {
-		w.line("\t\t%s", l)
-	}
-	w.line("\t}")
 }

@@ -38,8 +38,16 @@ func (p *printer) elements(s *rules.Set, key, data typed) []string {
 	return append(out, last...)
 }
 
-// sorted is the elements by key as numbers, as nft lists them.
+// sorted is the elements by key as numbers, as nft lists them; those of a
+// concatenation with intervals it leaves as the kernel gives them.
 func (p *printer) sorted(s *rules.Set, key typed) []*rules.Element {
+	if s.Flags&rules.SetInterval != 0 && len(key.parts) > 1 {
+		out := make([]*rules.Element, len(s.Elements))
+		for i := range s.Elements {
+			out[i] = &s.Elements[i]
+		}
+		return out
+	}
 	type sortable struct {
 		e   *rules.Element
 		key []byte
