@@ -63,6 +63,15 @@ type Open struct {
 
 func (c *Open) Test(*Packet) Answer { return Answer{Unknown: Of(c.From)} }
 
+// Unrecorded is a value that no entry records, and that is surely there.
+type Unrecorded struct {
+	Len  int
+	From Source
+}
+
+func (x *Unrecorded) Width() int         { return x.Len }
+func (x *Unrecorded) Eval(*Packet) Value { return UnknownBytes(x.Len, x.From) }
+
 // Chance holds for Hits of Of packets: by lot, or one in turn (xt_statistic).
 type Chance struct {
 	Span

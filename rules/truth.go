@@ -96,6 +96,7 @@ const (
 	FromTrace
 	FromQueue
 	FromTunnel
+	FromIPVS
 	numSources
 )
 
@@ -138,6 +139,7 @@ var sourceNames = [numSources]string{
 	FromTrace:      "nftrace flag",
 	FromQueue:      "what a program did with a queued packet",
 	FromTunnel:     "tunnel metadata",
+	FromIPVS:       "IPVS state",
 }
 
 func (s Source) String() string { return sourceNames[s] }

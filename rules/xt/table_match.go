@@ -1,5 +1,7 @@
 package xt
 
+import "github.com/ntdiag/ntdiag/rules"
+
 // matches are the matches that are understood.
 var matches = indexRows(headerMatches, metaMatches, openMatches)
 
@@ -24,5 +26,48 @@ var metaMatches = []row{
 
 // openMatches look, most of them, at what no entry records.
 var openMatches = []row{
+	{name: "bpf", decode: decodeBPF0},
+	{name: "bpf", revision: 1, decode: decodeBPF1},
+	{name: "cgroup", decode: decodeCgroup0},
+	{name: "cgroup", revision: 1, decode: decodeCgroup1},
+	{name: "cgroup", revision: 2, decode: decodeCgroup2},
 	{name: "comment", decode: decodeComment},
+	{name: "connbytes", decode: decodeConnbytes},
+	{name: "connlimit", revision: 1, decode: decodeConnlimit},
+	{name: "dscp", decode: decodeDSCP},
+	{name: "hashlimit", revision: 1, decode: decodeHashlimit(1)},
+	{name: "hashlimit", revision: 2, decode: decodeHashlimit(2)},
+	{name: "hashlimit", revision: 3, decode: decodeHashlimit(3)},
+	{name: "helper", decode: decodeHelper},
+	{name: "hl", family: rules.FamilyIPv6, decode: decodeHL},
+	{name: "ipvs", decode: decodeIPVS},
+	{name: "l2tp", decode: decodeL2TP},
+	{name: "length", decode: decodeLength},
+	{name: "limit", decode: decodeLimit},
+	{name: "osf", family: rules.FamilyIPv4, decode: decodeOSF},
+	{name: "policy", decode: decodePolicy},
+	{name: "quota", decode: decodeQuota},
+	{name: "rateest", decode: decodeRateest},
+	{name: "realm", family: rules.FamilyIPv4, decode: decodeRealm},
+	{name: "recent", decode: decodeRecent(0)},
+	{name: "recent", revision: 1, decode: decodeRecent(1)},
+	{name: "rpfilter", decode: decodeRpfilter},
+	{name: "set", family: rules.FamilyIPv4, decode: decodeSet0},
+	{name: "set", revision: 1, decode: decodeSet1},
+	{name: "set", revision: 2, decode: decodeSet1},
+	{name: "set", revision: 3, decode: decodeSet3},
+	{name: "set", revision: 4, decode: decodeSet4},
+	{name: "socket", family: rules.FamilyIPv4, decode: decodeSocket(0)},
+	{name: "socket", revision: 1, decode: decodeSocket(1)},
+	{name: "socket", revision: 2, decode: decodeSocket(2)},
+	{name: "socket", revision: 3, decode: decodeSocket(3)},
+	{name: "statistic", decode: decodeStatistic},
+	{name: "string", decode: decodeString(0)},
+	{name: "string", revision: 1, decode: decodeString(1)},
+	{name: "tcpmss", decode: decodeTCPMSS},
+	{name: "time", decode: decodeTime},
+	{name: "tos", family: rules.FamilyIPv4, decode: decodeTOS0},
+	{name: "tos", revision: 1, decode: decodeTOS1},
+	{name: "ttl", family: rules.FamilyIPv4, decode: decodeTTL},
+	{name: "u32", decode: decodeU32},
 }

@@ -1,0 +1,154 @@
+package xt
+
+import (
+	"net/netip"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// XT_RPFILTER_*, in the order in which they are printed.
+const (
+	rpfilterLoose       = 1 << 0
+	rpfilterValidMark   = 1 << 1
+	rpfilterAcceptLocal = 1 << 2
+	rpfilterInvert      = 1 << 3
+)
+
+var rpfilterWords = []string{"--loose", "--validmark", "--accept-local", "--invert"}
+
+// rpfilter is struct xt_rpfilter_info.
+type rpfilter struct{ flags uint8 }
+
+func decodeRpfilter(_ *Context, r *reader) Extension {
+	x := &rpfilter{r.u8()}
+	if unknown := x.flags >> len(rpfilterWords); unknown != 0 {
+		r.fail("unknown flags 0x%x", x.flags)
+	}
+	return x
+}
+
+func (x *rpfilter) Statements(c *Context) []rules.Statement {
+	var cond rules.Condition = &reversePath{c.Span, x.flags}
+	if x.flags&rpfilterInvert != 0 {
+		cond = &rules.NotOf{Span: c.Span, Part: cond}
+	}
+	return []rules.Statement{cond}
+}
+
+func (x *rpfilter) Save(_ *Context, o *Options) {
+	for i, w := range rpfilterWords {
+		if x.flags&(1<<i) != 0 {
+			o.Word(w)
+		}
+	}
+}
+
+// reversePath holds when an answer would leave by the device by which the
+// packet came.
+type reversePath struct {
+	rules.Span
+	flags uint8
+}
+
+// Test follows rpfilter_mt of ipt_rpfilter.c and ip6t_rpfilter.c.
+func (x *reversePath) Test(p *rules.Packet) rules.Answer {
+	src, ok1 := p.Addr(false)
+	dst, ok2 := p.Addr(true)
+	open := rules.Answer{Unknown: rules.Of(rules.FromRoute)}
+	switch p.Iif.State {
+	case rules.IfaceUnknown:
+		open.Unknown |= rules.Of(rules.FromIif)
+		return open
+	case rules.IfaceNone:
+		return open
+	case rules.IfaceAssumed:
+		open.Assumed = rules.Of(rules.FromIif)
+	}
+	always := rules.Answer{Truth: rules.Yes, Assumed: open.Assumed}
+	switch {
+	case p.Iif.Link.Type == arphrdLoopback:
+		return always
+	case !ok1 || !ok2:
+		return open
+	case unroutable(src, dst):
+		return always
+	case p.RoutesOpen || p.Host == nil || x.inVRF(p) || dst.IsMulticast() || isBroadcast(dst):
+		// a copy that comes back to its sender (PACKET_LOOPBACK) always
+		// passes, and goes to many
+		return open
+	}
+	a := x.lookup(p, src, dst)
+	a.Assumed |= open.Assumed
+	return a
+}
+
+// arphrdLoopback is ARPHRD_LOOPBACK, which goes with IFF_LOOPBACK.
+const arphrdLoopback = 772
+
+// unroutable sources pass: what asks for an address, and :: on its way to be
+// dropped.
+func unroutable(src, dst netip.Addr) bool {
+	if src.Is6() {
+		return src.IsUnspecified()
+	}
+	return src.As4()[0] == 0 && (isBroadcast(dst) || dst.IsLinkLocalMulticast())
+}
+
+func isBroadcast(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
+
+// inVRF: such a packet asks the VRF's own table.
+func (x *reversePath) inVRF(p *rules.Packet) bool {
+	if p.Iif.Link.Kind == "vrf" {
+		return true
+	}
+	if p.Iif.Link.Master == 0 {
+		return false
+	}
+	master, ok := p.Host.LinkByIndex(p.Iif.Link.Master)
+	return !ok || master.Kind == "vrf"
+}
+
+// lookup follows rpfilter_lookup_reverse and rpfilter_lookup_reverse6.
+func (x *reversePath) lookup(p *rules.Packet, src, dst netip.Addr) rules.Answer {
+	open := rules.Answer{Unknown: rules.Of(rules.FromRoute)}
+	q := rules.RouteQuery{Dst: src, Src: dst, MarkKnown: true}
+	if x.flags&rpfilterValidMark != 0 {
+		if !p.Mark.IsKnown() {
+			_, unknown := p.Mark.Sources()
+			open.Unknown |= unknown
+			return open
+		}
+		assumed, _ := p.Mark.Sources()
+		open.Assumed |= assumed
+		q.Mark = uint32(p.Mark.Uint(orderOf(p)))
+	}
+	if src.IsLinkLocalUnicast() && src.Is6() {
+		q.Oif = p.Iif.Link.Index
+	}
+	r, found := p.Host.Route(q)
+	if !found {
+		return open
+	}
+	decided := func(b bool) rules.Answer {
+		return rules.Answer{Truth: rules.TruthOf(b), Assumed: open.Assumed | rules.Of(rules.FromRoute)}
+	}
+	loose := x.flags&rpfilterLoose != 0
+	switch r.Type {
+	case rules.AddrUnicast:
+	case rules.AddrLocal:
+		if local := x.flags&rpfilterAcceptLocal != 0; !local || src.Is6() {
+			return decided(local)
+		}
+	default:
+		return decided(false)
+	}
+	switch {
+	case loose || r.Oif == p.Iif.Link.Index && !r.Multipath:
+		return decided(true)
+	case r.Multipath, src.Is6():
+		// one of several next hops is enough; that of IPv6 may be a route of
+		// its own (rt6_device_match)
+		return open
+	}
+	return decided(false)
+}
