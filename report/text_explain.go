@@ -8,8 +8,8 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
-	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/rules"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -70,9 +70,25 @@ type ruleID struct {
 	family, table string
 	tableHandle   uint64
 	handle        uint64
+	// chain and position name a rule of iptables-legacy, which has no handle.
+	chain    string
+	position int
 }
 
-func (r ruleID) String() string { return fmt.Sprintf("%s %s handle %d", r.family, r.table, r.handle) }
+func (r ruleID) String() string {
+	if r.handle == 0 {
+		return fmt.Sprintf("legacy %s %s %s rule %d", r.family, r.table, r.chain, r.position)
+	}
+	return fmt.Sprintf("%s %s handle %d", r.family, r.table, r.handle)
+}
+
+// is tells whether u is that rule.
+func (r ruleID) is(u *rules.Rule) bool {
+	if u.Chain.Table.Name != r.table || u.Chain.Table.Family.String() != r.family || u.Handle != r.handle {
+		return false
+	}
+	return r.handle != 0 || u.Chain.Name == r.chain && u.Position == r.position
+}
 
 // present lists the rules of the namespace that set up a rewrite, and which:
 // by another reading of them than that under test. nft's JSON leaves the rules
@@ -98,7 +114,7 @@ func present(h *lab.Host) (map[ruleID]rules.Manip, error) {
 		}
 		family := rules.Family(ch.Table.Family).String()
 		for _, r := range list {
-			id := ruleID{family, ch.Table.Name, handles[[2]string{family, ch.Table.Name}], r.Handle}
+			id := ruleID{family: family, table: ch.Table.Name, tableHandle: handles[[2]string{family, ch.Table.Name}], handle: r.Handle}
 			for _, e := range r.Exprs {
 				if m, ok := manipOf(e); ok {
 					nat[id] = m
@@ -130,6 +146,15 @@ func manipOf(e expr.Any) (rules.Manip, bool) {
 var xtTargets = map[string]rules.Manip{
 	"DNAT": rules.ManipDst, "REDIRECT": rules.ManipDst,
 	"SNAT": rules.ManipSrc, "MASQUERADE": rules.ManipSrc,
+	"NETMAP": manipOfHook,
+}
+
+// manipOfHook is what NETMAP rewrites: as the chain's hook asks for.
+const manipOfHook = rules.Manip(0xff)
+
+// bases are the chains of iptables' nat tables.
+var bases = map[string]rules.Manip{
+	"PREROUTING": rules.ManipDst, "OUTPUT": rules.ManipDst, "INPUT": rules.ManipSrc, "POSTROUTING": rules.ManipSrc,
 }
 
 func tableHandles(h *lab.Host) (map[[2]string]uint64, error) {
@@ -172,7 +197,11 @@ func judge(events []lab.TraceEvent, nat map[ruleID]rules.Manip) map[uint32]*verd
 		tables[[2]string{id.family, id.table}] = id.tableHandle
 	}
 	out := map[uint32]*verdict{}
+	base := map[uint32]string{} // the base chain that a packet is in
 	for _, e := range events {
+		if e.First {
+			base[e.Packet] = e.Chain
+		}
 		if !e.HasCt || e.CtDir != 0 {
 			continue
 		}
@@ -186,8 +215,12 @@ func judge(events []lab.TraceEvent, nat map[ruleID]rules.Manip) map[uint32]*verd
 			continue
 		}
 		family := rules.Family(e.Family).String()
-		id := ruleID{family, e.Table, tables[[2]string{family, e.Table}], e.Handle}
-		if m, ok := nat[id]; ok && v.rule[m] == nil {
+		id := ruleID{family: family, table: e.Table, tableHandle: tables[[2]string{family, e.Table}], handle: e.Handle}
+		m, ok := nat[id]
+		if m == manipOfHook {
+			m = bases[base[e.Packet]]
+		}
+		if ok && v.rule[m] == nil {
 			v.rule[m] = &id
 		}
 	}

@@ -67,8 +67,9 @@ type oracleRun struct {
 	snapshot *host.Snapshot
 	entries  map[uint32]*host.Flow
 	prove    []proveFlow // of TestProve, instead of traffic
-	tracer   string      // instead of the usual one
-	listing  string      // the ruleset with handles
+	xtEvents []lab.XTTraceEvent
+	tracer   string // instead of the usual one
+	listing  string // the ruleset with handles
 }
 
 // play loads the rules, sends the traffic, and captures what came of it.

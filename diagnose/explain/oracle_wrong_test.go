@@ -18,7 +18,7 @@ func TestOracleSeesWrongAnswers(t *testing.T) {
 	ran := &rules.Rule{Chain: chain, Handle: 2}
 	other := &rules.Rule{Chain: chain, Handle: 3}
 	elsewhere := &rules.Rule{Chain: &rules.Chain{Table: &rules.Table{Family: rules.FamilyIPv4, Name: "nat2"}}, Handle: 2}
-	id := ruleID{"ip", "nat", 1, 2}
+	id := ruleID{family: "ip", table: "nat", tableHandle: 1, handle: 2}
 
 	tests := []struct {
 		name   string

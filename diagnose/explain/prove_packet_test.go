@@ -87,33 +87,36 @@ func (s *sender) Close() error {
 }
 
 // send tells whether the packet went; that a rule drops it on the way out is
-// no error.
-func (s *sender) send(t rules.Tuple) (bool, error) {
+// no error. The packet carries number n.
+func (s *sender) send(t rules.Tuple, n int) (bool, error) {
 	fd, to := s.fd6, unix.Sockaddr(&unix.SockaddrInet6{Addr: t.Dst.As16()})
 	if t.Dst.Is4() {
 		fd, to = s.fd4, &unix.SockaddrInet4{Addr: t.Dst.As4()}
 	}
-	err := unix.Sendto(fd, packetOf(t), 0, to)
+	err := unix.Sendto(fd, packetOf(t, n), 0, to)
 	if errors.Is(err, unix.EPERM) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// packetOf is the first packet of a flow: a SYN, a datagram, an echo request.
-func packetOf(t rules.Tuple) []byte {
+// packetOf is the first packet of a flow: a SYN, a datagram, an echo request. n
+// is its IP id or flow label, which no rewrite changes.
+func packetOf(t rules.Tuple, n int) []byte {
 	body := transportOf(t)
 	binary.BigEndian.PutUint16(body[checksumAt[t.Proto]:], checksum(t, body))
 	if t.Src.Is4() {
-		h := make([]byte, 20, 20+len(body)) // the kernel adds id and checksum
+		h := make([]byte, 20, 20+len(body)) // the kernel adds the checksum
 		h[0], h[8], h[9] = 0x45, 64, t.Proto
+		binary.BigEndian.PutUint16(h[4:], uint16(n))
 		binary.BigEndian.PutUint16(h[2:], uint16(20+len(body)))
 		copy(h[12:], t.Src.AsSlice())
 		copy(h[16:], t.Dst.AsSlice())
 		return append(h, body...)
 	}
 	h := make([]byte, 40, 40+len(body))
-	h[0], h[6], h[7] = 0x60, t.Proto, 64
+	binary.BigEndian.PutUint32(h, 6<<28|uint32(n))
+	h[6], h[7] = t.Proto, 64
 	binary.BigEndian.PutUint16(h[4:], uint16(len(body)))
 	copy(h[8:], t.Src.AsSlice())
 	copy(h[24:], t.Dst.AsSlice())

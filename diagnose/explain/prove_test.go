@@ -92,10 +92,11 @@ func prove(t *testing.T, seed uint64, total *tally) {
 	g := newGenerator(seed)
 	// an ICMP redirect would meet the rules amid its packet's way
 	calm := []string{"net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.c0.send_redirects=0", "net.ipv4.conf.s0.send_redirects=0"}
-	c := &oracleCase{outside: "s0", sysctl: calm, rules: g.ruleset()}
+	c := &oracleCase{outside: "s0", sysctl: calm}
+	given := g.proveRules()
 	r := &oracleRun{oracleCase: c, tracer: proveTracer, prove: g.flows(flowsPerCase)}
-	if err := r.playProve(t); err != nil {
-		t.Errorf("the case itself: %v\n%s%s", err, r.rules, again(seed))
+	if err := r.playProve(t, given); err != nil {
+		t.Errorf("the case itself: %v\n%s%s", err, given, again(seed))
 		return
 	}
 	ex := explain.New(r.snapshot)
@@ -105,19 +106,19 @@ func prove(t *testing.T, seed uint64, total *tally) {
 	}
 	var bad []string
 	made := 0
-	for _, f := range r.prove {
+	for i, f := range r.prove {
 		e := entries[f.Tuple]
 		if e == nil {
 			continue
 		}
 		made++
 		if why := r.proveEntry(ex, e, total); why != "" {
-			bad = append(bad, fmt.Sprintf("%s: %s", f, why))
+			bad = append(bad, fmt.Sprintf("%s: %s%s", f, why, printXTTrace(r.xtEvents, i+1)))
 		}
 	}
 	total.played(len(r.prove), made)
 	if len(bad) > 0 {
-		t.Errorf("%s\nruleset:\n%s%s", strings.Join(bad, "\n"), r.listing, again(seed))
+		t.Errorf("%s\nruleset:\n%s\n%s%s", strings.Join(bad, "\n"), r.listing, given, again(seed))
 	}
 }
 
@@ -163,9 +164,7 @@ func outcomeOf(rw *explain.Rewrite, ran *ruleID) outcome {
 		}
 		return wrong
 	}
-	named := slices.ContainsFunc(rw.Rules, func(u *rules.Rule) bool {
-		return u.Handle == ran.handle && u.Chain.Table.Name == ran.table && u.Chain.Table.Family.String() == ran.family
-	})
+	named := slices.ContainsFunc(rw.Rules, ran.is)
 	switch {
 	case len(rw.Rules) == 0:
 		return none
@@ -215,7 +214,10 @@ func (r *oracleRun) kindOf(id *ruleID) string {
 		return "unknown"
 	}
 	n := u.NAT()
-	kind := [...]string{rules.SNAT: "snat", rules.DNAT: "dnat", rules.Masquerade: "masquerade", rules.Redirect: "redirect"}[n.Kind]
+	kind := n.Kind.String()
+	if b := u.Chain.Table.Backend; b != rules.BackendNft {
+		return strings.TrimPrefix(string(b), "ip") + " " + kind
+	}
 	if n.Flags&rules.NATNetmap != 0 {
 		kind += " prefix"
 	}
@@ -240,7 +242,7 @@ func findRule(rs *rules.Ruleset, id *ruleID) *rules.Rule {
 		}
 		for _, c := range t.Chains {
 			for _, u := range c.Rules {
-				if u.Handle == id.handle {
+				if id.is(u) {
 					return u
 				}
 			}
@@ -251,8 +253,11 @@ func findRule(rs *rules.Ruleset, id *ruleID) *rules.Rule {
 
 // playProve loads the rules, sends every packet at once, and captures what
 // came of them.
-func (r *oracleRun) playProve(t *testing.T) error {
+func (r *oracleRun) playProve(t *testing.T, given *proveRules) error {
 	if err := r.build(t); err != nil {
+		return err
+	}
+	if err := given.load(r.net.Router); err != nil {
 		return err
 	}
 	nat, err := present(r.net.Router)
@@ -261,6 +266,16 @@ func (r *oracleRun) playProve(t *testing.T) error {
 	}
 	if r.listing, err = nft(r.net.Router, "", "-a", "list", "ruleset"); err != nil {
 		return err
+	}
+	var xtTrace *lab.XTTrace
+	var xtNAT map[ruleID]string
+	if given.legacy() {
+		if xtNAT, err = xtRules(r.net.Router); err != nil {
+			return err
+		}
+		if xtTrace, err = r.net.Router.XTTrace(); err != nil {
+			return err
+		}
 	}
 	sent, err := r.sendAll()
 	if err != nil {
@@ -278,7 +293,14 @@ func (r *oracleRun) playProve(t *testing.T) error {
 		return err
 	}
 	r.verdicts = judge(r.events, nat)
-	return r.capture()
+	if err := r.capture(); err != nil || xtTrace == nil {
+		return err
+	}
+	if r.xtEvents, err = xtTrace.Events(); err != nil {
+		return err
+	}
+	r.judgeXT(r.xtEvents, xtNAT)
+	return nil
 }
 
 func (r *oracleRun) sendAll() ([]rules.Tuple, error) {
@@ -302,8 +324,8 @@ func (r *oracleRun) sendAll() ([]rules.Tuple, error) {
 	}
 	var sent []rules.Tuple
 	var errs []error
-	for _, f := range r.prove {
-		ok, err := senders[f.host].send(f.Tuple)
+	for i, f := range r.prove {
+		ok, err := senders[f.host].send(f.Tuple, i+1)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", f, err))
 		}
@@ -323,7 +345,7 @@ func arrived(events []lab.TraceEvent, sent []rules.Tuple) bool {
 		}
 	}
 	for _, t := range sent {
-		b := packetOf(t)
+		b := packetOf(t, 0)
 		n := 20
 		if t.Src.Is6() {
 			n = 40
