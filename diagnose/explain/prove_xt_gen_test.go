@@ -279,7 +279,7 @@ func xtConntrack(x *xtGenerator, d *xtDraft) {
 func xtAddrtype(x *xtGenerator, d *xtDraft) {
 	g := x.generator
 	end := pick(g, []string{"dst", "dst", "src"})
-	d.add("-m addrtype %s--%s-type %s", g.not(25), end, pick(g, []string{"LOCAL", "LOCAL", "UNICAST", "LOCAL,BROADCAST"}))
+	d.add("-m addrtype %s--%s-type %s", g.not(25), end, pick(g, []string{"LOCAL", "LOCAL", "UNICAST", map[string]string{"ip": "LOCAL,BROADCAST", "ip6": "LOCAL,ANYCAST"}[x.ip]}))
 }
 
 func xtIPRange(x *xtGenerator, d *xtDraft) {
