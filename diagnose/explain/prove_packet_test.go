@@ -101,9 +101,12 @@ func (s *sender) send(t rules.Tuple, n int) (bool, error) {
 }
 
 // packetOf is the first packet of a flow: a SYN, a datagram, an echo request. n
-// is its IP id or flow label, which no rewrite changes.
+// is its IP id or flow label and a ping's sequence, which no rewrite changes.
 func packetOf(t rules.Tuple, n int) []byte {
 	body := transportOf(t)
+	if isPing(t.Proto) {
+		binary.BigEndian.PutUint16(body[6:], uint16(n)) // a random dnat changes the id
+	}
 	binary.BigEndian.PutUint16(body[checksumAt[t.Proto]:], checksum(t, body))
 	if t.Src.Is4() {
 		h := make([]byte, 20, 20+len(body)) // the kernel adds the checksum
@@ -122,6 +125,8 @@ func packetOf(t rules.Tuple, n int) []byte {
 	copy(h[24:], t.Dst.AsSlice())
 	return append(h, body...)
 }
+
+func isPing(proto uint8) bool { return proto == unix.IPPROTO_ICMP || proto == unix.IPPROTO_ICMPV6 }
 
 var checksumAt = map[uint8]int{unix.IPPROTO_TCP: 16, unix.IPPROTO_UDP: 6, unix.IPPROTO_ICMP: 2, unix.IPPROTO_ICMPV6: 2}
 

@@ -54,7 +54,7 @@ func (x *tally) count(kind string, o outcome) {
 
 func (x *tally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d rulesets, %d flows, %d entries\n%-16s", x.cases, x.flows, x.entries, "kernel's rule")
+	fmt.Fprintf(&b, "%d rulesets, %d flows, %d entries\n%-28s", x.cases, x.flows, x.entries, "kernel's rule")
 	for _, o := range outcomes {
 		fmt.Fprintf(&b, "%10s", o)
 	}
@@ -66,7 +66,7 @@ func (x *tally) String() string {
 }
 
 func row(b *strings.Builder, kind string, in map[outcome]int) {
-	fmt.Fprintf(b, "\n%-16s", kind)
+	fmt.Fprintf(b, "\n%-28s", kind)
 	for _, o := range outcomes {
 		fmt.Fprintf(b, "%10d", in[o])
 	}

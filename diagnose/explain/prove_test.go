@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
@@ -216,7 +214,7 @@ func (r *oracleRun) kindOf(id *ruleID) string {
 	n := u.NAT()
 	kind := n.Kind.String()
 	if b := u.Chain.Table.Backend; b != rules.BackendNft {
-		return strings.TrimPrefix(string(b), "ip") + " " + kind
+		return string(b) + " " + kind
 	}
 	if n.Flags&rules.NATNetmap != 0 {
 		kind += " prefix"
@@ -367,7 +365,7 @@ func headersOf(network, trans []byte) [2]string {
 		addrs, proto = network[8:], network[6]
 	}
 	ends := string(trans[:4])
-	if proto == unix.IPPROTO_ICMP || proto == unix.IPPROTO_ICMPV6 {
+	if isPing(proto) {
 		ends = string(trans[:2]) + string(trans[4:6])
 	}
 	return [2]string{string(addrs) + string(proto), ends}

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 	"github.com/ntdiag/ntdiag/rules"
@@ -151,7 +149,7 @@ func (r *oracleRun) judgeXT(events []lab.XTTraceEvent, nat map[ruleID]string) {
 		}
 		f := r.prove[n-1]
 		entry := entries[f.Tuple]
-		if entry == nil || !keepsSource(e.Payload, f.Tuple) {
+		if entry == nil || !keepsSource(e.Payload, f.Tuple, n) {
 			continue
 		}
 		v := r.verdicts[entry.ID]
@@ -178,7 +176,7 @@ func packetNumber(b []byte) int {
 
 // keepsSource tells whether the packet has the source that its flow began with:
 // what a router says of a packet has not.
-func keepsSource(b []byte, t rules.Tuple) bool {
+func keepsSource(b []byte, t rules.Tuple, n int) bool {
 	proto, src, trans := b[9], b[12:16], b[20:]
 	if t.Src.Is6() {
 		if len(b) < 40 {
@@ -189,11 +187,10 @@ func keepsSource(b []byte, t rules.Tuple) bool {
 	if proto != t.Proto || string(src) != string(t.Src.AsSlice()) || len(trans) < 8 {
 		return false
 	}
-	at := 0
-	if proto == unix.IPPROTO_ICMP || proto == unix.IPPROTO_ICMPV6 {
-		at = 4
+	if isPing(proto) {
+		return int(binary.BigEndian.Uint16(trans[6:])) == n
 	}
-	return binary.BigEndian.Uint16(trans[at:]) == t.SrcPort
+	return binary.BigEndian.Uint16(trans) == t.SrcPort
 }
 
 // printXTTrace prints the lines of one packet.
