@@ -94,6 +94,11 @@ type Rewrite struct {
 	Unknown []string      `json:"unknown"`
 	Not     []Miss        `json:"not"`
 	Note    string        `json:"note,omitempty"`
+	// Via are the jumps that lead to the one rule, outermost first.
+	Via []Rule `json:"via,omitempty"`
+	// Marks are the rules that set the packet mark which a rule on the way
+	// asks for.
+	Marks []Rule `json:"marks,omitempty"`
 }
 
 // Step is one step of the packet's way.
@@ -146,6 +151,12 @@ func newRewrite(f *host.Flow, r *explain.Rewrite) Rewrite {
 	}
 	for _, rule := range r.Rules {
 		out.Rules = append(out.Rules, NewRule(rule))
+	}
+	for _, rule := range r.Via {
+		out.Via = append(out.Via, NewRule(rule))
+	}
+	for _, rule := range r.Marks {
+		out.Marks = append(out.Marks, NewRule(rule))
 	}
 	for _, m := range r.Not {
 		out.Not = append(out.Not, Miss{NewRule(m.Rule), m.Why})

@@ -149,6 +149,8 @@ func answer(x *Explained) string {
 
 func shortCause(r *Rewrite) string {
 	switch {
+	case r.Cause == explain.CauseRule && len(r.Rules) == 1 && r.Rules[0].Handle == 0:
+		return "by " + safe(r.Rules[0].Chain) + " " + ruleName(&r.Rules[0])
 	case r.Cause == explain.CauseRule && len(r.Rules) == 1:
 		return "by " + ruleName(&r.Rules[0])
 	case r.Cause == explain.CauseRule && len(r.Rules) > 1:
@@ -243,6 +245,7 @@ func rewriteText(b *strings.Builder, r *Rewrite, icmp bool, s Style) {
 	for i := range shown(len(r.Rules), s) {
 		ruleText(b, &r.Rules[i], s)
 	}
+	viaText(b, r, s)
 	moreText(b, len(r.Rules), "that could be", s)
 	if r.Cause != explain.CauseRule || len(r.Rules) == 0 {
 		wrap(b, s.width(), "      ", "        ", causes[r.Cause].text)
@@ -263,6 +266,22 @@ func rewriteText(b *strings.Builder, r *Rewrite, icmp bool, s Style) {
 	}
 	if do != "" {
 		wrap(b, s.width(), "      do: ", "          ", do)
+	}
+}
+
+// viaText is the way that led to the rule: the jumps, and who set the mark that
+// was asked for.
+func viaText(b *strings.Builder, r *Rewrite, s Style) {
+	var steps []string
+	for i := range r.Via {
+		steps = append(steps, safe(r.Via[i].Chain)+" "+ruleName(&r.Via[i]))
+	}
+	if len(steps) > 0 {
+		wrap(b, s.width(), "      via: ", "           ", strings.Join(steps, ", "))
+	}
+	for i := range shown(len(r.Marks), s) {
+		m := &r.Marks[i]
+		wrap(b, s.width(), "      mark: ", "            ", "set by "+safe(m.Table+" "+m.Chain)+" "+ruleName(m)+": "+safe(m.Text))
 	}
 }
 

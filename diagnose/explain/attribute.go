@@ -27,6 +27,9 @@ func (j *job) attribute(rw host.Rewrite, st *stage) Rewrite {
 		out.Assumed = j.assumedText(st)
 		out.Unknown = unknownText(st)
 		out.Note = noteOn(st)
+		if len(st.fits) == 1 {
+			out.Via, out.Marks = st.fits[0].Via, j.marks(st)
+		}
 	}
 	if j.opt.Not {
 		out.Not = j.misses(st)

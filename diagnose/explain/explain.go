@@ -25,6 +25,7 @@ func (e *Explainer) Explain(f *host.Flow, opt Options) *Explanation {
 	j := &job{Explainer: e, f: f, opt: opt, out: &Explanation{Flow: *f}}
 	j.observe()
 	dst := j.destination()
+	j.trail = dst.settled
 	src := j.source(dst)
 	for _, rw := range f.Rewrites() {
 		st := dst
@@ -50,6 +51,7 @@ type job struct {
 	opt      Options
 	out      *Explanation
 	observed [2]host.Rewrite // by manip: from and to, equal when unchanged
+	trail    []walk.Step     // at the hook of the destination's rewrite
 }
 
 // observe takes both rewrites from the tuples, also one that changes nothing.
@@ -81,6 +83,7 @@ type stage struct {
 	used          rules.Sources
 	route         rules.Route
 	steps         []walk.Step
+	settled       []walk.Step // with the rule found held to have matched
 	crossed       []walk.Step // at the forward hook, on the way here
 	// confirmed are the assumptions that the rewrite itself bears out.
 	confirmed rules.Sources

@@ -359,6 +359,7 @@ func (j *job) settle(st *stage) {
 	}
 	scratch := &stage{}
 	res := j.walker.Hook(&st.before, st.hook, j.walkOptions(scratch, h))
+	st.settled = scratch.steps
 	if res.Alive.Truth != rules.No {
 		st.after = res.Packet
 	}

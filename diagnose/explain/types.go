@@ -51,6 +51,11 @@ type Rewrite struct {
 	Assumed []string      // "oif s0 from route 192.168.1.0/24"
 	Unknown []string      // "packet mark"
 	Not     []Miss        // rules that came before, in evaluation order
+	// Via are the jumps that lead to the one rule, outermost first.
+	Via []*rules.Rule
+	// Marks are the rules that set the packet mark on the way, where a rule on
+	// the way asks for it.
+	Marks []*rules.Rule
 	// Note adds what the operator should know: "its counter is 0", …
 	Note string
 }
