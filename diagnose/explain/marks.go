@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/ntdiag/ntdiag/rules"
-	"github.com/ntdiag/ntdiag/rules/walk"
 )
 
 // marks are the rules that set the packet mark before the rule that was found,
