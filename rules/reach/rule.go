@@ -81,7 +81,7 @@ func endsWay(s rules.Statement) bool {
 // statement is true where the rule ends.
 func (p *parser) statement(s rules.Statement) bool {
 	switch s := s.(type) {
-	case *rules.Counter, *rules.Log, *rules.Remark:
+	case *rules.Counter, *rules.Log, *rules.Remark, *rules.Last:
 	case *rules.Load:
 		p.loads(s.Expr)
 	case *rules.Verdict:
@@ -116,14 +116,19 @@ func (p *parser) statement(s rules.Statement) bool {
 		p.object(s)
 	case *rules.Opaque:
 		p.opaque(s)
-	case rules.Condition:
-		p.cond(p.a.condition(s))
-	default:
-		p.out.mayEnd = true
-		p.write(anywhere)
-		p.cond(nothingKnown)
+	case *rules.Match, *rules.MatchRange, *rules.InSet, *rules.InIPSet, *rules.AllOf, *rules.AnyOf, *rules.NotOf,
+		*rules.Fixed, *rules.Open, *rules.Chance, *rules.Limit, *rules.Quota, *rules.Connlimit:
+		p.cond(p.a.condition(s.(rules.Condition)))
+	default: // queue, tproxy, synproxy, fwd: it may end the way, and do anything
+		p.unsure()
 	}
 	return false
+}
+
+func (p *parser) unsure() {
+	p.out.mayEnd = true
+	p.write(anywhere)
+	p.cond(nothingKnown)
 }
 
 // cond adds a condition. Of a field that the rule itself has written before,
@@ -237,8 +242,8 @@ func (p *parser) object(s *rules.ObjRef) {
 // opaque: an xtables match only holds or not; anything else may write and end.
 func (p *parser) opaque(o *rules.Opaque) {
 	if !strings.HasPrefix(o.Name, "match ") || o.MayEnd || o.MayNAT {
-		p.out.mayEnd = true
-		p.write(anywhere)
+		p.unsure()
+		return
 	}
 	p.cond(nothingKnown)
 }
