@@ -50,7 +50,9 @@ type Rule struct {
 	Position int           `json:"position"`
 	Text     string        `json:"text"`
 	Comment  string        `json:"comment,omitempty"`
-	Decoded  bool          `json:"decoded"`
+	// Owner is the program that wrote it, when it is recognised.
+	Owner   string `json:"owner,omitempty"`
+	Decoded bool   `json:"decoded"`
 }
 
 // NewRule describes r.
@@ -59,7 +61,7 @@ func NewRule(r *rules.Rule) Rule {
 	if text == "" {
 		text = nft.RuleText(r)
 	}
-	out := Rule{Handle: r.Handle, Position: r.Position, Text: text, Comment: r.Comment, Decoded: r.Decoded()}
+	out := Rule{Handle: r.Handle, Position: r.Position, Text: text, Comment: r.Comment, Owner: r.MadeBy(), Decoded: r.Decoded()}
 	if r.Chain != nil {
 		out.Chain = r.Chain.Name
 		if t := r.Chain.Table; t != nil {
@@ -201,43 +203,4 @@ type Explain struct {
 	// Simulated is filled where the query names a whole packet that has no
 	// entry and its way was worked out.
 	Simulated any `json:"simulated,omitempty"`
-}
-
-// RuleRow is one rule of `rules`.
-type RuleRow struct {
-	Rule     Rule     `json:"rule"`
-	Hook     string   `json:"hook"`
-	Priority int32    `json:"priority"`
-	Order    int      `json:"order"`
-	NAT      *string  `json:"nat"`
-	Flows    int      `json:"flows"`
-	Packets  uint64   `json:"packets"`
-	Bytes    uint64   `json:"bytes"`
-	Counted  bool     `json:"counted"` // whether the rule has a counter
-	Policy   string   `json:"policy"`  // of the base chain it is met from
-	Findings []string `json:"findings"`
-	// From names the base chain it is met from: family table chain.
-	From string `json:"from"`
-}
-
-// Rules is the document of `rules`.
-type Rules struct {
-	Header
-	Rules  []RuleRow `json:"rules"`
-	Opaque int       `json:"opaque"`
-	// Chains are the base chains of type nat in evaluation order, empty ones too.
-	Chains []ChainRow `json:"chains"`
-	// Attributed tells whether live flows were counted.
-	Attributed bool `json:"attributed"`
-}
-
-// ChainRow is a base chain.
-type ChainRow struct {
-	Family   string `json:"family"`
-	Table    string `json:"table"`
-	Chain    string `json:"chain"`
-	Hook     string `json:"hook"`
-	Priority int32  `json:"priority"`
-	Policy   string `json:"policy"`
-	Rules    int    `json:"rules"`
 }

@@ -13,8 +13,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ntdiag/ntdiag/diagnose/checks"
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/order"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -222,13 +224,19 @@ func TestRules(t *testing.T) {
 	from := "inet nat prerouting"
 	doc := &Rules{
 		Header: header("rules"), Attributed: true, Opaque: 1,
+		Summary: RulesSummary{
+			NATRules: 1, Deciding: 1, Rules: 2, Tables: 1, Backends: []Count{{"nft", 1}}, Owners: []Count{{"docker", 1}},
+			Findings: map[checks.Severity]int{checks.Warning: 1, checks.Info: 1},
+		},
+		Findings: []RulesFinding{{Check: "same-priority", Severity: checks.Info, Text: "postrouting, priority 110: the order of two chains depends on which was made last"}},
 		Chains: []ChainRow{
-			{"inet", "nat", "prerouting", "prerouting", -100, "accept", 2},
-			{"inet", "nat", "postrouting", "postrouting", 100, "drop", 0},
+			{Family: "inet", Table: "nat", Chain: "prerouting", Hook: "prerouting", Priority: -100, RunsAt: -100, Policy: "accept", Rules: 2, Backend: rules.BackendNft, Type: "nat"},
+			{Family: "inet", Table: "nat", Chain: "postrouting", Hook: "postrouting", Priority: 110, RunsAt: 100, Policy: "drop", Backend: rules.BackendNft, Type: "nat", Tied: []string{"ip fw post\x1b"}},
 		},
 		Rules: []RuleRow{
-			{Rule: NewRule(rule("prerouting", 4, "web", "tcp dport 8080 dnat ip to 192.168.1.80:80")), Hook: "prerouting", Priority: -100, Order: 1, NAT: &kind, Flows: 2, Counted: true, Findings: []string{"never hit"}, From: from},
-			{Rule: Rule{Family: "inet", Table: "nat", Chain: "sub", Handle: 9, Text: "osf name \"Linux\""}, Hook: "prerouting", Order: 2, Findings: []string{}, From: from},
+			{Rule: NewRule(rule("prerouting", 4, "web", "tcp dport 8080 dnat ip to 192.168.1.80:80")), Hook: "prerouting", Priority: -100, Order: 1, NAT: &kind, Flows: 2, Counted: true, Findings: []string{"never hit", "shadowed by handle 2"}, From: from, Role: order.RoleNAT,
+				Details: []RulesFinding{{Check: "never-hit", Severity: checks.Info, Text: "never hit"}, {Check: "unreachable", Severity: checks.Warning, Text: "shadowed by handle 2", Do: "move it before handle 2, or narrow that rule"}}},
+			{Rule: Rule{Family: "inet", Table: "nat", Chain: "sub", Handle: 9, Text: "osf name \"Linux\""}, Hook: "prerouting", Order: 2, Findings: []string{}, From: from, Role: order.RoleUnknown, Via: []string{"prerouting"}},
 		},
 	}
 	for _, f := range formats {

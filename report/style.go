@@ -98,6 +98,10 @@ func wrap(b *strings.Builder, width int, first, rest, text string) {
 // fit, else on a line of its own.
 func right(b *strings.Builder, width int, left, tail string) {
 	gap := width - columns(left) - columns(tail)
+	if tail == "" {
+		b.WriteString(left + "\n")
+		return
+	}
 	if gap < 2 {
 		b.WriteString(left + "\n")
 		left, gap = "", width-columns(tail)

@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/checks"
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
-	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/diagnose/order"
 	"github.com/ntdiag/ntdiag/report"
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -17,41 +20,122 @@ import (
 // maxAttributed bounds how many flows are attributed for a listing.
 const maxAttributed = 20000
 
+// rulesFlags are the flags of `rules`.
+type rulesFlags struct {
+	output                  string
+	noFlows, all, allChains bool
+	filter                  report.RulesFilter
+}
+
 func newRulesCmd(a *app) *cobra.Command {
-	var output string
-	var noFlows, all bool
+	var f rulesFlags
 	cmd := &cobra.Command{
 		Use:   "rules",
 		Short: "list the NAT rules in the order in which packets meet them",
-		Long: `rules lists the NAT rules hook by hook, in the order in which the kernel
-evaluates them, with what their counters say and how many live flows each made.`,
+		Long:  rulesHelp(),
+		Example: `  sudo ntdiag rules
+  sudo ntdiag rules --finding any
+  sudo ntdiag rules --owner docker --hook postrouting
+  sudo ntdiag rules --all-chains -o json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			format, err := formatOf(output)
-			if err != nil {
-				return err
-			}
-			doc, err := a.rules(cmd.Context(), !noFlows)
-			if err != nil {
-				return err
-			}
-			style := a.style(format)
-			if all {
-				style.Rows = 0
-			}
-			if err := format.Rules(cmd.OutOrStdout(), doc, style); err != nil {
-				return incomplete(err)
-			}
-			return finish(cmd, doc.Header, false)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runRules(cmd, &f) },
 	}
-	outputFlag(cmd, &output)
-	cmd.Flags().BoolVar(&all, "all", false, "every rule, not only a page")
-	cmd.Flags().BoolVar(&noFlows, "no-flows", false, "do not read the conntrack table")
+	outputFlag(cmd, &f.output)
+	fs := cmd.Flags()
+	fs.BoolVar(&f.all, "all", false, "every rule, not only a page")
+	fs.BoolVar(&f.allChains, "all-chains", false, "every chain with its number of rules, and what is found in rules not about NAT")
+	fs.BoolVar(&f.noFlows, "no-flows", false, "do not read the conntrack table")
+	for _, w := range rulesFilters {
+		fs.StringVar(w.to(&f.filter), w.name, "", w.help)
+		if w.values != nil {
+			_ = cmd.RegisterFlagCompletionFunc(w.name, cobra.FixedCompletions(w.values(), cobra.ShellCompDirectiveNoFileComp))
+		}
+	}
 	return cmd
 }
 
-func (a *app) rules(ctx context.Context, withFlows bool) (*report.Rules, error) {
+// rulesFilters is one row a flag that chooses rules; where values is given,
+// nothing else is taken.
+var rulesFilters = []struct {
+	name, help string
+	to         func(*report.RulesFilter) *string
+	values     func() []string
+}{
+	{"hook", "rules met at this hook", func(f *report.RulesFilter) *string { return &f.Hook }, hookNames},
+	{"family", "rules of tables of this family; inet counts as ip and as ip6", func(f *report.RulesFilter) *string { return &f.Family }, func() []string { return []string{"ip", "ip6", "inet"} }},
+	{"table", "rules of tables of this name", func(f *report.RulesFilter) *string { return &f.Table }, nil},
+	{"chain", "rules of this chain, or met from this base chain", func(f *report.RulesFilter) *string { return &f.Chain }, nil},
+	{"owner", "rules written by this program (docker, kube-proxy, …), or none for rules of nobody known", func(f *report.RulesFilter) *string { return &f.Owner }, ownerNames},
+	{"finding", "rules with a finding of this check, or any", func(f *report.RulesFilter) *string { return &f.Finding }, checkNames},
+	{"grep", "rules with this in their text or comment", func(f *report.RulesFilter) *string { return &f.Text }, nil},
+}
+
+func hookNames() []string {
+	var out []string
+	for _, h := range order.Hooks {
+		out = append(out, h.String())
+	}
+	return out
+}
+
+func ownerNames() []string { return append(rules.OwnerNames(), report.OwnerNone) }
+
+func checkNames() []string {
+	out := []string{report.FindingAny}
+	for _, c := range checks.All {
+		out = append(out, c.Name)
+	}
+	return out
+}
+
+func rulesHelp() string {
+	var b strings.Builder
+	b.WriteString(`rules lists the rules that make NAT, and those that decide about it (exemptions,
+marks that NAT rules test, notrack), of all tables and both backends in the
+order in which the kernel evaluates them, with what their counters say, how many
+live flows each made, and what is wrong with them.
+
+What is looked for, by the name that --finding takes:
+
+`)
+	for _, c := range checks.All {
+		fmt.Fprintf(&b, "  %-14s %s\n", c.Name, c.Doc)
+	}
+	b.WriteString(`
+A rule that is called shadowed or never matching is so for every packet; sets
+are taken as they are now. With a flag that chooses rules, findings about chains
+or the whole ruleset are left out, and do not count.
+
+Exit code 1 when a warning or worse was found, 0 when there are notes only.`)
+	return b.String()
+}
+
+func (a *app) runRules(cmd *cobra.Command, f *rulesFlags) error {
+	format, err := formatOf(f.output)
+	if err != nil {
+		return err
+	}
+	for _, w := range rulesFilters {
+		v := *w.to(&f.filter)
+		if w.values != nil && v != "" && !slices.Contains(w.values(), v) {
+			return usage(fmt.Errorf("--%s %q: known are %s", w.name, v, strings.Join(w.values(), ", ")))
+		}
+	}
+	doc, err := a.rules(cmd.Context(), f)
+	if err != nil {
+		return err
+	}
+	style := a.style(format)
+	if f.all {
+		style.Rows = 0
+	}
+	if err := format.Rules(cmd.OutOrStdout(), doc, style); err != nil {
+		return incomplete(err)
+	}
+	return finish(cmd, doc.Header, doc.Found())
+}
+
+func (a *app) rules(ctx context.Context, f *rulesFlags) (*report.Rules, error) {
 	l, err := a.open()
 	if err != nil {
 		return nil, err
@@ -61,137 +145,15 @@ func (a *app) rules(ctx context.Context, withFlows bool) (*report.Rules, error) 
 	if err != nil {
 		return nil, err
 	}
-	var counts map[*rules.Rule]int
-	var missing []host.Missing
-	if withFlows {
-		counts, missing = attribute(ctx, l, s)
+	in := &report.RulesInput{Snapshot: s, Hooks: order.Of(s.Rules), Filter: f.filter, AllChains: f.allChains}
+	in.Findings = checks.Run(s, in.Hooks)
+	if !f.noFlows {
+		made := explain.New(s).Count(maxAttributed, func(each func(*host.Flow)) error {
+			info, err := l.Flows(ctx, capture.Filter{}, func(f *host.Flow) error { each(f); return nil })
+			in.Missing = append(in.Missing, unread(info)...)
+			return err
+		})
+		in.Flows, in.Missing = made.Flows, append(in.Missing, made.Missing...)
 	}
-	doc := &report.Rules{Header: report.NewHeader("rules", s, missing), Attributed: withFlows, Rules: []report.RuleRow{}, Chains: []report.ChainRow{}}
-	for _, h := range natHooks {
-		listHook(doc, s.Rules, h, counts)
-	}
-	return doc, nil
-}
-
-// natHooks are the hooks with nat chains, in a packet's order.
-var natHooks = []rules.Hook{rules.Prerouting, rules.Input, rules.Output, rules.Postrouting}
-
-// attribute counts the flows that each rule alone has made.
-func attribute(ctx context.Context, l *capture.Live, s *host.Snapshot) (map[*rules.Rule]int, []host.Missing) {
-	counts := map[*rules.Rule]int{}
-	e := explain.New(s)
-	n, skipped := 0, 0
-	info, err := l.Flows(ctx, capture.Filter{}, func(f *host.Flow) error {
-		if src, dst := query.Rewritten(f); !src && !dst {
-			return nil
-		}
-		if n++; n > maxAttributed {
-			skipped++
-			return nil
-		}
-		for _, rw := range e.Explain(f, explain.Options{}).Rewrites {
-			if len(rw.Rules) == 1 {
-				counts[rw.Rules[0]]++
-			}
-		}
-		return nil
-	})
-	missing := unread(info)
-	if err != nil {
-		missing = append(missing, host.Missing{What: "flows", Why: err.Error()})
-	}
-	if skipped > 0 {
-		missing = append(missing, host.Missing{What: "flows of each rule", Why: fmt.Sprintf("the first %d flows with NAT were attributed, %d were not", maxAttributed, skipped)})
-	}
-	return counts, missing
-}
-
-// lister walks one base chain.
-type lister struct {
-	doc    *report.Rules
-	chain  *rules.Chain
-	row    report.ChainRow
-	counts map[*rules.Rule]int
-	order  *int
-	seen   map[*rules.Chain]bool
-}
-
-// listHook lists the nat chains of one hook; order counts through all of them.
-func listHook(doc *report.Rules, rs *rules.Ruleset, h rules.Hook, counts map[*rules.Rule]int) {
-	order := 0
-	done := map[*rules.Chain]bool{}
-	for _, family := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
-		chains, _ := rs.AtHook(h, family)
-		for _, c := range chains {
-			if c.Base.Type != rules.ChainNAT || done[c] {
-				continue
-			}
-			done[c] = true
-			row := report.ChainRow{
-				Family: c.Table.Family.String(), Table: c.Table.Name, Chain: c.Name,
-				Hook: h.String(), Priority: c.Base.Priority, Policy: c.Base.Policy.String(), Rules: len(c.Rules),
-			}
-			doc.Chains = append(doc.Chains, row)
-			l := &lister{doc: doc, chain: c, row: row, counts: counts, order: &order, seen: map[*rules.Chain]bool{}}
-			l.list(c)
-		}
-	}
-}
-
-// list takes the NAT rules of c and of what it jumps to, and rules that are
-// not understood.
-func (l *lister) list(c *rules.Chain) {
-	if c == nil || l.seen[c] {
-		return
-	}
-	l.seen[c] = true
-	for _, r := range c.Rules {
-		if r.NAT() != nil || !r.Decoded() {
-			l.add(r)
-		}
-		for _, s := range r.Statements {
-			switch v := s.(type) {
-			case *rules.Verdict:
-				l.list(v.Chain)
-			case *rules.VerdictMap:
-				for _, e := range v.Set.Elements {
-					if e.Verdict != nil {
-						l.list(e.Verdict.Chain)
-					}
-				}
-			}
-		}
-	}
-}
-
-func (l *lister) add(r *rules.Rule) {
-	*l.order++
-	row := report.RuleRow{
-		Rule: report.NewRule(r), Hook: l.row.Hook, Priority: l.row.Priority, Policy: l.row.Policy,
-		Order: *l.order, Flows: l.counts[r], Findings: []string{},
-		From: l.row.Family + " " + l.row.Table + " " + l.row.Chain,
-	}
-	if n := r.NAT(); n != nil {
-		kind := natKind(n)
-		row.NAT = &kind
-	}
-	if !r.Decoded() {
-		l.doc.Opaque++
-	}
-	for _, s := range r.Statements {
-		if c, ok := s.(*rules.Counter); ok && c.Name == "" {
-			row.Counted, row.Packets, row.Bytes = true, row.Packets+c.Packets, row.Bytes+c.Bytes
-		}
-	}
-	if row.Counted && row.Packets == 0 {
-		row.Findings = append(row.Findings, "never hit")
-	}
-	l.doc.Rules = append(l.doc.Rules, row)
-}
-
-func natKind(n *rules.NAT) string {
-	if n.Flags&rules.NATNetmap != 0 {
-		return "netmap"
-	}
-	return n.Kind.String()
+	return report.NewRules(in), nil
 }

@@ -1,0 +1,41 @@
+package explain
+
+import (
+	"fmt"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// Made is how many live flows each rule alone has made.
+type Made struct {
+	Flows   map[*rules.Rule]int
+	Missing []host.Missing
+}
+
+// Count attributes the flows that read hands over, at most limit of those with
+// NAT. Flows that several rules can have made count for none.
+func (e *Explainer) Count(limit int, read func(each func(*host.Flow)) error) Made {
+	m := Made{Flows: map[*rules.Rule]int{}}
+	n := 0
+	err := read(func(f *host.Flow) {
+		if len(f.Rewrites()) == 0 {
+			return
+		}
+		if n++; n > limit {
+			return
+		}
+		for _, rw := range e.Explain(f, Options{}).Rewrites {
+			if len(rw.Rules) == 1 {
+				m.Flows[rw.Rules[0]]++
+			}
+		}
+	})
+	if err != nil {
+		m.Missing = append(m.Missing, host.Missing{What: "flows", Why: err.Error()})
+	}
+	if n > limit {
+		m.Missing = append(m.Missing, host.Missing{What: "flows of each rule", Why: fmt.Sprintf("the first %d flows with NAT were attributed, %d were not", limit, n-limit)})
+	}
+	return m
+}

@@ -1,0 +1,235 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ntdiag/ntdiag/diagnose/checks"
+	"github.com/ntdiag/ntdiag/diagnose/order"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// NewRules makes the document.
+func NewRules(in *RulesInput) *Rules {
+	b := &rulesBuilder{in: in, about: map[*rules.Rule][]checks.Finding{}, done: map[*rules.Rule]bool{}}
+	b.doc = &Rules{
+		Header: NewHeader("rules", in.Snapshot, in.Missing), Attributed: in.Flows != nil,
+		Rules: []RuleRow{}, Chains: []ChainRow{}, Findings: []RulesFinding{},
+	}
+	for _, f := range in.Findings {
+		if f.Rule != nil {
+			b.about[f.Rule] = append(b.about[f.Rule], f)
+		}
+	}
+	for i := range in.Hooks {
+		for _, c := range in.Hooks[i].Chains {
+			b.chain(c)
+		}
+	}
+	b.unmet()
+	b.whole()
+	if in.AllChains {
+		b.regular()
+	}
+	b.summary()
+	return b.doc
+}
+
+type rulesBuilder struct {
+	in    *RulesInput
+	doc   *Rules
+	about map[*rules.Rule][]checks.Finding
+	done  map[*rules.Rule]bool // listed, or would be without the filter
+}
+
+func newChainRow(c *rules.Chain) ChainRow {
+	out := ChainRow{Family: c.Table.Family.String(), Table: c.Table.Name, Chain: c.Name, Rules: len(c.Rules), Backend: c.Table.Backend, Owner: c.MadeBy(), chain: c}
+	if c.Base != nil {
+		out.Hook, out.Priority, out.Policy = c.Base.Hook.String(), c.Base.Priority, c.Base.Policy.String()
+		out.Type, out.RunsAt = string(c.Base.Type), c.EffectivePriority()
+	}
+	return out
+}
+
+func (b *rulesBuilder) chain(c *order.Base) {
+	shown := 0
+	for _, r := range c.Rules {
+		b.done[r.Rule] = true
+		row := b.row(r)
+		if b.in.Filter.keeps(&row) {
+			b.add(row)
+			shown++
+		}
+	}
+	nat := c.Chain.Base.Type == rules.ChainNAT
+	if shown > 0 || b.in.Filter.keepsChain(c.Chain) && (nat || b.in.AllChains) {
+		row := newChainRow(c.Chain)
+		for _, t := range c.Tied {
+			row.Tied = append(row.Tied, chainFrom(t))
+		}
+		b.doc.Chains = append(b.doc.Chains, row)
+	}
+}
+
+func chainFrom(c *rules.Chain) string {
+	return c.Table.Family.String() + " " + c.Table.Name + " " + c.Name
+}
+
+func (b *rulesBuilder) add(row RuleRow) {
+	if !row.Rule.Decoded {
+		b.doc.Opaque++
+	}
+	b.doc.Rules = append(b.doc.Rules, row)
+}
+
+func (b *rulesBuilder) row(r *order.Rule) RuleRow {
+	row := RuleRow{Rule: NewRule(r.Rule), Role: r.Role, Order: r.Order, Flows: b.in.Flows[r.Rule], Findings: []string{}}
+	if r.Base != nil {
+		c := r.Base.Chain
+		row.in, row.From = c, chainFrom(c)
+		row.Hook, row.Priority, row.Policy = c.Base.Hook.String(), c.Base.Priority, c.Base.Policy.String()
+	}
+	for _, via := range r.Via {
+		row.Via = append(row.Via, via.Chain.Name)
+	}
+	if n := r.NAT(); n != nil {
+		kind := natKind(n)
+		row.NAT = &kind
+	}
+	for _, s := range r.Statements {
+		if c, ok := s.(*rules.Counter); ok && c.Name == "" {
+			row.Counted, row.Packets, row.Bytes = true, row.Packets+c.Packets, row.Bytes+c.Bytes
+		}
+	}
+	for _, f := range b.about[r.Rule] {
+		row.Findings = append(row.Findings, f.Text)
+		row.Details = append(row.Details, newFinding(&f))
+	}
+	return row
+}
+
+func natKind(n *rules.NAT) string {
+	if n.Flags&rules.NATNetmap != 0 {
+		return "netmap"
+	}
+	return n.Kind.String()
+}
+
+func newFinding(f *checks.Finding) RulesFinding {
+	out := RulesFinding{Check: f.Check, Severity: f.Severity, Text: f.Text, Do: f.Do}
+	for _, r := range f.Rules {
+		out.With = append(out.With, NewRule(r))
+	}
+	return out
+}
+
+// unmet are the NAT rules that no base chain leads to.
+func (b *rulesBuilder) unmet() {
+	for _, t := range b.in.Snapshot.Rules.Tables {
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if r.NAT() == nil || b.done[r] {
+					continue
+				}
+				b.done[r] = true
+				row := b.row(&order.Rule{Rule: r, Role: order.RoleNAT})
+				if b.in.Filter.keeps(&row) {
+					b.add(row)
+				}
+			}
+		}
+	}
+}
+
+// whole adds the findings that are not about a listed rule. A filter asks for
+// rules: what is about the whole is then left out.
+func (b *rulesBuilder) whole() {
+	for i := range b.in.Findings {
+		f := &b.in.Findings[i]
+		out := newFinding(f)
+		switch {
+		case f.Rule == nil && b.in.Filter.keepsWhole(&out):
+			b.doc.Findings = append(b.doc.Findings, out)
+		case f.Rule != nil && !b.done[f.Rule] && b.in.AllChains:
+			row := RuleRow{Rule: NewRule(f.Rule), Details: []RulesFinding{out}}
+			if b.in.Filter.keeps(&row) {
+				out.Rule = &row.Rule
+				b.doc.Elsewhere = append(b.doc.Elsewhere, out)
+			}
+		}
+	}
+}
+
+// regular adds every chain that is no base chain at an IP hook.
+func (b *rulesBuilder) regular() {
+	at := map[*rules.Chain]bool{}
+	for i := range b.in.Hooks {
+		for _, c := range b.in.Hooks[i].Chains {
+			at[c.Chain] = true
+		}
+	}
+	for _, t := range b.in.Snapshot.Rules.Tables {
+		for _, c := range t.Chains {
+			if !at[c] && b.in.Filter.keepsChain(c) {
+				b.doc.Regular = append(b.doc.Regular, newChainRow(c))
+			}
+		}
+	}
+}
+
+func (b *rulesBuilder) summary() {
+	s := &b.doc.Summary
+	s.Findings = map[checks.Severity]int{}
+	backends, owners := map[string]int{}, map[string]int{}
+	for _, t := range b.in.Snapshot.Rules.Tables {
+		s.Tables++
+		for _, c := range t.Chains {
+			s.Rules += len(c.Rules)
+			for _, r := range c.Rules {
+				if r.NAT() != nil {
+					s.NATRules++
+					backends[string(t.Backend)]++
+					owners[r.MadeBy()]++
+				}
+			}
+		}
+	}
+	for i := range b.in.Hooks {
+		for _, c := range b.in.Hooks[i].Chains {
+			for _, r := range c.Rules {
+				if r.Role != order.RoleNAT {
+					s.Deciding++
+				}
+			}
+		}
+	}
+	s.Backends, s.Owners = counts(backends), counts(owners)
+	for i := range b.doc.Rules {
+		for _, f := range b.doc.Rules[i].Details {
+			s.Findings[f.Severity]++
+		}
+	}
+	for _, f := range append(slices.Clone(b.doc.Findings), b.doc.Elsewhere...) {
+		s.Findings[f.Severity]++
+	}
+}
+
+// counts are sorted: the most first.
+func counts(m map[string]int) []Count {
+	out := []Count{}
+	for name, n := range m {
+		out = append(out, Count{name, n})
+	}
+	slices.SortFunc(out, func(a, b Count) int { return cmp.Or(b.N-a.N, cmp.Compare(a.Name, b.Name)) })
+	return out
+}
+
+// Found tells whether anything of the document is a warning or worse.
+func (d *Rules) Found() bool {
+	for s, n := range d.Summary.Findings {
+		if n > 0 && s.AtLeast(checks.Warning) {
+			return true
+		}
+	}
+	return false
+}
