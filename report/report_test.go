@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -246,11 +247,28 @@ func TestRules(t *testing.T) {
 		}
 		golden(t, "rules."+f.Name, b.Bytes())
 	}
+	// a page: twelve endpoints of one service, met at two hooks
+	many := *doc
+	many.Chains = slices.Clone(doc.Chains)
+	many.Chains[1].Hook, many.Chains[1].Chain = "output", "output"
+	many.Rules = nil
+	for _, c := range many.Chains {
+		for i := range 12 {
+			r := doc.Rules[0]
+			r.Rule.Chain, r.Rule.Handle, r.Rule.Position = "ep", uint64(20+i), i+1
+			r.Order, r.Via, r.Hook, r.From = i+1, []string{c.Chain, "services", "svc"}, c.Hook, "inet nat "+c.Chain
+			if i != 7 {
+				r.Findings, r.Details = []string{}, nil
+			}
+			many.Rules = append(many.Rules, r)
+		}
+	}
 	var b bytes.Buffer
-	if err := rulesText(&b, doc, Style{Now: now, Rows: 1}); err != nil {
+	if err := rulesText(&b, &many, Style{Now: now, Rows: 10}); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "rules-bounded.table", b.Bytes())
+	harmless(t, b.String(), 80)
 }
 
 // TestFlowJSON holds the hand-written encoder against encoding/json.

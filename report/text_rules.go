@@ -55,7 +55,7 @@ func (t *rulesWriter) head() {
 	if len(t.doc.Rules) < m.NATRules+m.Deciding {
 		line += "; " + plural(len(t.doc.Rules), "rule", "rules") + " below"
 	} else if m.Deciding > 0 {
-		line += "; " + itoa(m.Deciding) + " more decide about NAT"
+		line += "; " + plural(m.Deciding, "more decides", "more decide") + " about NAT"
 	}
 	wrap(&t.b, t.s.width(), "", "  ", line)
 	var found []string
@@ -392,8 +392,8 @@ func (t *rulesWriter) whole() {
 		return 1
 	})
 	for i := range fs {
-		if t.s.Rows > 0 && i == t.s.Rows/4 && fs[i].Severity == checks.Info {
-			fmt.Fprintf(&t.b, "%d more notes: --all shows them\n", len(fs)-i)
+		if t.s.Rows > 0 && i >= max(t.s.Rows/4, 2) && fs[i].Severity == checks.Info {
+			t.b.WriteString(plural(len(fs)-i, "more note", "more notes") + ": --all shows them\n")
 			return
 		}
 		t.finding("", &fs[i])
