@@ -24,7 +24,8 @@ func (s *IPSet) test(c *InIPSet, p *Packet, member bool) Answer {
 	if s == nil {
 		return Answer{Unknown: Of(FromSet)}
 	}
-	t := s.row()
+	s.Prepare()
+	t := s.index.typ
 	switch {
 	case t == nil:
 		return Answer{Unknown: Of(FromOpaque)}
@@ -47,7 +48,6 @@ func (s *IPSet) test(c *InIPSet, p *Packet, member bool) Answer {
 			return Answer{Truth: No, Assumed: f.assumed}
 		}
 	}
-	s.Prepare()
 	return s.then(p, s.look(t, &x, c, member))
 }
 
@@ -118,7 +118,8 @@ func (s *IPSet) look(t *ipsetType, x *ipsetProbe, c *InIPSet, member bool) Answe
 		}
 		l.each()
 	}
-	return l.answer(c.ReturnNomatch)
+	// types without networks do not have IPSET_TYPE_NOMATCH: the flag is nothing
+	return l.answer(c.ReturnNomatch && t.has(ipsetNet))
 }
 
 // answer maps the outcomes to a truth: with --return-nomatch what nomatch
@@ -286,7 +287,7 @@ func (l *lookup) keyMatches(e *IPSetElement) Truth {
 		return l.x.side.equal(e.MAC[:], 48)
 	}
 	k := l.s.keyOf(e)
-	if l.t.has(ipsetPort) && !l.s.bitmap() && k.proto != l.x.proto {
+	if l.t.has(ipsetPort) && !l.s.bitmap() && k.proto != uint16(l.x.proto) {
 		return No
 	}
 	m := l.x.addrs[0].equal(k.ip[:], l.prefix(k.len)).And(l.x.addrs[1].equal(k.ip2[:], l.prefix(k.len2)))

@@ -9,15 +9,15 @@ import (
 // prefix lengths, its protocol and port; of hash:mac the MAC address in place
 // of ip.
 type ipsetKey struct {
-	ip, ip2   [16]byte
-	len, len2 uint8
-	proto     uint8
-	port      uint16
+	ip, ip2     [16]byte
+	len, len2   uint8
+	proto, port uint16 // no padding: hashed in one piece
 }
 
 // ipsetIndex finds the elements of a key, several where they differ in their
 // mark, MAC address or device.
 type ipsetIndex struct {
+	typ   *ipsetType // nil for a type that is not known
 	heads map[ipsetKey]int32
 	// next is the element with the same key that is listed next, -1 for none;
 	// nil when no key has two.
@@ -32,7 +32,7 @@ type ipsetIndex struct {
 func (s *IPSet) Prepare() { s.once.Do(s.build) }
 
 func (s *IPSet) build() {
-	ix := &ipsetIndex{heads: make(map[ipsetKey]int32, len(s.Elements))}
+	ix := &ipsetIndex{typ: s.row(), heads: make(map[ipsetKey]int32, len(s.Elements))}
 	seen := map[[2]uint8]bool{}
 	for i := len(s.Elements) - 1; i >= 0; i-- {
 		e := &s.Elements[i]
@@ -94,7 +94,7 @@ func (s *IPSet) Feed() {
 
 // keyOf is the key of an element.
 func (s *IPSet) keyOf(e *IPSetElement) ipsetKey {
-	k := ipsetKey{proto: e.Proto, port: e.Port}
+	k := ipsetKey{proto: uint16(e.Proto), port: e.Port}
 	if e.IP.IsValid() {
 		k.ip, k.len = addrBytes(e.IP.Addr()), uint8(e.IP.Bits())
 	}
@@ -125,7 +125,7 @@ func (s *IPSet) key(t *ipsetType, x *ipsetProbe) ipsetKey {
 	if t.has(ipsetPort) {
 		k.port = uint16(x.port.bits[0])<<8 | uint16(x.port.bits[1])
 		if !s.bitmap() {
-			k.proto = x.proto
+			k.proto = uint16(x.proto)
 		}
 	}
 	return k

@@ -18,6 +18,9 @@ import (
 type ipsetGen struct {
 	*rand.Rand
 	v6 bool
+	// filled: elements of bitmap:ip,mac have their MAC address, which a packet
+	// that asks for them would give them otherwise.
+	filled bool
 }
 
 func (g *ipsetGen) pick(of ...string) string { return of[g.IntN(len(of))] }
@@ -45,16 +48,6 @@ var (
 	ipsetMACs   = []string{"02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:0A"}
 	ipsetMarks  = []uint32{0, 1, 0x10, 0x4000}
 )
-
-// ipsetProbeCase is what is asked of a set: as an element for `ipset test`, and
-// as a packet.
-type ipsetProbeCase struct {
-	ip, ip2    netip.Addr
-	proto      uint8
-	port       uint16 // type<<8|code for ICMP
-	mac, iface string
-	mark       uint32
-}
 
 func (g *ipsetGen) probe() ipsetProbeCase {
 	c := ipsetProbeCase{
@@ -192,7 +185,7 @@ func (g *ipsetGen) elements(v ipsetVariant, n int, members []string) string {
 		if v.typ == "list:set" {
 			elem = g.pick(members...)
 		}
-		if v.typ == "bitmap:ip,mac" && g.IntN(3) == 0 {
+		if v.typ == "bitmap:ip,mac" && !g.filled && g.IntN(3) == 0 {
 			elem = c.ip.String()
 		}
 		if v.typ == "hash:net,iface" {

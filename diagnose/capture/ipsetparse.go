@@ -197,9 +197,11 @@ func ipsetHeaderFlags(s *rules.IPSet, a *attrs) bool {
 	return ok
 }
 
-// ipsetRaw is an element before its addresses have their prefix lengths.
+// ipsetRaw is an element before its addresses have their prefix lengths, and
+// where its attributes are read.
 type ipsetRaw struct {
 	*rules.IPSetElement
+	attrs       attrs
 	ip, ip2     netip.Addr
 	cidr, cidr2 uint8
 	seen        uint64 // bit 1<<type for each attribute
@@ -252,19 +254,16 @@ func ipsetElemSkbmark(e *ipsetRaw, a *attrs) bool {
 // element. The first that cannot be read ends it.
 func ipsetAddElements(s *rules.IPSet, b []byte) error {
 	need := ipsetNeeds(s)
-	first := len(s.Elements)
+	e := &ipsetRaw{}
 	a := attrs{b: b}
 	for a.next() {
 		if a.typ != ipsetData {
 			continue
 		}
-		if len(s.Elements) == first+1 {
-			// the kernel's count is believed as far as the message bears it out
-			s.Elements = slices.Grow(s.Elements, min(int(s.NumElements), len(b)))
-		}
+		ipsetRoom(s, len(b))
 		s.Elements = append(s.Elements, rules.IPSetElement{})
-		e := ipsetRaw{IPSetElement: &s.Elements[len(s.Elements)-1]}
-		if err := e.read(s, a.val, need); err != nil {
+		*e = ipsetRaw{IPSetElement: &s.Elements[len(s.Elements)-1], attrs: attrs{b: a.val}}
+		if err := e.read(s, need); err != nil {
 			s.Elements = s.Elements[:len(s.Elements)-1]
 			return err
 		}
@@ -273,6 +272,15 @@ func ipsetAddElements(s *rules.IPSet, b []byte) error {
 		return badAttr("elements")
 	}
 	return nil
+}
+
+// ipsetRoom makes room for all elements that the kernel counted, as far as
+// what came already bears that out.
+func ipsetRoom(s *rules.IPSet, message int) {
+	n := len(s.Elements)
+	if n == cap(s.Elements) && int(s.NumElements) > n {
+		s.Elements = slices.Grow(s.Elements, min(int(s.NumElements)-n, max(7*n, message/16)))
+	}
 }
 
 // ipsetNeeds are the attributes that an element of the type must have, by
@@ -309,13 +317,13 @@ func ipsetNeeds(s *rules.IPSet) (need uint64) {
 	return need
 }
 
-func (e *ipsetRaw) read(s *rules.IPSet, b []byte, need uint64) error {
-	a := attrs{b: b}
+func (e *ipsetRaw) read(s *rules.IPSet, need uint64) error {
+	a := &e.attrs
 	for a.next() {
 		if int(a.typ) >= len(ipsetElems) || ipsetElems[a.typ] == nil {
 			continue
 		}
-		if !ipsetElems[a.typ](e, &a) {
+		if !ipsetElems[a.typ](e, a) {
 			return badAttr(fmt.Sprintf("element: attribute %d", a.typ))
 		}
 		e.seen |= 1 << a.typ
