@@ -94,7 +94,7 @@ func collectionCase(t *testing.T, tool string, sets, in []byte, family rules.Fam
 		text.WriteString(xt.TableText(tb))
 		lines := want[tb.Name]
 		i := 0
-		for _, c := range tb.Chains {
+		for _, c := range xt.SaveOrder(tb) {
 			for _, r := range c.Rules {
 				sum.rules++
 				got, ok := xt.RuleText(r)

@@ -146,7 +146,7 @@ func TestExtensions(t *testing.T) {
 func compareTable(t *testing.T, tb *rules.Table, want []string) {
 	t.Helper()
 	var got []string
-	for _, c := range tb.Chains {
+	for _, c := range xt.SaveOrder(tb) {
 		for _, r := range c.Rules {
 			text, ok := xt.RuleText(r)
 			if !ok {

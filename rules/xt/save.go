@@ -50,11 +50,23 @@ type line struct {
 }
 
 // words are one match. Conditions on ports that stand apart in nf_tables are
-// one match in iptables.
+// one match in iptables, whose options have their order.
 type words struct {
-	name string
-	has  map[string]bool // options of the match that are taken
+	name    string
+	options map[string]string // by their name, of a match that stands apart
 	Options
+}
+
+// portOrder is the order of the options of tcp and its kin.
+var portOrder = []string{"--sport", "--dport", "--tcp-flags"}
+
+func (w *words) text() string {
+	for _, name := range portOrder {
+		if s := w.options[name]; s != "" {
+			w.Word(s)
+		}
+	}
+	return w.String()
 }
 
 // text joins what was gathered.
@@ -68,7 +80,7 @@ func (l *line) text(chain string) string {
 	}
 	for _, m := range l.matches {
 		o.Word("-m", m.name)
-		if s := m.String(); s != "" {
+		if s := m.text(); s != "" {
 			o.Word(s)
 		}
 	}

@@ -170,12 +170,11 @@ func (l *line) transport(x *rules.Payload, mask, right []byte, not bool) bool {
 	case mask == nil && x.Len == 2 && len(right) == 2:
 		return l.portRange(x, right, right, not)
 	case l.protoNumber == 6 && x.Off == 13 && len(right) == 1:
-		m := l.open("tcp", "--tcp-flags")
 		all := uint8(0xff)
 		if mask != nil {
 			all = mask[0]
 		}
-		m.Opt(not, "--tcp-flags", tcpFlagNames(all), tcpFlagNames(right[0]))
+		l.part("tcp", "--tcp-flags", not, tcpFlagNames(all), tcpFlagNames(right[0]))
 		return true
 	}
 	return false
@@ -190,8 +189,7 @@ func (l *line) portRange(x rules.Expr, lo, hi []byte, not bool) bool {
 	if name == "" || option == "" {
 		return false
 	}
-	m := l.open(name, option)
-	m.Opt(not, option, ports{binary.BigEndian.Uint16(lo), binary.BigEndian.Uint16(hi)}.String())
+	l.part(name, option, not, ports{binary.BigEndian.Uint16(lo), binary.BigEndian.Uint16(hi)}.String())
 	return true
 }
 
@@ -208,22 +206,22 @@ func (l *line) portBound(m *rules.Match) bool {
 
 // begin starts a match.
 func (l *line) begin(name string) *words {
-	m := &words{name: name, has: map[string]bool{}}
+	m := &words{name: name}
 	l.matches = append(l.matches, m)
 	return m
 }
 
-// open is the match that has room for the option, or a new one.
-func (l *line) open(name, option string) *words {
+// part adds an option to the match that has room for it, or to a new one.
+func (l *line) part(name, option string, not bool, values ...string) {
+	var o Options
+	o.Opt(not, append([]string{option}, values...)...)
 	for _, m := range l.matches {
-		if m.name == name && m.has != nil && !m.has[option] {
-			m.has[option] = true
-			return m
+		if m.name == name && m.options != nil && m.options[option] == "" {
+			m.options[option] = o.String()
+			return
 		}
 	}
-	m := l.begin(name)
-	m.has[option] = true
-	return m
+	l.begin(name).options = map[string]string{option: o.String()}
 }
 
 // limit is -m limit, which iptables-nft makes a nft_limit.

@@ -1,7 +1,9 @@
 package xt
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -13,7 +15,8 @@ import (
 func TableText(t *rules.Table) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%s\n", t.Name)
-	for _, c := range t.Chains {
+	chains := SaveOrder(t)
+	for _, c := range chains {
 		policy, counters := "-", "[0:0]"
 		if c.Base != nil {
 			policy = strings.ToUpper(c.Base.Policy.String())
@@ -21,7 +24,7 @@ func TableText(t *rules.Table) string {
 		}
 		fmt.Fprintf(&b, ":%s %s %s\n", quoteChain(c.Name), policy, counters)
 	}
-	for _, c := range t.Chains {
+	for _, c := range chains {
 		for _, r := range c.Rules {
 			text, ok := RuleText(r)
 			if !ok {
@@ -32,4 +35,22 @@ func TableText(t *rules.Table) string {
 	}
 	b.WriteString("COMMIT\n")
 	return b.String()
+}
+
+// SaveOrder are the chains in the order in which iptables-save lists them, and
+// their rules: the base chains by hook, the others by name.
+func SaveOrder(t *rules.Table) []*rules.Chain {
+	out := slices.Clone(t.Chains)
+	slices.SortStableFunc(out, func(a, b *rules.Chain) int {
+		switch {
+		case a.Base != nil && b.Base != nil:
+			return cmp.Compare(a.Base.Hook, b.Base.Hook)
+		case a.Base != nil:
+			return -1
+		case b.Base != nil:
+			return 1
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
+	return out
 }
