@@ -11,6 +11,24 @@ var headerMatches = []row{
 	{name: "udp", decode: decodeUDP},
 	{name: "udplite", decode: decodeUDP},
 	{name: "multiport", revision: 1, decode: decodeMultiport},
+	{name: "sctp", decode: decodeSCTP},
+	{name: "dccp", decode: decodeDCCP},
+	{name: "icmp", family: rules.FamilyIPv4, decode: decodeICMP},
+	{name: "icmp6", family: rules.FamilyIPv6, decode: decodeICMP},
+	{name: "esp", decode: decodeSPI("--espspi", 0)},
+	{name: "ah", family: rules.FamilyIPv4, decode: decodeSPI("--ahspi", 4)},
+	{name: "ah", family: rules.FamilyIPv6, decode: decodeAH6},
+	{name: "iprange", revision: 1, decode: decodeIprange},
+	{name: "ecn", decode: decodeECN},
+	{name: "eui64", family: rules.FamilyIPv6, decode: decodeEUI64},
+	{name: "frag", family: rules.FamilyIPv6, decode: decodeFrag6},
+	{name: "rt", family: rules.FamilyIPv6, decode: decodeRT6},
+	{name: "hbh", family: rules.FamilyIPv6, decode: decodeOpts6("hbh")},
+	{name: "dst", family: rules.FamilyIPv6, decode: decodeOpts6("dst")},
+	{name: "ipv6header", family: rules.FamilyIPv6, decode: decodeHeaders6},
+	{name: "mh", family: rules.FamilyIPv6, decode: decodeMH},
+	{name: "srh", family: rules.FamilyIPv6, decode: decodeSRH(0)},
+	{name: "srh", revision: 1, family: rules.FamilyIPv6, decode: decodeSRH(1)},
 }
 
 // metaMatches look at marks, devices, conntrack and the machine.
@@ -22,6 +40,16 @@ var metaMatches = []row{
 	{name: "mark", revision: 1, decode: decodeMark},
 	{name: "connmark", revision: 1, decode: decodeConnmark},
 	{name: "connlabel", decode: decodeConnlabel},
+	{name: "addrtype", family: rules.FamilyIPv4, decode: decodeAddrtype0},
+	{name: "addrtype", revision: 1, decode: decodeAddrtype1},
+	{name: "owner", revision: 1, decode: decodeOwner},
+	{name: "mac", decode: decodeMAC},
+	{name: "physdev", decode: decodePhysdev},
+	{name: "pkttype", decode: decodePkttype},
+	{name: "devgroup", decode: decodeDevgroup},
+	{name: "nfacct", decode: decodeNfacct},
+	{name: "nfacct", revision: 1, decode: decodeNfacct},
+	{name: "cluster", decode: decodeCluster},
 }
 
 // openMatches look, most of them, at what no entry records.
