@@ -23,45 +23,22 @@ func (c *Cluster) Test(p *Packet) Answer {
 	}
 	const expected = 1 // IPS_EXPECTED
 	status := p.Ct.Status
-	if !status.IsKnown() || status.Uint(p.order())&expected != 0 {
+	if !p.Ct.Original.Src.IsValid() || !status.IsKnown() || status.Uint(p.order())&expected != 0 {
 		return entry.And(Answer{Unknown: Of(FromHash)})
 	}
-	var words []uint32
-	b := p.Ct.Original.Src.AsSlice()
-	for ; len(b) >= 4; b = b[4:] {
-		words = append(words, p.order().Uint32(b))
-	}
-	node := uint64(jhash2(words, c.Seed)) * uint64(c.Total) >> 32 // reciprocal_scale
+	// of an IPv6 address too the first four bytes alone are hashed:
+	// NF_CT_TUPLE_L3SIZE counts words, and is divided by their size again
+	word := p.order().Uint32(p.Ct.Original.Src.AsSlice())
+	node := uint64(jhash1(word, c.Seed)) * uint64(c.Total) >> 32 // reciprocal_scale
 	return entry.And(Decided(c.Nodes>>node&1 != 0 != c.Invert))
 }
 
-// jhash2 hashes words (include/linux/jhash.h).
-func jhash2(k []uint32, seed uint32) uint32 {
-	a := 0xdeadbeef + uint32(len(k))<<2 + seed
-	b, c := a, a
-	for ; len(k) > 3; k = k[3:] {
-		a, b, c = a+k[0], b+k[1], c+k[2]
-		a = (a - c) ^ bits.RotateLeft32(c, 4)
-		c += b
-		b = (b - a) ^ bits.RotateLeft32(a, 6)
-		a += c
-		c = (c - b) ^ bits.RotateLeft32(b, 8)
-		b += a
-		a = (a - c) ^ bits.RotateLeft32(c, 16)
-		c += b
-		b = (b - a) ^ bits.RotateLeft32(a, 19)
-		a += c
-		c = (c - b) ^ bits.RotateLeft32(b, 4)
-		b += a
-	}
-	for i, to := range []*uint32{&a, &b, &c} {
-		if i < len(k) {
-			*to += k[i]
-		}
-	}
-	if len(k) == 0 {
-		return c
-	}
+// jhash1 is jhash_1word (include/linux/jhash.h).
+func jhash1(word, seed uint32) uint32 {
+	const initval = 0xdeadbeef
+	c := initval + 1<<2 + seed
+	b, a := c, c+word
+	// __jhash_final
 	for _, step := range []struct {
 		x, y *uint32
 		by   int

@@ -13,6 +13,7 @@ const (
 	tcpInvDst    = 2
 	tcpInvFlags  = 4
 	tcpInvOption = 8
+	tcpInvAll    = 15
 )
 
 // tcp is struct xt_tcp. Ports are in the machine's order.
@@ -45,7 +46,11 @@ func (p ports) String() string {
 }
 
 func decodeTCP(_ *Context, r *reader) Extension {
-	return &tcp{sport: r.ports(), dport: r.ports(), option: r.u8(), mask: r.u8(), want: r.u8(), inv: r.u8()}
+	x := &tcp{sport: r.ports(), dport: r.ports(), option: r.u8(), mask: r.u8(), want: r.u8(), inv: r.u8()}
+	if x.inv&^tcpInvAll != 0 {
+		r.fail("tcp: inversion %#x", x.inv)
+	}
+	return x
 }
 
 // Statements follows tcp_mt.
@@ -57,7 +62,7 @@ func (x *tcp) Statements(c *Context) []rules.Statement {
 	if !x.dport.every() || x.inv&tcpInvDst != 0 {
 		out = append(out, x.dport.condition(c, 2, x.inv&tcpInvDst != 0))
 	}
-	if x.mask != 0 || x.inv&tcpInvFlags != 0 {
+	if x.mask|x.want != 0 || x.inv&tcpInvFlags != 0 {
 		out = append(out, masked(c.Span, transport(13, 1), []byte{x.mask}, []byte{x.want}, x.inv&tcpInvFlags != 0))
 	}
 	if x.option != 0 {

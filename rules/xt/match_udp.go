@@ -6,6 +6,7 @@ import "github.com/ntdiag/ntdiag/rules"
 const (
 	udpInvSrc = 1
 	udpInvDst = 2
+	udpInvAll = 3
 )
 
 // udp is struct xt_udp; udplite has the same.
@@ -15,7 +16,11 @@ type udp struct {
 }
 
 func decodeUDP(_ *Context, r *reader) Extension {
-	return &udp{sport: r.ports(), dport: r.ports(), inv: r.u8()}
+	x := &udp{sport: r.ports(), dport: r.ports(), inv: r.u8()}
+	if x.inv&^udpInvAll != 0 {
+		r.fail("udp: inversion %#x", x.inv)
+	}
+	return x
 }
 
 // Statements follows udp_mt.
