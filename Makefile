@@ -13,6 +13,12 @@ SEED        ?= 1
 PACKAGES := nftables conntrack iptables ipset iproute2
 TOOLS    := nft conntrack iptables ipset ip
 
+# what writes NAT rules on real machines: TestProducers runs them, in namespaces
+PRODUCERS      := firewalld dbus-daemon ufw shorewall shorewall6 netavark containernetworking-plugins \
+                  libvirt-daemon libvirt-clients dnsmasq-base
+PRODUCER_TOOLS := firewalld dbus-daemon ufw shorewall shorewall6 /usr/lib/podman/netavark /usr/lib/cni/portmap \
+                  libvirtd virsh dnsmasq
+
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
@@ -40,13 +46,23 @@ test: test-deps ## run every test; kernel tests need root or user namespaces
 
 test-deps:
 	@missing=; for t in $(TOOLS); do command -v $$t >/dev/null 2>&1 || missing="$$missing $$t"; done; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	producers=; for t in $(PRODUCER_TOOLS); do command -v $$t >/dev/null 2>&1 || producers="$$producers $$t"; done; \
+	if [ -z "$$missing$$producers" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then \
+		echo "tests that need$$missing$$producers are left out: not installed, and not root to install them"; exit 0; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; apt-get -qq update; \
+	if [ -n "$$missing" ]; then \
 		echo "installing $(PACKAGES)"; \
-		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(PACKAGES) >/dev/null; \
-	else \
-		echo "kernel tests that need$$missing are left out: not installed, and not root to install them"; \
-	fi
+		apt-get -qq install -y --no-install-recommends $(PACKAGES) >/dev/null || exit; \
+	fi; \
+	if [ -z "$$producers" ]; then exit 0; fi; \
+	if [ -d /run/systemd/system ]; then \
+		echo "tests that need$$producers are left out: to install them here would start their services"; exit 0; \
+	fi; \
+	echo "installing $(PRODUCERS)"; \
+	apt-get -qq install -y --no-install-recommends $(PRODUCERS) >/dev/null || \
+		echo "tests that need$$producers are left out: they cannot be installed"
 
 lint: ## gofmt, vet, staticcheck, tidy: no diff
 	@diff=$$(gofmt -l .); if [ -n "$$diff" ]; then echo "gofmt: $$diff"; exit 1; fi

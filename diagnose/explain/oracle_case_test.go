@@ -32,7 +32,13 @@ import (
 //	want N none                     it has no rewrite
 //
 // rules.nft is loaded before the traffic, then.nft after it. rules.iptables
-// holds command lines of iptables-nft and ip6tables-nft.
+// holds command lines of iptables-nft and ip6tables-nft. setup.sh has a real
+// program make rules, see produce:
+//
+//	needs PROGRAM...                left out where one is missing
+//	private DIR...                  the program has a copy of them
+//	iptables nft|legacy...          which one it finds; each is a case
+//	host NAME                       one more host, without links
 type oracleCase struct {
 	name           string
 	outside        string
@@ -45,6 +51,13 @@ type oracleCase struct {
 	allowNoted     string
 	rules, then    string
 	iptables       []string
+
+	setup     string
+	needs     []string
+	private   []string
+	flavours  []string
+	flavour   string // the one of this run
+	hostNames []string
 }
 
 type listen struct {
@@ -117,6 +130,10 @@ var directives = map[string]struct {
 		c.addrs = append(c.addrs, devAddr{w[0], w[1], p})
 		return err
 	}},
+	"needs":           {1, func(c *oracleCase, w []string) error { c.needs = append(c.needs, w...); return nil }},
+	"private":         {1, func(c *oracleCase, w []string) error { c.private = append(c.private, w...); return nil }},
+	"iptables":        {1, func(c *oracleCase, w []string) error { c.flavours = w; return nil }},
+	"host":            {1, func(c *oracleCase, w []string) error { c.hostNames = append(c.hostNames, w[0]); return nil }},
 	"allow-noted":     {1, func(c *oracleCase, w []string) error { c.allowNoted = strings.Join(w, " "); return nil }},
 	"allow-ambiguous": {1, func(c *oracleCase, w []string) error { c.allowAmbiguous = strings.Join(w, " "); return nil }},
 	"want": {2, func(c *oracleCase, w []string) error {
@@ -139,7 +156,7 @@ var directives = map[string]struct {
 
 func parseCase(b []byte) (*oracleCase, error) {
 	a := txtar.Parse(b)
-	c := &oracleCase{outside: "s0"}
+	c := &oracleCase{outside: "s0", flavours: []string{"nft"}, flavour: "nft"}
 	for line := range strings.Lines(string(a.Comment)) {
 		line, _, _ = strings.Cut(line, "#")
 		w := strings.Fields(line)
@@ -164,13 +181,15 @@ func parseCase(b []byte) (*oracleCase, error) {
 			c.rules = string(f.Data)
 		case "then.nft":
 			c.then = string(f.Data)
+		case "setup.sh":
+			c.setup = string(f.Data)
 		case "rules.iptables":
 			c.iptables = slices.Collect(strings.Lines(string(f.Data)))
 		default:
 			return nil, fmt.Errorf("file %q is not known", f.Name)
 		}
 	}
-	if c.rules == "" && len(c.iptables) == 0 || len(c.traffic) == 0 {
+	if c.rules == "" && len(c.iptables) == 0 && c.setup == "" || len(c.traffic) == 0 {
 		return nil, fmt.Errorf("needs rules and traffic")
 	}
 	return c, nil

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -25,17 +26,7 @@ func TestMain(m *testing.M) { os.Exit(lab.Main(m.Run)) }
 // TestOracle compares what is said of an entry with what the kernel did when
 // it was made, by the kernel's own trace.
 func TestOracle(t *testing.T) {
-	if _, err := exec.LookPath("nft"); err != nil {
-		lab.LeaveOut(t, err)
-	}
-	if err := traceNamesEntries(); err != nil {
-		lab.LeaveOut(t, err)
-	}
-	probe, err := lab.New()
-	if err != nil {
-		lab.LeaveOut(t, err)
-	}
-	probe.Close()
+	needKernel(t)
 	cases, err := readCases("testdata/oracle/*.txtar")
 	if err != nil {
 		t.Fatal(err)
@@ -55,21 +46,40 @@ func TestOracle(t *testing.T) {
 	}
 }
 
+// needKernel leaves a test out where there is no trace to hold answers against.
+func needKernel(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("nft"); err != nil {
+		lab.LeaveOut(t, err)
+	}
+	if err := traceNamesEntries(); err != nil {
+		lab.LeaveOut(t, err)
+	}
+	probe, err := lab.New()
+	if err != nil {
+		lab.LeaveOut(t, err)
+	}
+	probe.Close()
+}
+
 // oracleRun is one case being played.
 type oracleRun struct {
 	*oracleCase
-	net      *lab.Net
-	trace    *lab.Trace
-	flows    map[string]uint32 // entry by flow: "1", "2", …, "data"
-	events   []lab.TraceEvent
-	verdicts map[uint32]*verdict
-	left     map[ruleID]rules.Manip // NAT rules present at the end
-	snapshot *host.Snapshot
-	entries  map[uint32]*host.Flow
-	prove    []proveFlow // of TestProve, instead of traffic
-	xtEvents []lab.XTTraceEvent
-	tracer   string // instead of the usual one
-	listing  string // the ruleset with handles
+	net       *lab.Net
+	extra     map[string]*lab.Host
+	trace     *lab.Trace
+	flows     map[string]uint32 // entry by flow: "1", "2", …, "data"
+	events    []lab.TraceEvent
+	verdicts  map[uint32]*verdict
+	legacy    map[ruleID]legacyRule  // as counted last
+	legacyRan map[uint32][2]*ruleID  // by entry
+	left      map[ruleID]rules.Manip // NAT rules present at the end
+	snapshot  *host.Snapshot
+	entries   map[uint32]*host.Flow
+	prove     []proveFlow // of TestProve, instead of traffic
+	xtEvents  []lab.XTTraceEvent
+	tracer    string // instead of the usual one
+	listing   string // the ruleset with handles
 }
 
 // play loads the rules, sends the traffic, and captures what came of it.
@@ -81,7 +91,10 @@ func (r *oracleRun) play(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	r.flows = map[string]uint32{}
+	r.flows, r.legacyRan = map[string]uint32{}, map[uint32][2]*ruleID{}
+	if err := r.countLegacy(nil); err != nil {
+		return err
+	}
 	for i, tr := range r.traffic {
 		if err := r.send(i, tr); err != nil {
 			events, _ := r.trace.Events() // the error at hand tells more
@@ -100,6 +113,7 @@ func (r *oracleRun) play(t *testing.T) error {
 	if r.left, err = present(r.net.Router); err != nil {
 		return err
 	}
+	r.judgeLegacy()
 	return r.capture()
 }
 
@@ -120,6 +134,9 @@ func (r *oracleRun) build(t *testing.T) error {
 	if err := router.Sysctl(r.sysctl...); err != nil {
 		return err
 	}
+	if err := r.addHosts(l); err != nil {
+		return err
+	}
 	for _, a := range r.addrs {
 		h, err := r.host(a.host)
 		if err != nil {
@@ -134,7 +151,12 @@ func (r *oracleRun) build(t *testing.T) error {
 			return err
 		}
 	}
-	for _, script := range []string{cmp.Or(r.tracer, tracer), r.rules} {
+	if r.setup != "" {
+		if err := r.produce(t); err != nil {
+			return err
+		}
+	}
+	for _, script := range []string{cmp.Or(r.tracer, tracers[r.flavour]), r.rules} {
 		if _, err := nft(router, script); err != nil {
 			return err
 		}
@@ -170,7 +192,7 @@ func (r *oracleRun) send(i int, tr traffic) error {
 	for k, id := range ids {
 		r.flows[[]string{fmt.Sprint(i + 1), "data"}[k]] = id
 	}
-	return nil
+	return r.countLegacy(ids)
 }
 
 func (r *oracleRun) transmit(i int, tr traffic) (data bool, err error) {
@@ -202,11 +224,33 @@ func (r *oracleRun) transmit(i int, tr traffic) (data bool, err error) {
 }
 
 func (r *oracleRun) host(name string) (*lab.Host, error) {
-	hosts := map[string]*lab.Host{"client": r.net.Client, "router": r.net.Router, "server": r.net.Server}
-	if h := hosts[name]; h != nil {
+	if h := r.hosts()[name]; h != nil {
 		return h, nil
 	}
 	return nil, fmt.Errorf("host %q", name)
+}
+
+func (r *oracleRun) hosts() map[string]*lab.Host {
+	hosts := map[string]*lab.Host{"client": r.net.Client, "router": r.net.Router, "server": r.net.Server}
+	maps.Copy(hosts, r.extra)
+	return hosts
+}
+
+// addHosts makes the case's own hosts; they answer everything, and what links
+// them is the case's matter.
+func (r *oracleRun) addHosts(l *lab.Lab) error {
+	r.extra = map[string]*lab.Host{}
+	for _, name := range r.hostNames {
+		h, err := l.Host(name)
+		if err != nil {
+			return err
+		}
+		if err := h.AnswerAll(); err != nil {
+			return err
+		}
+		r.extra[name] = h
+	}
+	return nil
 }
 
 // defaultSource is the first address of client and server, which have many;

@@ -76,3 +76,43 @@ func TestOracleSeesWrongAnswers(t *testing.T) {
 		})
 	}
 }
+
+// TestLegacyRuleID: rules of iptables-legacy have no handles, so that their
+// place alone tells them apart.
+func TestLegacyRuleID(t *testing.T) {
+	out := map[ruleID]legacyRule{}
+	err := parseLegacySave("ip", `*nat
+:PREROUTING ACCEPT [4:240]
+:web - [0:0]
+[3:180] -A PREROUTING -i c0 -j web
+[0:0] -A web -p udp -j RETURN
+[2:120] -A web -p tcp -j DNAT --to-destination 192.168.1.80
+COMMIT
+`, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := ruleID{family: "ip", table: "nat", chain: "web", position: 2}
+	if len(out) != 1 || out[id] != (legacyRule{rules.ManipDst, 2}) {
+		t.Fatalf("read %v", out)
+	}
+	place := func(table *rules.Table, chain string, position int, handle uint64) *rules.Rule {
+		return &rules.Rule{Chain: &rules.Chain{Table: table, Name: chain}, Position: position, Handle: handle}
+	}
+	nat := &rules.Table{Backend: rules.BackendIptablesLegacy, Family: rules.FamilyIPv4, Name: "nat"}
+	for _, tt := range []struct {
+		name string
+		rule *rules.Rule
+		want bool
+	}{
+		{"itself", place(nat, "web", 2, 0), true},
+		{"before it", place(nat, "web", 1, 0), false},
+		{"another chain", place(nat, "PREROUTING", 2, 0), false},
+		{"iptables-nft", place(nat, "web", 2, 5), false},
+		{"another family", place(&rules.Table{Family: rules.FamilyIPv6, Name: "nat"}, "web", 2, 0), false},
+	} {
+		if got := id.is(tt.rule); got != tt.want {
+			t.Errorf("%s: is %v", tt.name, got)
+		}
+	}
+}

@@ -266,9 +266,9 @@ func (r *oracleRun) playProve(t *testing.T, given *proveRules) error {
 		return err
 	}
 	var xtTrace *lab.XTTrace
-	var xtNAT map[ruleID]string
+	var xtNAT map[ruleID]legacyRule
 	if given.legacy() {
-		if xtNAT, err = xtRules(r.net.Router); err != nil {
+		if xtNAT, err = legacyNAT(r.net.Router); err != nil {
 			return err
 		}
 		if xtTrace, err = r.net.Router.XTTrace(); err != nil {

@@ -3,7 +3,6 @@
 package explain_test
 
 import (
-	"bufio"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -102,37 +101,9 @@ func (r *proveRules) legacy() bool {
 	return false
 }
 
-// xtRules are the NAT rules of iptables-legacy, by its own listing.
-func xtRules(h *lab.Host) (map[ruleID]string, error) {
-	out := map[ruleID]string{}
-	for family, tool := range map[string]string{"ip": "iptables-legacy-save", "ip6": "ip6tables-legacy-save"} {
-		text, err := command(h, "", tool, "-t", "nat")
-		if err != nil {
-			return nil, err
-		}
-		at := map[string]int{}
-		sc := bufio.NewScanner(strings.NewReader(text))
-		for sc.Scan() {
-			words := strings.Fields(sc.Text())
-			if len(words) < 2 || words[0] != "-A" {
-				continue
-			}
-			at[words[1]]++
-			for i, w := range words[:len(words)-1] {
-				if w == "-j" && natTargets[words[i+1]] {
-					out[ruleID{family: family, table: "nat", chain: words[1], position: at[words[1]]}] = words[i+1]
-				}
-			}
-		}
-	}
-	return out, nil
-}
-
-var natTargets = map[string]bool{"DNAT": true, "SNAT": true, "MASQUERADE": true, "REDIRECT": true, "NETMAP": true}
-
 // judgeXT adds what iptables-legacy traced: packets are told by the number that
 // each of them carries, and by what their flow keeps until it is rewritten.
-func (r *oracleRun) judgeXT(events []lab.XTTraceEvent, nat map[ruleID]string) {
+func (r *oracleRun) judgeXT(events []lab.XTTraceEvent, nat map[ruleID]legacyRule) {
 	entries := map[rules.Tuple]*host.Flow{}
 	for _, e := range r.entries {
 		entries[e.Original] = e
@@ -140,7 +111,7 @@ func (r *oracleRun) judgeXT(events []lab.XTTraceEvent, nat map[ruleID]string) {
 	for i := range events {
 		e := &events[i]
 		id := ruleID{family: rules.Family(e.Family).String(), table: e.Table, chain: e.Chain, position: e.Position}
-		if e.Kind != "rule" || nat[id] == "" {
+		if _, ok := nat[id]; !ok || e.Kind != "rule" {
 			continue
 		}
 		n := packetNumber(e.Payload)

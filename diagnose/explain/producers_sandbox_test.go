@@ -1,0 +1,98 @@
+//go:build linux
+
+package explain_test
+
+import (
+	"bufio"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sandbox runs ahead of a producer's own script.
+//
+//go:embed testdata/producers/sandbox.sh
+var sandbox string
+
+// producerPatience is how long a producer may take until its rules are there.
+const producerPatience = 60 * time.Second
+
+// adminPath also holds what only root has in its PATH.
+const adminPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// missing says which program of the case is not there.
+func (c *oracleCase) missing() error {
+	for _, name := range append([]string{"sh", "mount", "/etc/alternatives/iptables"}, c.needs...) {
+		found := false
+		for _, dir := range strings.Split(adminPath, ":") {
+			if strings.HasPrefix(name, "/") {
+				dir = ""
+			}
+			info, err := os.Stat(dir + "/" + name)
+			found = found || err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+		}
+		if !found {
+			return &exec.Error{Name: name, Err: exec.ErrNotFound}
+		}
+	}
+	return nil
+}
+
+// produce runs setup.sh on the router: in its network namespace, with mounts
+// and processes of its own, so that nothing of the machine is touched and no
+// daemon outlives the test. It returns once the script has come to its end.
+func (r *oracleRun) produce(t *testing.T) error {
+	stdin, hold, err := os.Pipe() // its end ends the sandbox
+	if err != nil {
+		return err
+	}
+	defer stdin.Close()
+	said, stdout, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer said.Close()
+	cmd := exec.Command("sh", "-c", sandbox+r.setup+"\necho; echo READY\nread hold || exit 0\n")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stdout
+	cmd.Env = []string{"PATH=" + adminPath, "LANG=C", "PRIVATE=" + strings.Join(r.private, " "), "IPTABLES=" + r.flavour}
+	namespaces := []string{}
+	for name, h := range r.hosts() {
+		namespaces = append(namespaces, fmt.Sprintf("%s=/proc/%d/fd/%d", name, os.Getpid(), h.Fd()))
+	}
+	cmd.Env = append(cmd.Env, "HOSTS="+strings.Join(namespaces, " "))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS}
+	err = r.net.Router.Do(cmd.Start)
+	stdout.Close()
+	if err != nil {
+		hold.Close()
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	t.Cleanup(func() {
+		hold.Close()
+		_ = cmd.Wait() // it is killed or ends by itself; either way all of it is gone
+	})
+	if err := said.SetReadDeadline(time.Now().Add(producerPatience)); err != nil {
+		return err
+	}
+	var log strings.Builder
+	lines := bufio.NewScanner(io.TeeReader(said, &log))
+	for lines.Scan() {
+		if lines.Text() == "READY" {
+			return nil
+		}
+	}
+	if err := lines.Err(); err != nil {
+		_ = cmd.Process.Kill()
+		return fmt.Errorf("setup.sh: %w:\n%s", err, log.String())
+	}
+	return errors.New("setup.sh failed:\n" + log.String())
+}
