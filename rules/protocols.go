@@ -17,3 +17,11 @@ var protocols = [256]string{
 // ProtocolName is the name of an IP protocol as /etc/protocols has it, "" for
 // a number without one.
 func ProtocolName(n uint8) string { return protocols[n] }
+
+// ProtocolText is the name, or the number of a protocol without one.
+func ProtocolText(n uint8) string {
+	if s := protocols[n]; s != "" {
+		return s
+	}
+	return itoa(int(n))
+}

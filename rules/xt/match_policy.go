@@ -125,7 +125,7 @@ func (e *policyElement) save(o *Options) {
 	}{
 		{policyReqid, "--reqid", utoa(e.reqid)},
 		{policySPI, "--spi", fmt.Sprintf("0x%x", e.spi)},
-		{policyProto, "--proto", ProtocolName(e.proto)},
+		{policyProto, "--proto", rules.ProtocolText(e.proto)},
 		{policyMode, "--mode", mode},
 		{policyDaddr, "--tunnel-dst", hostText(e.daddr, e.dmask)},
 		{policySaddr, "--tunnel-src", hostText(e.saddr, e.smask)},

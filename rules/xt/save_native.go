@@ -101,7 +101,7 @@ func (l *line) protocol(n uint8, not bool) bool {
 		l.protoNumber = n
 	}
 	var o Options
-	o.Opt(not, "-p", ProtocolName(n))
+	o.Opt(not, "-p", rules.ProtocolText(n))
 	return put(&l.proto, &o)
 }
 
