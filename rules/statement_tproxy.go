@@ -8,16 +8,20 @@ type TProxy struct {
 	Family Family // FamilyUnspec for both
 	// Addr and Port are nil where the packet's own are kept.
 	Addr, Port Expr
+	// Drops: without such a socket the packet is dropped, as the target of
+	// xtables does it, where nf_tables goes on with the next rule.
+	Drops bool
 }
 
 // Test follows nft_tproxy_eval: without a socket that is transparent the rule
-// ends, and no entry tells what sockets there were.
+// ends, and no entry tells what sockets there were. With Drops a packet that
+// made an entry has found one (tproxy_tg4).
 func (s *TProxy) Test(p *Packet) Answer {
 	if p.Proto != protoTCP && p.Proto != protoUDP || s.Family != FamilyUnspec && s.Family != p.Family {
 		return Decided(false)
 	}
 	a := Present(p, s.Addr, s.Port)
-	if a.Truth == No {
+	if a.Truth == No || s.Drops {
 		return a
 	}
 	return Answer{Unknown: a.Unknown | Of(FromSocket)}

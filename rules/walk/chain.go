@@ -117,6 +117,8 @@ func (e *ruleRun) statement(s rules.Statement) {
 		e.queue(s)
 	case *rules.Opaque:
 		e.opaque(s)
+	case rules.Effect:
+		s.Apply(&e.cur.p)
 	case rules.Condition:
 		e.condition(s, s.Test(&e.cur.p))
 	}

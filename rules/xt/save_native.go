@@ -247,10 +247,10 @@ func (l *line) nflog(x *rules.Log) bool {
 	if x.Group != 0 {
 		o.Word("--nflog-group", strconv.Itoa(int(x.Group)))
 	}
-	if x.Snaplen != 0 {
+	if x.HasSnaplen {
 		o.Word("--nflog-size", strconv.Itoa(int(x.Snaplen)))
 	}
-	if x.Qthreshold > 1 {
+	if x.Qthreshold != 0 {
 		o.Word("--nflog-threshold", strconv.Itoa(int(x.Qthreshold)))
 	}
 	l.target = o.String()
