@@ -22,12 +22,9 @@ type setRef struct {
 	flags uint8
 }
 
-// setDims is IPSET_DIM_MAX.
-const setDims = 6
-
 func (r *reader) setRef() setRef {
 	s := setRef{r.u16(), r.u8(), r.u8()}
-	if s.dim > setDims {
+	if s.dim > ipsetDims {
 		r.fail("%d directions", s.dim)
 	}
 	return s
@@ -38,11 +35,11 @@ func (r *reader) setRef0() setRef {
 	s := setRef{id: r.u16()}
 	r.skip(2)
 	ended := false
-	for range setDims {
+	for range ipsetDims {
 		f := r.u32()
 		if ended = ended || f == 0; !ended {
 			s.dim++
-			s.flags |= uint8(f&1) << s.dim
+			s.flags |= uint8(f&ipsetSrc0) << s.dim
 		}
 	}
 	r.skip(4) // what the kernel makes of it for itself
@@ -61,7 +58,7 @@ func (s *setRef) resolve(c *Context) rules.IPSetRef {
 		ref.Name = ref.Set.Name
 	}
 	for i := range s.dim {
-		ref.Dims = append(ref.Dims, rules.IPSetDir(s.flags>>(i+1)&1))
+		ref.Dims = append(ref.Dims, ipsetDir(s.flags>>(i+1)&1 != 0))
 	}
 	return ref
 }
@@ -110,7 +107,7 @@ func (x *setTarget) Statements(c *Context) []rules.Statement {
 	feed(&x.del, &rules.FeedIPSet{Delete: true, Timeout: rules.IPSetNoTimeout})
 	if !x.to.none() {
 		out = append(out, &rules.MapIPSet{
-			Span: c.Span, InIPSet: rules.InIPSet{Span: c.Span, IPSetRef: x.to.resolve(c), Invert: x.to.flags&1 != 0},
+			Span: c.Span, InIPSet: rules.InIPSet{Span: c.Span, IPSetRef: x.to.resolve(c), Invert: x.to.flags&ipsetInvert != 0},
 			Mark: x.flags&setMapMark != 0, Prio: x.flags&setMapPrio != 0, Queue: x.flags&setMapQueue != 0,
 		})
 	}
