@@ -12,7 +12,7 @@ const dscpMax = 0x3f
 // dscpSet is struct xt_DSCP_info.
 type dscpSet struct{ dscp uint8 }
 
-func decodeDSCP(_ *Context, r *reader) Extension {
+func decodeDSCPTarget(_ *Context, r *reader) Extension {
 	x := &dscpSet{r.u8()}
 	if x.dscp > dscpMax {
 		r.fail("dscp %#x", x.dscp)

@@ -6,18 +6,18 @@ import (
 	"github.com/ntdiag/ntdiag/rules"
 )
 
-// tcpmss is struct xt_tcpmss_info. It changes an option of which no rule can
+// tcpmssTarget is struct xt_tcpmss_info. It changes an option of which no rule can
 // tell what an entry's first packet had.
-type tcpmss struct{ mss uint16 }
+type tcpmssTarget struct{ mss uint16 }
 
 // tcpmssClamp is XT_TCPMSS_CLAMP_PMTU.
 const tcpmssClamp = 0xffff
 
-func decodeTCPMSS(_ *Context, r *reader) Extension { return &tcpmss{r.u16()} }
+func decodeTCPMSSTarget(_ *Context, r *reader) Extension { return &tcpmssTarget{r.u16()} }
 
-func (*tcpmss) Statements(*Context) []rules.Statement { return nil }
+func (*tcpmssTarget) Statements(*Context) []rules.Statement { return nil }
 
-func (x *tcpmss) Save(_ *Context, o *Options) {
+func (x *tcpmssTarget) Save(_ *Context, o *Options) {
 	if x.mss == tcpmssClamp {
 		o.Word("--clamp-mss-to-pmtu")
 		return

@@ -9,7 +9,7 @@ import (
 // tosSet is struct xt_tos_target_info.
 type tosSet struct{ value, mask uint8 }
 
-func decodeTOS1(_ *Context, r *reader) Extension { return &tosSet{r.u8(), r.u8()} }
+func decodeTOSTarget(_ *Context, r *reader) Extension { return &tosSet{r.u8(), r.u8()} }
 
 // Statements follows tos_tg and tos_tg6.
 func (x *tosSet) Statements(c *Context) []rules.Statement {
