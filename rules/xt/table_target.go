@@ -55,7 +55,7 @@ var otherTargets = []row{
 	{name: "TOS", revision: 1, decode: decodeTOSTarget},
 	{name: "TTL", family: rules.FamilyIPv4, decode: decodeTTLTarget},
 	{name: "HL", family: rules.FamilyIPv6, decode: decodeHLTarget},
-	{name: "ECN", family: rules.FamilyIPv4, decode: decodeECN},
+	{name: "ECN", family: rules.FamilyIPv4, decode: decodeECNTarget},
 	{name: "CHECKSUM", decode: decodeCHECKSUM},
 	{name: "TEE", revision: 1, decode: decodeTEE},
 	{name: "SNPT", family: rules.FamilyIPv6, decode: decodeSNPT},

@@ -9,10 +9,10 @@ import (
 
 // IPT_ECN_OP_*.
 const (
-	ecnIP  = 0x01
-	ecnECE = 0x10
-	ecnCWR = 0x20
-	ecnOps = ecnIP | ecnECE | ecnCWR
+	ecnSetIP  = 0x01
+	ecnSetECE = 0x10
+	ecnSetCWR = 0x20
+	ecnOps = ecnSetIP | ecnSetECE | ecnSetCWR
 )
 
 // Bits of the 14th byte of the TCP header.
@@ -27,7 +27,7 @@ type ecnSet struct {
 	ece, cwr uint8 // 0 or 1
 }
 
-func decodeECN(c *Context, r *reader) Extension {
+func decodeECNTarget(c *Context, r *reader) Extension {
 	x := &ecnSet{op: r.u8(), ect: r.u8()}
 	// bit-fields begin at the low end, but on big-endian machines
 	b := r.u8()
@@ -44,14 +44,14 @@ func decodeECN(c *Context, r *reader) Extension {
 // Statements follows ecn_tg.
 func (x *ecnSet) Statements(c *Context) []rules.Statement {
 	var out []rules.Statement
-	if x.op&ecnIP != 0 {
+	if x.op&ecnSetIP != 0 {
 		out = append(out, setTOS(c, 0xfc, x.ect))
 	}
 	keep, value := uint8(0xff), uint8(0)
-	if x.op&ecnECE != 0 {
+	if x.op&ecnSetECE != 0 {
 		keep, value = keep&^tcpECE, value|x.ece*tcpECE
 	}
-	if x.op&ecnCWR != 0 {
+	if x.op&ecnSetCWR != 0 {
 		keep, value = keep&^tcpCWR, value|x.cwr*tcpCWR
 	}
 	if keep != 0xff {
@@ -65,17 +65,17 @@ func (x *ecnSet) Statements(c *Context) []rules.Statement {
 }
 
 func (x *ecnSet) Save(_ *Context, o *Options) {
-	if x.op == ecnECE|ecnCWR && x.ece == 0 && x.cwr == 0 {
+	if x.op == ecnSetECE|ecnSetCWR && x.ece == 0 && x.cwr == 0 {
 		o.Word("--ecn-tcp-remove")
 		return
 	}
-	if x.op&ecnECE != 0 {
+	if x.op&ecnSetECE != 0 {
 		o.Word("--ecn-tcp-ece", strconv.Itoa(int(x.ece)))
 	}
-	if x.op&ecnCWR != 0 {
+	if x.op&ecnSetCWR != 0 {
 		o.Word("--ecn-tcp-cwr", strconv.Itoa(int(x.cwr)))
 	}
-	if x.op&ecnIP != 0 {
+	if x.op&ecnSetIP != 0 {
 		o.Word("--ecn-ip-ect", strconv.Itoa(int(x.ect)))
 	}
 }
