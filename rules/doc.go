@@ -5,6 +5,7 @@
 // The way of a packet through the hooks, with the priorities at which the
 // kernel's own functions sit (include/uapi/linux/netfilter_ipv4.h):
 //
+//	               ingress of the device, bridge
 //	               -400 defrag
 //	               -300 raw
 //	               -200 conntrack (nf_conntrack_in)

@@ -93,7 +93,7 @@ var metaKeys = [...]struct {
 	MetaNftrace:      {width: 1, from: FromTrace},
 	MetaRtclassid:    {width: 4, from: FromRoute},
 	MetaSecmark:      {width: 4, from: FromSocket},
-	MetaNfproto:      {width: 1, eval: func(p *Packet) Value { return KnownBytes([]byte{byte(p.Family)}) }},
+	MetaNfproto:      {width: 1, eval: metaNfproto},
 	MetaL4proto:      {width: 1, eval: func(p *Packet) Value { return KnownBytes([]byte{p.Proto}) }},
 	MetaBriIifname:   {width: 16, from: FromLink},
 	MetaBriOifname:   {width: 16, from: FromLink},
@@ -131,6 +131,14 @@ func metaProtocol(p *Packet) Value {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], etherTypes[p.Family])
 	return KnownBytes(b[:])
+}
+
+// metaNfproto is the family of the hook that the chain hangs at.
+func metaNfproto(p *Packet) Value {
+	if p.SeenAs != FamilyUnspec {
+		return KnownBytes([]byte{byte(p.SeenAs)})
+	}
+	return KnownBytes([]byte{byte(p.Family)})
 }
 
 // metaIftype: what nft calls iiftype is the type of skb->dev since kernel 5.17

@@ -11,3 +11,4 @@ func (NoHost) AddrType(netip.Addr, uint32) (AddrType, bool)    { return 0, false
 func (NoHost) Route(RouteQuery) (Route, bool)                  { return Route{}, false }
 func (NoHost) MasqueradeAddrs(uint32, netip.Addr) []netip.Addr { return nil }
 func (NoHost) RedirectAddrs(uint32, Family) []netip.Addr       { return nil }
+func (NoHost) Beneath(uint32, Family) (Beneath, bool)          { return Beneath{}, false }

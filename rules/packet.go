@@ -14,6 +14,9 @@ type Packet struct {
 	Family Family // FamilyIPv4 or FamilyIPv6
 	Hook   Hook
 	Host   Host
+	// SeenAs is what a chain of another family takes it for (nft_pf):
+	// FamilyNetdev or FamilyBridge; FamilyUnspec where it is Family.
+	SeenAs Family
 
 	Proto uint8
 	Net   Image // network header, without options
@@ -110,6 +113,23 @@ type Link struct {
 	Kind  string // rtnl_link_ops kind: veth, bridge, …
 	// Master is the index of the bridge, bond or VRF above it, 0 for none.
 	Master uint32
+	// Parent is the index of the device below a VLAN or MACVLAN, 0 for none
+	// or one in another network namespace.
+	Parent uint32
+	// CallIP and CallIP6 are a bridge's own nf_call_iptables, nf_call_ip6tables.
+	CallIP, CallIP6 bool
+}
+
+// Beneath are the devices by which packets come to another one.
+type Beneath struct {
+	// Links are the ports of a bridge, the slaves of a bond, the device below a
+	// VLAN; empty for a device that is not made of others.
+	Links []Link
+	// Bridge: it is one, and bridge chains see what comes by its ports.
+	// CallsIP tells whether the hooks of IP are run from inside the bridge's
+	// (br_netfilter), before those of the bridge are through.
+	Bridge  bool
+	CallsIP Truth
 }
 
 // Conntrack is what an entry looks like at the first packet.
@@ -195,4 +215,7 @@ type Host interface {
 	// RedirectAddrs are the addresses that redirect can take for a packet that
 	// came in by device iif.
 	RedirectAddrs(iif uint32, f Family) []netip.Addr
+	// Beneath tells by which devices packets of family f come to a device;
+	// false when it is not known.
+	Beneath(index uint32, f Family) (Beneath, bool)
 }

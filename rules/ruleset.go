@@ -299,12 +299,17 @@ const (
 // uncertain holds the pairs of which the kernel does not say the order: equal
 // priority in two tables, since handles count per table.
 func (rs *Ruleset) AtHook(h Hook, p Family) (chains []*Chain, uncertain [][2]*Chain) {
+	return rs.ordered(func(t *Table, b *BaseChain) bool { return t.Family.Sees(p) && b.Hook == h })
+}
+
+// ordered picks base chains and puts them in the order in which they run.
+func (rs *Ruleset) ordered(pick func(*Table, *BaseChain) bool) (chains []*Chain, uncertain [][2]*Chain) {
 	for _, t := range rs.Tables {
-		if !t.Family.Sees(p) || t.Dormant() {
+		if t.Dormant() {
 			continue
 		}
 		for _, c := range t.Chains {
-			if c.Base != nil && c.Base.Hook == h {
+			if c.Base != nil && pick(t, c.Base) {
 				chains = append(chains, c)
 			}
 		}
@@ -349,4 +354,19 @@ func runsBefore(a, b *Chain) bool {
 		return a.Table.Handle > b.Table.Handle
 	}
 	return a.Handle > b.Handle
+}
+
+// AtIngress returns the chains at ingress of a device: those of the netdev
+// family and of inet tables hang in one list there, in the order of AtHook.
+func (rs *Ruleset) AtIngress() []*Chain {
+	chains, _ := rs.ordered(func(t *Table, b *BaseChain) bool {
+		return (t.Family == FamilyNetdev || t.Family == FamilyInet) && b.Hook == Ingress
+	})
+	return chains
+}
+
+// AtBridge returns the chains of the bridge family at h, in that order.
+func (rs *Ruleset) AtBridge(h Hook) []*Chain {
+	chains, _ := rs.ordered(func(t *Table, b *BaseChain) bool { return t.Family == FamilyBridge && b.Hook == h })
+	return chains
 }

@@ -18,6 +18,11 @@ func hostU32(b []byte) uint32 {
 	return ne.Uint32(b)
 }
 
+// stacked are the kinds of devices that are made on one other device.
+var stacked = map[string]bool{
+	"vlan": true, "macvlan": true, "macvtap": true, "ipvlan": true, "ipvtap": true,
+}
+
 // parseLink follows rtnl_fill_ifinfo: ifinfomsg, then IFLA_*.
 func parseLink(b []byte) (l rules.Link, ok bool) {
 	if len(b) < 16 {
@@ -25,20 +30,42 @@ func parseLink(b []byte) (l rules.Link, ok bool) {
 	}
 	l.Type, l.Index = ne.Uint16(b[2:]), ne.Uint32(b[4:])
 	a := attrs{b: b[16:]}
+	elsewhere, info := false, []byte(nil)
 	for a.next() {
 		switch a.typ {
 		case 3: // IFLA_IFNAME
 			l.Name = string(cstr(a.val))
+		case 5: // IFLA_LINK
+			l.Parent = hostU32(a.val)
 		case 10: // IFLA_MASTER
 			l.Master = hostU32(a.val)
 		case 18: // IFLA_LINKINFO
 			for in := (attrs{b: a.val}); in.next(); {
-				if in.typ == 1 { // IFLA_INFO_KIND
+				switch in.typ {
+				case 1: // IFLA_INFO_KIND
 					l.Kind = string(cstr(in.val))
+				case 2: // IFLA_INFO_DATA
+					info = in.val
 				}
 			}
 		case 27: // IFLA_GROUP
 			l.Group = hostU32(a.val)
+		case 37: // IFLA_LINK_NETNSID
+			elsewhere = true
+		}
+	}
+	// for a pair or a tunnel the link is not below the device
+	if elsewhere || !stacked[l.Kind] {
+		l.Parent = 0
+	}
+	if l.Kind == "bridge" {
+		for in := (attrs{b: info}); in.next(); {
+			switch in.typ {
+			case 36: // IFLA_BR_NF_CALL_IPTABLES
+				l.CallIP = len(in.val) > 0 && in.val[0] != 0
+			case 37: // IFLA_BR_NF_CALL_IP6TABLES
+				l.CallIP6 = len(in.val) > 0 && in.val[0] != 0
+			}
 		}
 	}
 	return l, !a.bad && l.Name != ""

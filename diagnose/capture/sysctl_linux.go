@@ -73,7 +73,7 @@ func readSysctl(path string) host.Fact[string] {
 
 func fileReason(err error) string {
 	if errors.Is(err, os.ErrNotExist) {
-		return "this kernel does not have it, or its module is not loaded"
+		return host.NotThere
 	}
 	var errno unix.Errno
 	if errors.As(err, &errno) {

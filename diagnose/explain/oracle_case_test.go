@@ -19,6 +19,8 @@ import (
 //
 //	outside NAME                    the router's device towards the server
 //	listen tcp|udp PORT             the router answers on it
+//	listen-transparent PORT         as tcp, and for addresses that are not its own
+//	run COMMAND ARG…                on the router, before the rules are loaded
 //	sysctl KEY=VALUE                on the router
 //	addr DEV PREFIX                 one more address of the router
 //	addr-of HOST DEV PREFIX         one more address of another host
@@ -43,6 +45,8 @@ type oracleCase struct {
 	name           string
 	outside        string
 	listen         []listen
+	transparent    []uint16
+	run            [][]string
 	sysctl         []string
 	addrs          []devAddr
 	traffic        []traffic
@@ -120,6 +124,12 @@ var directives = map[string]struct {
 		c.listen = append(c.listen, listen{w[0], uint16(port)})
 		return err
 	}},
+	"listen-transparent": {1, func(c *oracleCase, w []string) error {
+		port, err := strconv.ParseUint(w[0], 10, 16)
+		c.transparent = append(c.transparent, uint16(port))
+		return err
+	}},
+	"run": {1, func(c *oracleCase, w []string) error { c.run = append(c.run, w); return nil }},
 	"addr": {2, func(c *oracleCase, w []string) error {
 		p, err := netip.ParsePrefix(w[1])
 		c.addrs = append(c.addrs, devAddr{"router", w[0], p})

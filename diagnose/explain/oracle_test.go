@@ -151,6 +151,16 @@ func (r *oracleRun) build(t *testing.T) error {
 			return err
 		}
 	}
+	for _, port := range r.transparent {
+		if err := router.ListenTransparent(port); err != nil {
+			return err
+		}
+	}
+	for _, words := range r.run {
+		if _, err := command(router, "", words[0], words[1:]...); err != nil {
+			return err
+		}
+	}
 	if r.setup != "" {
 		if err := r.produce(t); err != nil {
 			return err

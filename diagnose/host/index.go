@@ -20,6 +20,7 @@ const (
 type index struct {
 	byIndex map[uint32]rules.Link
 	byName  map[string]rules.Link
+	ports   map[uint32][]rules.Link // by Master
 	tables  map[tableKey]*table
 	lacks   map[string]bool
 	policy  map[rules.Family][]PolicyRule
@@ -54,6 +55,7 @@ func (s *Snapshot) ix() *index {
 func (s *Snapshot) makeIndex() *index {
 	ix := &index{
 		byIndex: make(map[uint32]rules.Link), byName: make(map[string]rules.Link),
+		ports:  make(map[uint32][]rules.Link),
 		tables: make(map[tableKey]*table), lacks: make(map[string]bool),
 		policy: make(map[rules.Family][]PolicyRule),
 	}
@@ -62,6 +64,9 @@ func (s *Snapshot) makeIndex() *index {
 	}
 	for _, l := range s.Links {
 		ix.byIndex[l.Index], ix.byName[l.Name] = l, l
+		if l.Master != 0 {
+			ix.ports[l.Master] = append(ix.ports[l.Master], l)
+		}
 		ix.vrf = ix.vrf || l.Kind == "vrf"
 	}
 	for _, r := range s.Routes {

@@ -25,6 +25,9 @@ func Known[T any](v T) Fact[T] { return Fact[T]{Value: v, OK: true} }
 // Absent makes a Fact that is missing because of why.
 func Absent[T any](why string) Fact[T] { return Fact[T]{Why: why} }
 
+// NotThere is why a setting is absent that the kernel does not have now.
+const NotThere = "this kernel does not have it, or its module is not loaded"
+
 // Missing is one thing that could not be read.
 type Missing struct {
 	What string `json:"what"`

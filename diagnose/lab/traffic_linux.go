@@ -219,7 +219,7 @@ func echoRequest(typ byte, id uint16) []byte {
 func (h *Host) Listen(proto string, port uint16) error {
 	switch proto {
 	case "tcp":
-		return h.listenTCP(port)
+		return h.listenTCP(port, nil)
 	case "udp":
 		for _, network := range []string{"udp4", "udp6"} {
 			if err := h.listenUDP(network, port); err != nil {
@@ -231,10 +231,24 @@ func (h *Host) Listen(proto string, port uint16) error {
 	return fmt.Errorf("listen on %q: want tcp or udp", proto)
 }
 
-func (h *Host) listenTCP(port uint16) error {
+// ListenTransparent answers TCP over IPv4 on one port, also what was sent to
+// addresses that are not the host's own (IP_TRANSPARENT).
+func (h *Host) ListenTransparent(port uint16) error {
+	return h.listenTCP(port, func(_, _ string, c syscall.RawConn) error {
+		var err error
+		cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TRANSPARENT, 1) })
+		return errors.Join(cerr, err)
+	})
+}
+
+func (h *Host) listenTCP(port uint16, options func(network, address string, c syscall.RawConn) error) error {
+	network, lc := "tcp", net.ListenConfig{Control: options}
+	if options != nil {
+		network = "tcp4"
+	}
 	var ln net.Listener
 	err := h.Do(func() (err error) {
-		ln, err = net.Listen("tcp", fmt.Sprintf("[::]:%d", port))
+		ln, err = lc.Listen(context.Background(), network, fmt.Sprintf(":%d", port))
 		return err
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 type Walker struct {
 	rules *rules.Ruleset
 	hooks map[hookKey]hookChains
+	early earlyChains
 }
 
 type hookKey struct {
@@ -36,6 +37,7 @@ func New(rs *rules.Ruleset) *Walker {
 			w.hooks[hookKey{h, f}] = hc
 		}
 	}
+	w.early = newEarlyChains(rs)
 	return w
 }
 
@@ -183,6 +185,13 @@ func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {
 	chains := hc.chains
 	if opt.Order > 0 && opt.Order <= len(hc.orders) {
 		chains = hc.orders[opt.Order-1]
+	}
+	switch {
+	case w.early.empty():
+	case h == rules.Prerouting:
+		cur = x.arrive(cur)
+	default:
+		cur = x.bridgedOn(cur)
 	}
 	natDone := false
 	for i := 0; i < len(chains) && cur.live.Truth != rules.No; {
