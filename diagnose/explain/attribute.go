@@ -55,6 +55,8 @@ func (j *job) followedMaster() bool {
 // noteOn adds what the operator should know of rules that were found.
 func noteOn(st *stage) string {
 	switch {
+	case st.dropper != "":
+		return fmt.Sprintf("the flow is older than %s, which drops such packets now", st.dropper)
 	case st.unruled:
 		return "or no rule: the null binding changes the source port too, when it is taken"
 	case st.refuted && !st.used.Has(rules.FromChainOrder):
@@ -85,6 +87,9 @@ func (j *job) noRule(out *Rewrite, st *stage) {
 	default:
 		out.Cause = CauseRuleGone
 		out.Note = "no present rule makes this rewrite: the rule that did is gone or changed, or the entry was made through ctnetlink"
+	}
+	if rule := j.asleep(st, true); rule != "" {
+		out.Note += "; " + rule
 	}
 	if b := st.blocker; b != nil {
 		out.Note += "; a new packet would meet " + ruleName(b.Rule)
@@ -126,6 +131,8 @@ func (j *job) assumption(s rules.Source, st *stage) string {
 		return "packet mark 0 on arrival" + confirmed
 	case rules.FromTCPHeader:
 		return "first packet is a SYN"
+	case rules.FromLink:
+		return "frame without a VLAN tag"
 	case rules.FromRoute:
 		return "routes and addresses as they are now"
 	case rules.FromSet:
@@ -257,7 +264,12 @@ func (j *job) whyNone(dst, src *stage) string {
 		}
 	}
 	if len(parts) == 0 {
-		return "no rule matched"
+		parts = append(parts, "no rule matched")
+	}
+	for _, st := range []*stage{dst, src} {
+		if rule := j.asleep(st, false); rule != "" {
+			parts = append(parts, rule)
+		}
 	}
 	return strings.Join(parts, "; ")
 }

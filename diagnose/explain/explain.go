@@ -13,11 +13,12 @@ import (
 type Explainer struct {
 	host   *host.Snapshot
 	walker *walk.Walker
+	awake  *walk.Walker // as if no table were dormant; nil when none is
 }
 
 // New prepares an Explainer.
 func New(s *host.Snapshot) *Explainer {
-	return &Explainer{host: s, walker: walk.New(s.Rules)}
+	return &Explainer{host: s, walker: walk.New(s.Rules), awake: awake(s.Rules)}
 }
 
 // Explain says what made the rewrites of f.
@@ -99,6 +100,8 @@ type stage struct {
 	unruled bool
 	// shadowed: a newer rule, the blocker, takes such packets now.
 	shadowed bool
+	// dropper names what drops such packets now, which is newer.
+	dropper string
 }
 
 // destination searches prerouting, or output for what the host itself sent.

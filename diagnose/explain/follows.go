@@ -45,8 +45,12 @@ const maxDepth = 16 // NFT_JUMP_STACK_SIZE
 func mayEnd(r *rules.Rule, depth int) bool {
 	for _, s := range r.Statements {
 		switch s := s.(type) {
-		case *rules.NAT, *rules.Reject, *rules.VerdictMap:
+		case *rules.NAT, *rules.Reject, *rules.VerdictMap, *rules.Queue, *rules.Fwd, *rules.Synproxy:
 			return true
+		case *rules.ObjRef:
+			if s.Type == rules.ObjectSynproxy {
+				return true
+			}
 		case *rules.Opaque:
 			if s.MayEnd || s.MayNAT {
 				return true

@@ -30,8 +30,9 @@ import (
 //	                                address, with or without port; mark is the socket's
 //	allow-ambiguous REASON          several rules may be named
 //	allow-noted REASON              inferred may name another rule, if its note names the kernel's
-//	want N dnat|snat CAUSE          of the Nth flow, counted from 1; "data" is FTP's
+//	want N dnat|snat CAUSE [GRADE]  of the Nth flow, counted from 1; "data" is FTP's
 //	want N none                     it has no rewrite
+//	says N TEXT                     a note on it, or why there is no rewrite, has TEXT
 //
 // rules.nft is loaded before the traffic, then.nft after it. rules.iptables
 // holds command lines of iptables-nft and ip6tables-nft. setup.sh has a real
@@ -51,6 +52,7 @@ type oracleCase struct {
 	addrs          []devAddr
 	traffic        []traffic
 	wants          []want
+	says           []said
 	allowAmbiguous string
 	allowNoted     string
 	rules, then    string
@@ -88,7 +90,10 @@ type want struct {
 	flow  string // "1", "2", …, or "data"
 	kind  string // dnat, snat, none
 	cause string
+	grade string // "" for any
 }
+
+type said struct{ flow, text string }
 
 func readCases(glob string) ([]*oracleCase, error) {
 	paths, err := filepath.Glob(glob)
@@ -149,12 +154,19 @@ var directives = map[string]struct {
 	"want": {2, func(c *oracleCase, w []string) error {
 		x := want{flow: w[0], kind: w[1]}
 		if x.kind != "none" {
-			if len(w) != 3 {
-				return fmt.Errorf("want: needs a cause")
+			if len(w) < 3 || len(w) > 4 {
+				return fmt.Errorf("want: needs a cause, and perhaps a grade")
 			}
 			x.cause = w[2]
+			if len(w) == 4 {
+				x.grade = w[3]
+			}
 		}
 		c.wants = append(c.wants, x)
+		return nil
+	}},
+	"says": {2, func(c *oracleCase, w []string) error {
+		c.says = append(c.says, said{w[0], strings.Join(w[1:], " ")})
 		return nil
 	}},
 	"tcp":   {3, nil},

@@ -362,6 +362,11 @@ func (r *oracleRun) compareFlow(t *testing.T, ex *explain.Explainer, name string
 			bad = append(bad, rw.Manip.String()+": "+why)
 		}
 	}
+	for _, say := range r.says {
+		if say.flow == name && !strings.Contains(notes(x), say.text) {
+			bad = append(bad, fmt.Sprintf("does not say %q", say.text))
+		}
+	}
 	if len(bad) > 0 {
 		t.Errorf("flow %s: %s\n%s  kernel's trace:\n%s", name, strings.Join(bad, "; "), printExplanation(x), printTrace(r.events, id))
 		return
@@ -369,6 +374,14 @@ func (r *oracleRun) compareFlow(t *testing.T, ex *explain.Explainer, name string
 	for _, rw := range x.Rewrites {
 		t.Logf("flow %s %s %s %s", name, rw.Manip, rw.Cause, rw.Grade)
 	}
+}
+
+func notes(x *explain.Explanation) string {
+	all := x.WhyNone
+	for _, rw := range x.Rewrites {
+		all += "\n" + rw.Note
+	}
+	return all
 }
 
 func (r *oracleRun) want(flow, kind string) *want {
@@ -386,6 +399,8 @@ func (r *oracleRun) wrong(flow string, rw *explain.Rewrite) string {
 	w := r.want(flow, rw.Manip.String())
 	gone := kernel != nil && !r.isLeft(*kernel)
 	switch {
+	case w != nil && w.grade != "" && string(rw.Grade) != w.grade:
+		return fmt.Sprintf("grade %s, want %s", rw.Grade, w.grade)
 	case w != nil && string(rw.Cause) != w.cause:
 		return fmt.Sprintf("cause %s, want %s", rw.Cause, w.cause)
 	case kernel == nil && w == nil:

@@ -21,6 +21,13 @@ func (j *job) search(st *stage) {
 	case len(st.fits) == 0 && j.bareClash(st):
 		st.grade = GradeNone
 		return
+	case len(st.fits) == 0 && first.res.Alive.Truth == rules.No && j.pastDrops(st, &first.res):
+		for i := range rivals {
+			if !holds(st.fits, rivals[i].Rule) {
+				st.fits, st.grade = append(st.fits, rivals[i]), GradeAmbiguous
+			}
+		}
+		return
 	case len(st.fits) == 0 && len(rivals)+len(weak) > 0:
 		// what was assumed cannot be: nothing present makes this otherwise
 		st.fits, st.blocker, st.refuted = append(rivals, weak...), nil, true

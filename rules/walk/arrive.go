@@ -239,9 +239,11 @@ func (x *run) early(c *rules.Chain, in rules.Iface, cur state) state {
 	if p.Family == rules.FamilyIPv4 && p.Net.N >= fragEnd {
 		p.Net.Open(fragAt, fragEnd-fragAt, rules.FromFragment)
 	}
+	link(p)
 	out := x.base(c, cur)
 	x.hook = hook
 	q := &out.p
+	q.Link = was.Link
 	q.Hook, q.Iif, q.Oif, q.SeenAs = was.Hook, was.Iif, was.Oif, was.SeenAs
 	q.Tracked, q.Untracked = was.Tracked, was.Untracked
 	for i := fragAt; i < min(fragEnd, was.Net.N); i++ {
@@ -249,6 +251,22 @@ func (x *run) early(c *rules.Chain, in rules.Iface, cur state) state {
 	}
 	return out
 }
+
+// link is the frame's header, which is there for these chains: without a VLAN
+// tag, that is assumed, it tells the protocol.
+func link(p *rules.Packet) {
+	if p.Link.N > 0 {
+		return
+	}
+	p.Link.N = etherLen
+	p.Link.Open(0, etherLen, rules.FromLink)
+	if proto := (&rules.Meta{Key: rules.MetaProtocol}).Eval(p); proto.IsKnown() {
+		p.Link.Set(etherLen-proto.N, proto.Bytes(), rules.FromLink)
+	}
+}
+
+// etherLen is ETH_HLEN; the protocol is at its end.
+const etherLen = 14
 
 // flags and fragment offset of an IPv4 header.
 const (

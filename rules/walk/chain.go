@@ -181,6 +181,7 @@ func (e *ruleRun) skip() {
 }
 
 func (e *ruleRun) drop() {
+	e.res.Dropped = append(e.res.Dropped, e.r)
 	e.ended = true
 	e.cur.live = dead
 }

@@ -99,6 +99,8 @@ type Options struct {
 	Into map[*rules.Rule]*rules.Chain
 	// Without leaves rules out, as if they were not there.
 	Without map[*rules.Rule]bool
+	// Accept takes the policy of chains as accept.
+	Accept map[*rules.Chain]bool
 	// Order takes the chains in another of their possible orders, 1 to
 	// Walker.Orders; 0 is the one that handles suggest.
 	Order int
@@ -147,6 +149,10 @@ type Result struct {
 	Alive  rules.Answer
 	// Used are the assumptions that decided any condition.
 	Used rules.Sources
+	// Dropped are the rules, and the chains by their policy, at which a way
+	// ended without an entry.
+	Dropped         []*rules.Rule
+	DroppedByPolicy []*rules.Chain
 }
 
 // state is one way that the packet may have taken so far.
@@ -250,7 +256,8 @@ func (x *run) policy(c *rules.Chain, st state) state {
 		return st
 	}
 	x.trace(Step{Chain: c, Result: st.live.Truth})
-	if c.Base.Policy == rules.VerdictDrop {
+	if c.Base.Policy == rules.VerdictDrop && !x.opt.Accept[c] {
+		x.res.DroppedByPolicy = append(x.res.DroppedByPolicy, c)
 		st.live.Truth = rules.No
 	}
 	return st
