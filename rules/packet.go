@@ -34,6 +34,10 @@ type Packet struct {
 	Priority Value // 4 bytes, host order
 	Trace    Value // 1 byte
 
+	// TProxied: on some way a transparent socket of this host has it; routing
+	// has to deliver it, wherever it was sent to.
+	TProxied bool
+
 	// Tracked tells whether conntrack has seen the packet: No before priority
 	// -200 and after notrack, then every ct expression but state is absent.
 	Tracked Truth

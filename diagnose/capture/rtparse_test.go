@@ -88,3 +88,38 @@ func FuzzParseRouting(f *testing.F) {
 		s.Route(rules.RouteQuery{Dst: netip.MustParseAddr("10.0.0.1"), MarkKnown: true})
 	})
 }
+
+func TestParseLink(t *testing.T) {
+	link := func(kind string, data []byte, more ...func(*builder)) []byte {
+		var in, w builder
+		in.attr(1, append([]byte(kind), 0))
+		if data != nil {
+			in.attr(2, data)
+		}
+		w.attr(3, []byte("x0\x00"))
+		w.hostU32(5, 9) // IFLA_LINK
+		w.attr(18, in.b)
+		for _, f := range more {
+			f(&w)
+		}
+		return append([]byte{0, 0, 1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, w.b...)
+	}
+	var bridge builder
+	bridge.attr(36, []byte{1})
+	bridge.attr(37, []byte{0})
+	for _, tc := range []struct {
+		name string
+		msg  []byte
+		want rules.Link
+	}{
+		{"on another device", link("vlan", nil), rules.Link{Index: 7, Name: "x0", Type: 1, Kind: "vlan", Parent: 9}},
+		{"on one elsewhere", link("macvlan", nil, func(w *builder) { w.hostU32(37, 0) }), rules.Link{Index: 7, Name: "x0", Type: 1, Kind: "macvlan"}},
+		{"the other end of a pair is not below", link("veth", nil), rules.Link{Index: 7, Name: "x0", Type: 1, Kind: "veth"}},
+		{"a bridge", link("bridge", bridge.b), rules.Link{Index: 7, Name: "x0", Type: 1, Kind: "bridge", CallIP: true}},
+	} {
+		got, ok := parseLink(tc.msg)
+		if d := cmp.Diff(tc.want, got); !ok || d != "" {
+			t.Errorf("%s: %v %s", tc.name, ok, d)
+		}
+	}
+}

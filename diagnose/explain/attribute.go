@@ -254,6 +254,8 @@ func (j *job) whyNone(dst, src *stage) string {
 		parts = append(parts, "NAT was set up for one direction only")
 	}
 	switch {
+	case j.unmet != nil:
+		parts = append(parts, j.socketText())
 	case now != nil:
 		parts = append(parts, fmt.Sprintf("a rule matches now but the flow is older: %s", ruleName(now.Rule)))
 	case len(dst.fits)+len(src.fits) > 0 && j.f.Status&done != 0:

@@ -53,6 +53,9 @@ type job struct {
 	out      *Explanation
 	observed [2]host.Rewrite // by manip: from and to, equal when unchanged
 	trail    []walk.Step     // at the hook of the destination's rewrite
+	// unmet is the rule that the flow would have met had no transparent socket
+	// taken it.
+	unmet *rules.Rule
 }
 
 // observe takes both rewrites from the tuples, also one that changes nothing.
@@ -139,6 +142,9 @@ func (j *job) source(dst *stage) *stage {
 	}
 	st.before = p
 	j.search(st)
+	if socket := j.tproxied(st); socket != nil {
+		return socket
+	}
 	return st
 }
 

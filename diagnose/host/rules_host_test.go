@@ -190,3 +190,50 @@ func TestPartialSnapshots(t *testing.T) {
 		}
 	}
 }
+
+func TestBeneath(t *testing.T) {
+	s := &Snapshot{
+		Links: []rules.Link{
+			{Index: 2, Name: "eth0"}, {Index: 3, Name: "br0", Kind: "bridge"}, {Index: 4, Name: "p0", Master: 3}, {Index: 5, Name: "p1", Master: 3},
+			{Index: 6, Name: "eth0.5", Kind: "vlan", Parent: 2}, {Index: 7, Name: "br1", Kind: "bridge", CallIP: true},
+		},
+		Sysctls: map[string]Fact[string]{
+			"net.bridge.bridge-nf-call-iptables":  Known("0"),
+			"net.bridge.bridge-nf-call-ip6tables": Absent[string](NotThere),
+		},
+	}
+	for _, tc := range []struct {
+		index  uint32
+		family rules.Family
+		below  []string
+		bridge bool
+		calls  rules.Truth
+	}{
+		{2, rules.FamilyIPv4, nil, false, rules.No},
+		{3, rules.FamilyIPv4, []string{"p0", "p1"}, true, rules.No},
+		{6, rules.FamilyIPv4, []string{"eth0"}, false, rules.No},
+		{7, rules.FamilyIPv4, nil, true, rules.Yes}, // its own setting
+		{7, rules.FamilyIPv6, nil, true, rules.No},  // no such module
+	} {
+		b, ok := s.Beneath(tc.index, tc.family)
+		var below []string
+		for _, l := range b.Links {
+			below = append(below, l.Name)
+		}
+		if !ok || !slices.Equal(below, tc.below) || b.Bridge != tc.bridge || b.CallsIP != tc.calls {
+			t.Errorf("device %d: %q bridge %v calls %v (%v)", tc.index, below, b.Bridge, b.CallsIP, ok)
+		}
+	}
+	s.Sysctls["net.bridge.bridge-nf-call-iptables"] = Absent[string]("permission denied")
+	if b, _ := s.Beneath(3, rules.FamilyIPv4); b.CallsIP != rules.Unknown {
+		t.Errorf("setting that could not be read: %v", b.CallsIP)
+	}
+	if _, ok := s.Beneath(99, rules.FamilyIPv4); ok {
+		t.Error("a device that is not there")
+	}
+	s.Missing = []Missing{{What: PartLinks}}
+	s.Prepare()
+	if _, ok := s.Beneath(3, rules.FamilyIPv4); ok {
+		t.Error("devices that could not be read")
+	}
+}

@@ -109,6 +109,9 @@ func (e *ruleRun) statement(s rules.Statement) {
 		e.assign(s)
 	case *rules.ObjRef:
 		e.object(s)
+	case *rules.TProxy:
+		e.condition(s, s.Test(&e.cur.p))
+		e.cur.p.TProxied = true // where it does not hold, this way ended
 	case *rules.Fwd:
 		e.taken(s)
 	case *rules.Synproxy:

@@ -335,6 +335,7 @@ func joinPackets(a, b *rules.Packet) rules.Packet {
 	out.Ct.Status = rules.Join(a.Ct.Status, b.Ct.Status)
 	out.Net = joinImages(&a.Net, &b.Net)
 	out.Trans = joinImages(&a.Trans, &b.Trans)
+	out.TProxied = a.TProxied || b.TProxied
 	if a.Iif != b.Iif {
 		out.Iif = rules.Iface{}
 	}
