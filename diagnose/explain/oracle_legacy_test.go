@@ -74,7 +74,7 @@ func parseLegacySave(family, text string, out map[ruleID]legacyRule) error {
 		if _, err := fmt.Sscanf(counters, "[%d:%d", &r.packets, &bytes); err != nil {
 			return fmt.Errorf("%q: %w", line, err)
 		}
-		chain, _, _ := strings.Cut(rule, " ")
+		chain, _, _ := strings.Cut(strings.TrimSpace(rule), " ")
 		position[chain]++
 		_, target, _ := strings.Cut(rule, " -j ")
 		target, _, _ = strings.Cut(strings.TrimSpace(target), " ")
