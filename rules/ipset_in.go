@@ -86,3 +86,20 @@ func (m IPSetCounterMatch) option(name string) string {
 	}
 	return strings.Replace(words[m.Op], "%", name, 1) + strconv.FormatUint(m.Value, 10)
 }
+
+// AsksMark tells whether the packet's mark is looked at: by hash:ip,mark, or
+// by one in a list.
+func (c *InIPSet) AsksMark() bool {
+	if c.Set == nil {
+		return false
+	}
+	for _, s := range append(c.Set.Members[:len(c.Set.Members):len(c.Set.Members)], c.Set) {
+		if s == nil {
+			continue
+		}
+		if t := s.row(); t != nil && t.has(ipsetMark) {
+			return true
+		}
+	}
+	return false
+}

@@ -232,6 +232,10 @@ func TestIPSetOfList(t *testing.T) {
 			t.Errorf("list %s: %v, want %v", dims, a, want)
 		}
 	}
+	mark := ipsetOf("hash:ip,mark")
+	if (&InIPSet{IPSetRef: rs.IPSetRef(3)}).AsksMark() || !(&InIPSet{IPSetRef: IPSetRef{Set: &IPSet{Members: []*IPSet{nil, mark}}}}).AsksMark() {
+		t.Error("which lists ask for the mark")
+	}
 	list.Feed()
 	if a := ask("dst"); a.Truth != Unknown || !ports.Fed || !nets.Fed {
 		t.Errorf("a list that rules add to: %v, its members %t %t", a, ports.Fed, nets.Fed)

@@ -318,6 +318,9 @@ func ipsetMatchIsTheKernels(t *testing.T, tool string, seed uint64) {
 			}
 		}
 	}
+	if err := r.router.Do(func() error { decoded(t, drawn, snapshot(t).Rules); return nil }); err != nil {
+		t.Fatal(err)
+	}
 	tally := map[rules.Truth]int{}
 	for n := range 60 {
 		g.v6 = family == rules.FamilyIPv6
@@ -347,6 +350,33 @@ func ipsetMatchIsTheKernels(t *testing.T, tool string, seed uint64) {
 		}
 	}
 	t.Logf("seed %d: %d rules, asked: %v", seed, len(drawn), tally)
+}
+
+// decoded puts what the reader makes of each rule in the place of what was
+// drawn.
+func decoded(t *testing.T, drawn []ipsetRule, rs *rules.Ruleset) {
+	t.Helper()
+	var read []*rules.InIPSet
+	for _, tb := range rs.Tables {
+		for _, c := range tb.Chains {
+			for _, rule := range c.Rules {
+				for _, s := range rule.Statements {
+					if m, ok := s.(*rules.InIPSet); ok && tb.Backend == rules.BackendIptablesLegacy {
+						read = append(read, m)
+					}
+				}
+			}
+		}
+	}
+	if len(read) != len(drawn) {
+		t.Fatalf("%d rules read, not %d", len(read), len(drawn))
+	}
+	for i := range drawn {
+		if got, want := read[i].Options(), drawn[i].match.Options(); got != want || read[i].Set == nil {
+			t.Fatalf("rule %d is read as %q, not %q", i, got, want)
+		}
+		drawn[i].match = read[i]
+	}
 }
 
 // mayBeOpen: time, counters, or the hash of hash:net,iface may decide.

@@ -53,6 +53,8 @@ func conditionOnMark(s rules.Statement) bool {
 		return isMark(c.Left)
 	case *rules.InSet:
 		return isMark(c.Key)
+	case *rules.InIPSet:
+		return c.AsksMark()
 	case *rules.VerdictMap:
 		return isMark(c.Key)
 	case *rules.NotOf:

@@ -51,6 +51,10 @@ func (m *marks) rule(r *rules.Rule) {
 			m.reads(c.Left)
 		case *rules.InSet:
 			m.reads(c.Key)
+		case *rules.InIPSet:
+			if c.AsksMark() {
+				m.reads(&rules.Meta{Key: rules.MetaMark})
+			}
 		case *rules.AnyOf:
 			for _, p := range c.Parts {
 				if q, ok := p.(*rules.Match); ok {
