@@ -108,47 +108,80 @@ func (x *reversePath) inVRF(p *rules.Packet) bool {
 	return !ok || master.Kind == "vrf"
 }
 
+// router is a host that also tells whether there surely is no route.
+type router interface {
+	Lookup(rules.RouteQuery) (rules.Route, rules.Truth)
+}
+
+func route(h rules.Host, q rules.RouteQuery) (rules.Route, rules.Truth) {
+	if r, ok := h.(router); ok {
+		return r.Lookup(q)
+	}
+	if r, ok := h.Route(q); ok {
+		return r, rules.Yes
+	}
+	return rules.Route{}, rules.Unknown
+}
+
 // lookup follows rpfilter_lookup_reverse and rpfilter_lookup_reverse6.
 func (x *reversePath) lookup(p *rules.Packet, src, dst netip.Addr) rules.Answer {
 	open := rules.Answer{Unknown: rules.Of(rules.FromRoute)}
 	q := rules.RouteQuery{Dst: src, Src: dst, MarkKnown: true}
 	if x.flags&rpfilterValidMark != 0 {
+		assumed, unknown := p.Mark.Sources()
 		if !p.Mark.IsKnown() {
-			_, unknown := p.Mark.Sources()
 			open.Unknown |= unknown
 			return open
 		}
-		assumed, _ := p.Mark.Sources()
-		open.Assumed |= assumed
+		open.Assumed = assumed
 		q.Mark = uint32(p.Mark.Uint(orderOf(p)))
 	}
-	if src.IsLinkLocalUnicast() && src.Is6() {
-		q.Oif = p.Iif.Link.Index
+	dev := p.Iif.Link.Index
+	if src.Is6() && src.IsLinkLocalUnicast() {
+		q.Oif = dev // RT6_LOOKUP_F_IFACE
 	}
-	r, found := p.Host.Route(q)
-	if !found {
+	r, found := route(p.Host, q)
+	is := found
+	if found == rules.Yes {
+		is = x.passes(&r, dev, src.Is6())
+	}
+	if is == rules.Unknown && found == rules.Yes && src.Is6() && !r.Multipath {
+		is = beside(p.Host, q, &r, dev)
+	}
+	if is == rules.Unknown {
 		return open
 	}
-	decided := func(b bool) rules.Answer {
-		return rules.Answer{Truth: rules.TruthOf(b), Assumed: open.Assumed | rules.Of(rules.FromRoute)}
-	}
-	loose := x.flags&rpfilterLoose != 0
-	switch r.Type {
-	case rules.AddrUnicast:
-	case rules.AddrLocal:
-		if local := x.flags&rpfilterAcceptLocal != 0; !local || src.Is6() {
-			return decided(local)
-		}
-	default:
-		return decided(false)
-	}
+	return rules.Answer{Truth: is, Assumed: open.Assumed | rules.Of(rules.FromRoute)}
+}
+
+// passes tells whether the route found is one by which an answer may go;
+// Unknown where another of the same destination may be.
+func (x *reversePath) passes(r *rules.Route, dev uint32, v6 bool) rules.Truth {
+	local := x.flags&rpfilterAcceptLocal != 0
 	switch {
-	case loose || r.Oif == p.Iif.Link.Index && !r.Multipath:
-		return decided(true)
-	case r.Multipath, src.Is6():
-		// one of several next hops is enough; that of IPv6 may be a route of
-		// its own (rt6_device_match)
-		return open
+	case r.Type == rules.AddrLocal && (v6 || !local):
+		return rules.TruthOf(local)
+	case r.Type != rules.AddrUnicast && r.Type != rules.AddrLocal:
+		return rules.No
+	case x.flags&rpfilterLoose != 0:
+		return rules.Yes
+	case r.Multipath:
+		return rules.Unknown // one next hop of several is enough
+	case r.Oif == dev:
+		return rules.Yes
+	case v6:
+		return rules.Unknown
 	}
-	return decided(false)
+	return rules.No
+}
+
+// beside looks for a route by the device to the same prefix: IPv6 prefers it
+// (rt6_device_match), and looks no further for a shorter one.
+func beside(h rules.Host, q rules.RouteQuery, r *rules.Route, dev uint32) rules.Truth {
+	q.Oif = dev
+	other, found := route(h, q)
+	if found != rules.Yes {
+		return found
+	}
+	return rules.TruthOf(other.Oif == dev && other.Prefix == r.Prefix && other.Table == r.Table)
 }

@@ -21,6 +21,9 @@ var u32Signs = [...]string{"&", "<<", ">>", "@"}
 // u32Max is XT_U32_MAXSIZE + 1.
 const u32Max = 11
 
+// longestPacket is more than GSO_MAX_SIZE, the most that a packet can hold.
+const longestPacket = 1 << 20
+
 // u32Step reads (the first, and @) or changes a number.
 type u32Step struct {
 	number uint32
@@ -185,6 +188,10 @@ func (t *u32Condition) read(p *rules.Packet, off uint64, there *rules.Answer) ru
 	ihl := p.Net.Read(0, 1)
 	if off >= uint64(p.Net.N) && off+4 <= uint64(p.Net.N+p.Trans.N) && (!v4 || ihl.IsKnown() && int(ihl.Bits[0]&0xf)*4 == p.Net.N) {
 		return p.Trans.Read(int(off)-p.Net.N, 4)
+	}
+	if off+4 > longestPacket {
+		*there = there.And(rules.Decided(false))
+		return v
 	}
 	*there = there.And(rules.Answer{Unknown: rules.Of(rules.FromLength)})
 	return v
