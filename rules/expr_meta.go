@@ -237,7 +237,11 @@ func (i *Iface) group(p *Packet, s Source) Value {
 
 func (i *Iface) kind(s Source) Value {
 	if i.State == IfaceNone || i.State != IfaceUnknown && i.Link.Kind == "" {
-		return Missing(16)
+		v := Missing(16)
+		if i.State == IfaceAssumed {
+			v.AbsentBy = Of(s)
+		}
+		return v
 	}
 	return i.resting(ifname(i.Link.Kind), s)
 }

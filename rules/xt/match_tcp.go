@@ -53,7 +53,8 @@ func decodeTCP(_ *Context, r *reader) Extension {
 	return x
 }
 
-// Statements follows tcp_mt.
+// Statements follows tcp_mt. Flags that are to be set outside of the mask are
+// never.
 func (x *tcp) Statements(c *Context) []rules.Statement {
 	var out []rules.Statement
 	if !x.sport.every() || x.inv&tcpInvSrc != 0 {
@@ -91,8 +92,9 @@ func (x *tcp) Save(_ *Context, o *Options) {
 	}
 }
 
+// savePorts: the range of all is not printed, inverted or not.
 func savePorts(o *Options, p ports, name string, invert bool) {
-	if !p.every() || invert {
+	if !p.every() {
 		o.Opt(invert, name, p.String())
 	}
 }

@@ -94,7 +94,8 @@ func testPacket() *rules.Packet {
 	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	p := &rules.Packet{
 		Order: o, Family: rules.FamilyIPv4, Hook: rules.Forward, Host: rules.NoHost{}, Proto: 6,
-		Mark: rules.KnownUint(o, 4, 0x12), Tracked: rules.Yes, Untracked: rules.No,
+		Mark: rules.KnownUint(o, 4, 0x12), Priority: rules.UnknownBytes(4, rules.FromPriority), Trace: rules.UnknownBytes(1, rules.FromTrace),
+		Tracked: rules.Yes, Untracked: rules.No,
 		Ct: rules.Conntrack{
 			Mark: rules.KnownUint(o, 4, 0x34), Labels: rules.KnownBytes(labelBit(o, 70)), Status: rules.KnownUint(o, 4, ipsSrcNAT),
 			State:    rules.KnownUint(o, 4, rules.CtStateNew),
@@ -102,11 +103,10 @@ func testPacket() *rules.Packet {
 			Reply:    rules.Tuple{Proto: 6, Src: b, Dst: a, SrcPort: 80, DstPort: 4711},
 		},
 	}
-	p.Net.N, p.Trans.N = 20, 20
+	p.Net, p.Trans = openImage(40), openImage(20)
 	p.SetAddr(false, a)
 	p.SetAddr(true, b)
 	p.Trans.Set(0, []byte{0x12, 0x67, 0, 80}, rules.FromEntry)
-	p.Trans.Open(12, 8, rules.FromTCPHeader)
 	return p
 }
 
