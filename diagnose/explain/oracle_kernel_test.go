@@ -228,17 +228,32 @@ func judge(events []lab.TraceEvent, nat map[ruleID]rules.Manip) map[uint32]*verd
 }
 
 // fresh are the entries that began in events, in the order of their first
-// packets.
+// packets. Those to groups are nobody's traffic: a device that comes up tells
+// routers which groups it listens to, when it likes.
 func fresh(events []lab.TraceEvent) []uint32 {
 	var ids []uint32
 	seen := map[uint32]bool{}
 	for _, e := range events {
 		if e.HasCt && e.CtDir == 0 && !seen[e.CtID] && !host.Status(e.CtStatus).Has(host.StatusConfirmed) {
 			seen[e.CtID] = true
+			if toGroup(e.Network) {
+				continue
+			}
 			ids = append(ids, e.CtID)
 		}
 	}
 	return ids
+}
+
+// toGroup tells whether an IP header has a multicast destination.
+func toGroup(header []byte) bool {
+	switch {
+	case len(header) >= 20 && header[0]>>4 == 4:
+		return header[16]>>4 == 0xe
+	case len(header) >= 40 && header[0]>>4 == 6:
+		return header[24] == 0xff
+	}
+	return false
 }
 
 // printTrace prints the events of one entry, or of all for id 0.

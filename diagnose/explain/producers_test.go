@@ -7,6 +7,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
+	"github.com/ntdiag/ntdiag/rules"
 )
 
 // TestProducers has the programs that write NAT rules on real machines write
@@ -39,8 +40,33 @@ func testProducer(t *testing.T, c *oracleCase) {
 	if err := run.play(t); err != nil {
 		t.Fatalf("the case itself: %v", err)
 	}
+	run.understood(t)
 	run.compare(t)
 	run.grades(t)
+}
+
+// understood: no producer writes a rule of which a part is not modelled.
+func (r *oracleRun) understood(t *testing.T) {
+	for _, m := range r.snapshot.Missing {
+		t.Errorf("not read: %s: %s", m.What, m.Why)
+	}
+	n, opaque := 0, map[string]int{}
+	for _, table := range r.snapshot.Rules.Tables {
+		for _, c := range table.Chains {
+			for _, rule := range c.Rules {
+				n++
+				for _, s := range rule.Statements {
+					if o, ok := s.(*rules.Opaque); ok {
+						opaque[o.Name]++
+					}
+				}
+			}
+		}
+	}
+	if len(opaque) > 0 {
+		t.Errorf("not understood: %v", opaque)
+	}
+	t.Logf("%d rules", n)
 }
 
 // grades logs how sure the answers about all rewrites are.
