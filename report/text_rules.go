@@ -228,6 +228,7 @@ func (r *RuleRow) key() string {
 
 func (t *rulesWriter) group(rows []*RuleRow) {
 	nat, others, held, begun := 0, 0, 0, false
+	warnings := 0 // of those held back
 	for _, r := range rows {
 		t.shown[r.key()] = r.Hook
 		n, most := &nat, groupRows
@@ -235,8 +236,14 @@ func (t *rulesWriter) group(rows []*RuleRow) {
 			n, most = &others, groupOthers
 		}
 		warned := slices.ContainsFunc(r.Details, func(f RulesFinding) bool { return f.Severity.AtLeast(checks.Warning) })
-		if t.folds() && !warned && (t.listed >= t.quota || *n >= most) {
+		if warned {
+			most += groupRows
+		}
+		if t.folds() && (t.listed >= t.quota && !warned || *n >= most) {
 			held++
+			if warned {
+				warnings++
+			}
 			continue
 		}
 		if !begun && len(r.Via) > 2 {
@@ -248,13 +255,20 @@ func (t *rulesWriter) group(rows []*RuleRow) {
 		t.row(r)
 	}
 	if held > 0 && begun {
-		t.b.WriteString("         " + t.s.paint(dim, itoa(held)+" more in "+safe(rows[0].group())) + "\n")
+		t.b.WriteString("         " + t.s.paint(dim, itoa(held)+" more in "+safe(rows[0].group())+ofWarned(warnings)) + "\n")
 	}
 	if !begun && t.b.Len() > 0 && !t.cut {
 		t.b.WriteString("         " + t.s.paint(dim, "…") + "\n")
 	}
 	t.cut = !begun
 	t.hidden += held
+}
+
+func ofWarned(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return ", " + itoa(n) + " with a warning"
 }
 
 // roles is what is said of a rule that makes no NAT itself.

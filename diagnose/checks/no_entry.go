@@ -78,10 +78,14 @@ func whyNoEntry(p *Pass, c *rules.Chain) string {
 }
 
 func outOfUse(p *Pass, c *rules.Chain, why string) {
+	f := Finding{Severity: Warning, Text: "no packet comes here: " + why, Do: "jump to " + c.Name + " from a chain that packets pass, or delete it"}
+	if c.MadeBy() != "" {
+		f.Severity, f.Do = Info, "" // programs keep chains ready that they do not use
+	}
 	for _, r := range c.Rules {
 		if r.NAT() != nil {
-			p.report(Finding{Severity: Warning, Rule: r, Text: "no packet comes here: " + why,
-				Do: "jump to " + c.Name + " from a chain that packets pass, or delete it"})
+			f.Rule = r
+			p.report(f)
 		}
 	}
 }

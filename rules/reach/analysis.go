@@ -76,6 +76,8 @@ type analysis struct {
 	family rules.Family
 	order  []*rules.Chain
 
+	ids     ids
+	none    conj                // absent, made once
 	ctMarks bool                // some rule writes ct mark or labels
 	fed     map[*rules.Set]bool // rules add to or delete from it
 	parsed  map[*rules.Rule]*parsed
@@ -100,14 +102,20 @@ func Analyse(rs *rules.Ruleset) *Result {
 		callers: map[*rules.Chain][]*rules.Rule{}, met: map[*rules.Rule][]met{},
 	}
 	ctMarks, fed := res.survey(rs)
-	for _, h := range hooks {
-		for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
+	for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
+		// what a rule asks for depends on the family alone
+		read, writes, size := map[*rules.Rule]*parsed{}, map[*rules.Chain]place{}, map[*rules.Chain]int{}
+		names := ids{}
+		for _, h := range hooks {
 			chains, _ := rs.AtHook(h, f)
-			a := &analysis{
-				res: res, hook: h, family: f, order: chains, ctMarks: ctMarks, fed: fed, budget: maxVisits,
-				parsed: map[*rules.Rule]*parsed{}, writes: map[*rules.Chain]place{}, size: map[*rules.Chain]int{},
-				alive: map[*rules.Chain]bool{}, open: map[*rules.Chain]bool{},
+			if len(chains) == 0 {
+				continue
 			}
+			a := &analysis{
+				res: res, hook: h, family: f, order: chains, ids: names, ctMarks: ctMarks, fed: fed, budget: maxVisits,
+				parsed: read, writes: writes, size: size, alive: map[*rules.Chain]bool{}, open: map[*rules.Chain]bool{},
+			}
+			a.none = a.absent()
 			a.run()
 		}
 	}
@@ -207,8 +215,8 @@ func (a *analysis) crosses(before, after *rules.Chain) bool {
 func (a *analysis) pass(to, from *scope, least level) {
 	to.wrote(a.writesOf(from.base))
 	for _, h := range from.own(least) {
-		if !missed(h, from.returned[:h.returns]) && !missed(h, (*from.away)[:h.accepts]) {
-			to.add(&hider{rule: h.rule, base: h.base, level: h.level, takes: h.takes, unsourced: h.unsourced})
+		if except, ok := h.leaving(from.returned[:h.returns], (*from.away)[:h.accepts]); ok {
+			to.add(&hider{rule: h.rule, base: h.base, level: h.level, takes: h.takes, except: except, unsourced: h.unsourced})
 		}
 	}
 }
@@ -224,8 +232,8 @@ func (a *analysis) base(seen *scope, c *rules.Chain) *scope {
 func (a *analysis) family4or6() conj {
 	ether := map[rules.Family][]byte{rules.FamilyIPv4: {0x08, 0x00}, rules.FamilyIPv6: {0x86, 0xdd}}[a.family]
 	return conj{
-		{f: &field{key: metaKey(rules.MetaNfproto), width: 1}, v: point([]byte{byte(a.family)})},
-		{f: &field{key: metaKey(rules.MetaProtocol), width: 2}, v: point(ether)},
+		{f: a.plain(metaKey(rules.MetaNfproto), 1), v: point([]byte{byte(a.family)})},
+		{f: a.plain(metaKey(rules.MetaProtocol), 2), v: point(ether)},
 	}
 }
 
@@ -243,8 +251,8 @@ func (a *analysis) absent() conj {
 		return nil
 	}
 	return conj{
-		{f: &field{key: metaKey(index), width: 4}, v: point(make([]byte, 4))},
-		{f: &field{key: metaKey(name), width: 16}, v: point(make([]byte, 16))},
+		{f: a.plain(metaKey(index), 4), v: point(make([]byte, 4))},
+		{f: a.plain(metaKey(name), 16), v: point(make([]byte, 16))},
 	}
 }
 
@@ -272,9 +280,23 @@ func (a *analysis) rest() {
 // lives notes that a packet may meet r.
 func (a *analysis) lives(r *rules.Rule, base *rules.Chain, need conj) {
 	a.res.live[r] = true
-	if ways := a.res.met[r]; len(ways) <= maxMet {
+	if ways := a.res.met[r]; len(ways) <= maxMet && (need == nil || wanted(r)) {
 		a.res.met[r] = append(ways, met{a.hook, a.family, base, need})
 	}
+}
+
+// wanted tells whether Overlap is asked of the rule: only of those that make a
+// NAT or end the way.
+func wanted(r *rules.Rule) bool {
+	for _, s := range r.Statements {
+		switch s := s.(type) {
+		case *rules.NAT:
+			return true
+		case *rules.Verdict:
+			return s.Code == rules.VerdictAccept
+		}
+	}
+	return false
 }
 
 // maxMet bounds how many ways to one rule are kept; with more, it may be met

@@ -36,16 +36,16 @@ func (c conj) implies(a *atom) bool {
 // follows tells whether a holds wherever b does.
 func (a *atom) follows(b *atom) bool {
 	switch {
-	case b.f.key == a.f.key && b.f.width == a.f.width:
+	case b.f.id == a.f.id && b.f.width == a.f.width:
 		return b.v.within(a.v)
-	case b.f.key == a.f.key && b.f.width > a.f.width:
+	case b.f.id == a.f.id && b.f.width > a.f.width:
 		return b.v.head(a.f.width).within(a.v)
 	case a.f.of == nil:
 		return false
-	case b.f.key == a.f.of.key && b.f.width == a.f.width:
+	case b.f.id == a.f.of.id && b.f.width == a.f.width:
 		from, ok := b.v.few(64)
 		return ok && !slices.ContainsFunc(from, func(s string) bool { return !point([]byte(a.f.apply(s))).within(a.v) })
-	case b.f.of != nil && b.f.of.key == a.f.of.key && b.f.width == a.f.width:
+	case b.f.of != nil && b.f.of.id == a.f.of.id && b.f.width == a.f.width:
 		return anyBit(b) && anyBit(a) && bytes.Equal(both(a.f.mask, b.f.mask), []byte(b.f.mask))
 	}
 	return false
@@ -68,8 +68,11 @@ func both(a, b string) []byte {
 
 // excludes tells whether no packet fits both.
 func (a *atom) excludes(b *atom) bool {
-	if a.orAbsent && b.orAbsent || a.f.key != b.f.key {
+	if a.orAbsent && b.orAbsent || a.f.id != b.f.id {
 		return bitsExclude(a, b) || bitsExclude(b, a)
+	}
+	if a.f.width == b.f.width {
+		return len(a.v.and(b.v)) == 0
 	}
 	n := min(a.f.width, b.f.width)
 	return len(a.v.head(n).and(b.v.head(n))) == 0
@@ -77,7 +80,7 @@ func (a *atom) excludes(b *atom) bool {
 
 // bitsExclude: a looks at bits of the field that b gives.
 func bitsExclude(a, b *atom) bool {
-	if a.f.of == nil || a.f.of.key != b.f.key || a.f.width != b.f.width || a.orAbsent && b.orAbsent {
+	if a.f.of == nil || a.f.of.id != b.f.id || a.f.width != b.f.width || a.orAbsent && b.orAbsent {
 		return false
 	}
 	from, ok := b.v.few(64)
@@ -93,6 +96,18 @@ func (c conj) clash() (a, b *atom) {
 		for j := range i {
 			if c[j].excludes(&c[i]) {
 				return &c[j], &c[i]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// against finds an atom of c and one of d that exclude each other.
+func (c conj) against(d conj) (a, b *atom) {
+	for i := range c {
+		for j := range d {
+			if c[i].excludes(&d[j]) {
+				return &c[i], &d[j]
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func (a *analysis) condition(c rules.Condition) asked {
 		if c.Holds {
 			return asked{exact: true}
 		}
-		return asked{need: conj{{f: &field{key: "never", width: 1}}}, exact: true}
+		return asked{need: conj{{f: a.plain(never, 1)}}, exact: true}
 	case *rules.Chance:
 		if c.Hits >= c.Of && !c.Invert {
 			return asked{exact: true}
@@ -59,6 +59,9 @@ func (a *analysis) condition(c rules.Condition) asked {
 	}
 	return nothingKnown
 }
+
+// never is the key of a field that has no value: what asks for it never holds.
+const never = "never"
 
 func one(f *field, v values) asked { return asked{need: conj{{f: f, v: v}}, exact: true} }
 
@@ -90,7 +93,7 @@ func (q asked) not() asked {
 		return nothingKnown
 	}
 	b := q.need[0]
-	b.v, b.orAbsent = b.v.not(b.f.width), !b.orAbsent && b.f.key != "never"
+	b.v, b.orAbsent = b.v.not(b.f.width), !b.orAbsent && b.f.key != never
 	return asked{need: conj{b}, exact: true}
 }
 
@@ -107,7 +110,7 @@ func (a *analysis) anyOf(c *rules.AnyOf) asked {
 			continue
 		}
 		b := &out.need[0]
-		if q.need[0].f.key != b.f.key || q.need[0].f.width != b.f.width {
+		if q.need[0].f.id != b.f.id || q.need[0].f.width != b.f.width {
 			return nothingKnown
 		}
 		b.v = union(append(slices.Clone(b.v), q.need[0].v...))

@@ -23,8 +23,11 @@ const (
 // something is written to one of its places.
 type field struct {
 	key    string // one field, one key
+	id     int    // the same for the same key: see analysis.fieldOf
 	width  int    // bytes; header fields of one key may be read in several widths
 	places place
+	// parts: fewer of its leading bytes can be read under the same key.
+	parts bool
 	// of, mask and xor are given for bits of another field:
 	// (of & mask) ^ xor.
 	of        *field
@@ -58,7 +61,25 @@ func (a *analysis) fieldOf(x rules.Expr) *field {
 	if f == nil || f.width <= 0 || f.width > maxWidth {
 		return nil
 	}
+	f.id = a.ids.of(f.key)
 	return f
+}
+
+// ids numbers the keys of fields.
+type ids map[string]int
+
+func (i ids) of(key string) int {
+	n, ok := i[key]
+	if !ok {
+		n = len(i) + 1
+		i[key] = n
+	}
+	return n
+}
+
+// plain is a field that no expression need be read for.
+func (a *analysis) plain(key string, width int) *field {
+	return &field{key: key, id: a.ids.of(key), width: width}
 }
 
 func (a *analysis) read(x rules.Expr) *field {
@@ -107,7 +128,7 @@ func (a *analysis) payload(base rules.PayloadBase, off, n int) *field {
 	if a.family == rules.FamilyIPv4 && base == rules.PayloadNetwork && off == 9 && n == 1 {
 		return &field{key: metaKey(rules.MetaL4proto), width: 1, places: inPayload}
 	}
-	return &field{key: fmt.Sprintf("payload %d %d", base, off), width: n, places: inPayload}
+	return &field{key: fmt.Sprintf("payload %d %d", base, off), width: n, places: inPayload, parts: true}
 }
 
 func (a *analysis) slice(x *rules.Slice) *field {

@@ -214,7 +214,7 @@ func assigned(s *rules.Assign) place {
 func (p *parser) nat(n *rules.NAT) bool {
 	if n.Family != rules.FamilyUnspec && n.Family != rules.FamilyInet {
 		if n.Family != p.a.family {
-			p.cond(asked{need: conj{{f: &field{key: metaKey(rules.MetaNfproto), width: 1}, v: point([]byte{byte(n.Family)})}}, exact: true})
+			p.cond(asked{need: conj{{f: p.a.plain(metaKey(rules.MetaNfproto), 1), v: point([]byte{byte(n.Family)})}}, exact: true})
 			return false
 		}
 	}

@@ -1,7 +1,6 @@
 package reach
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -13,11 +12,14 @@ type hider struct {
 	base  *rules.Chain // in which it was met
 	level level
 	takes conj
-	reads place
+	// except are packets that got away before the rule.
+	except []conj
+	reads  place
 	// unsourced packets are left by it: a masquerade, for the next nat chain.
 	unsourced bool
 	// returns and accepts are how many packets had got away before: see scope.
 	returns, accepts int
+	nth              int // in its scope
 }
 
 // scope is one chain being gone through in one way.
@@ -32,9 +34,10 @@ type scope struct {
 	away     *[]conj
 	returned []conj
 
-	points map[string][]*hider // by one field that they want to be one value
+	points map[fixed][]*hider // by one field that they want to be one value
 	wide   []*hider
 	reads  place
+	added  int
 }
 
 // Bounds of what one scope keeps: beyond them claims are missed, never wrong.
@@ -50,14 +53,18 @@ func (s *scope) child(need conj, written place) *scope {
 
 // add notes that packets are taken.
 func (s *scope) add(h *hider) {
-	h.reads, h.returns = h.takes.places(), len(s.returned)
+	h.reads, h.returns, h.nth = h.takes.places(), len(s.returned), s.added
+	s.added++
+	for _, e := range h.except {
+		h.reads |= e.places()
+	}
 	if s.away != nil {
 		h.accepts = len(*s.away)
 	}
 	s.reads |= h.reads
 	if key, ok := pointOf(h.takes); ok {
 		if s.points == nil {
-			s.points = map[string][]*hider{}
+			s.points = map[fixed][]*hider{}
 		}
 		if len(s.points[key]) < maxBucket {
 			s.points[key] = append(s.points[key], h)
@@ -86,27 +93,40 @@ func (s *scope) escape(need conj, all bool) {
 	}
 }
 
-// missed tells whether packets that h takes can have got away before.
-func missed(h *hider, ways []conj) bool {
-	for _, w := range ways {
-		if x, _ := append(slices.Clone(w), h.takes...).clash(); x == nil {
-			return true
+// maxExcept bounds what a hider may leave out.
+const maxExcept = 8
+
+// leaving is what a hider that is handed on leaves out: what it left out
+// before, and what had got away. False when that is too much to keep.
+func (h *hider) leaving(ways ...[]conj) ([]conj, bool) {
+	out := slices.Clone(h.except)
+	for _, w := range slices.Concat(ways...) {
+		if x, _ := slices.Concat(w, h.takes).clash(); x != nil {
+			continue // it takes none of them
 		}
+		if len(out) == maxExcept || len(w) == 0 {
+			return nil, false
+		}
+		out = append(out, w)
 	}
-	return false
+	return out, true
 }
 
-// pointOf is the key of a plain field that has to be one value.
-func pointOf(c conj) (string, bool) {
+// fixed is a field with its value.
+type fixed struct {
+	id    int
+	value string
+}
+
+// pointOf is a plain field that has to be one value.
+func pointOf(c conj) (fixed, bool) {
 	for i := range c {
 		if v, ok := c[i].v.single(); ok && c[i].f.of == nil && !c[i].orAbsent {
-			return pointKey(c[i].f.key, v), true
+			return fixed{c[i].f.id, v}, true
 		}
 	}
-	return "", false
+	return fixed{}, false
 }
-
-func pointKey(field, value string) string { return fmt.Sprintf("%s=%s", field, value) }
 
 // wrote forgets what rests on places that a rule has written to.
 func (s *scope) wrote(to place) {
@@ -139,11 +159,15 @@ func (s *scope) own(least level) []*hider {
 	for _, hs := range s.points {
 		keep(hs)
 	}
+	slices.SortFunc(out, func(a, b *hider) int { return a.nth - b.nth })
 	return out
 }
 
 // hiderOf finds a rule that takes every packet of which need holds.
 func (s *scope) hiderOf(need conj) *hider {
+	if !s.anything() {
+		return nil
+	}
 	base := s.base
 	var cut place
 	keys := pointKeys(need)
@@ -161,19 +185,33 @@ func (s *scope) hiderOf(need conj) *hider {
 	return nil
 }
 
-// pointKeys are the keys under which hiders of such packets are found; header
-// fields may be read in fewer bytes.
-func pointKeys(need conj) []string {
-	var out []string
+// anything tells whether packets were taken at all.
+func (s *scope) anything() bool {
+	for ; s != nil; s = s.parent {
+		if len(s.points)+len(s.wide) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// pointKeys are the keys under which hiders of such packets are found; of a
+// header field fewer bytes may be read.
+func pointKeys(need conj) []fixed {
+	out := make([]fixed, 0, 8)
 	for i := range need {
 		a := &need[i]
 		if a.f.of != nil || len(a.v) == 0 {
 			continue
 		}
-		for n := 1; n <= a.f.width; n++ {
-			if v, ok := a.v.head(n).single(); ok {
-				out = append(out, pointKey(a.f.key, v))
+		lo, hi := a.v[0].lo, a.v[len(a.v)-1].hi
+		if a.f.parts {
+			for n := 1; n < a.f.width && lo[:n] == hi[:n]; n++ {
+				out = append(out, fixed{a.f.id, lo[:n]})
 			}
+		}
+		if lo == hi {
+			out = append(out, fixed{a.f.id, lo})
 		}
 	}
 	return out
@@ -181,16 +219,22 @@ func pointKeys(need conj) []string {
 
 func pick(hs []*hider, need conj, cut place, base *rules.Chain) *hider {
 	for _, h := range hs {
-		if h.reads&cut == 0 && surelyBefore(h.base, base) && covers(h.takes, need) {
+		if h.reads&cut == 0 && surelyBefore(h.base, base) && h.covers(need) {
 			return h
 		}
 	}
 	return nil
 }
 
-func covers(takes, need conj) bool {
-	for i := range takes {
-		if !need.implies(&takes[i]) {
+// covers tells whether h takes every packet of which need holds.
+func (h *hider) covers(need conj) bool {
+	for i := range h.takes {
+		if !need.implies(&h.takes[i]) {
+			return false
+		}
+	}
+	for _, e := range h.except {
+		if x, _ := e.against(need); x == nil {
 			return false
 		}
 	}

@@ -37,11 +37,11 @@ const maxAgain = 64
 // rule looks at one rule, and at what it leads to.
 func (a *analysis) rule(r *rules.Rule, s *scope, depth int) bool {
 	p := a.parseOnce(r)
-	if d := a.impossible(r, p, s); d != nil {
+	need := slices.Concat(s.need, p.need)
+	if d := a.impossible(r, p, s, need[:len(s.need)+len(p.claim)]); d != nil {
 		a.dies(r, d)
 		return false
 	}
-	need := append(slices.Clone(s.need), p.need...)
 	a.lives(r, s.base, need)
 	w := &ruleWalk{analysis: a, r: r, p: p, s: s, need: need, depth: depth, written: p.written, alive: true}
 	switch end := p.end.(type) {
@@ -121,20 +121,19 @@ func (w *ruleWalk) follow(to *rules.Chain, way conj, on []conj) {
 	w.alive = w.chain(to, sub, w.depth+1) && w.alive
 	written := w.p.all | w.writesOf(to)
 	w.written |= written
-	taken := sub.own(endsBase)
-	if many := len(taken) > maxWide; many || len(sub.returned) > 0 {
-		taken = slices.DeleteFunc(taken, func(h *hider) bool { return many && len(h.takes) > 0 || missed(h, sub.returned[:h.returns]) })
-	}
-	for _, o := range on {
-		if o.places()&written != 0 {
-			continue
-		}
-		for _, h := range taken {
-			w.kept = append(w.kept, &hider{rule: h.rule, base: h.base, level: h.level, unsourced: h.unsourced,
-				takes: append(slices.Clone(o), h.takes...)})
+	for _, h := range sub.own(endsBase) {
+		except, ok := h.leaving(sub.returned[:h.returns])
+		for _, o := range on {
+			if ok && o.places()&written == 0 && len(w.kept) < maxKept {
+				w.kept = append(w.kept, &hider{rule: h.rule, base: h.base, level: h.level, unsourced: h.unsourced,
+					takes: slices.Concat(o, h.takes), except: except})
+			}
 		}
 	}
 }
+
+// maxKept bounds what is known of the packets that chains below a rule take.
+const maxKept = 512
 
 // lost: it is not known where packets go, or what becomes of them.
 func (w *ruleWalk) lost(need conj) {
@@ -210,19 +209,22 @@ func (w *ruleWalk) keyOf(m *rules.VerdictMap, e *rules.Element) (way conj, exact
 	return way, exact
 }
 
-// impossible finds out why no packet of s meets the rule.
-func (a *analysis) impossible(r *rules.Rule, p *parsed, s *scope) *Dead {
+// impossible finds out why no packet of s meets the rule. claim is what it
+// asks for together with what holds of them all.
+func (a *analysis) impossible(r *rules.Rule, p *parsed, s *scope, claim conj) *Dead {
 	if h := s.hiderOf(s.need); h != nil {
-		d := hiddenBy(s, s.need, h)
+		d := hiddenBy(s, claim, h)
 		d.Unreached = true
 		return d
 	}
-	claim := append(slices.Clone(s.need), p.claim...)
 	if d := clashing(r, claim); d != nil {
 		return d
 	}
-	if x, y := append(claim, a.absent()...).clash(); x != nil {
+	if x, y := claim.against(a.none); x != nil {
 		return &Dead{Why: NoSuchPacket, Sets: conj{*x, *y}.sets()}
+	}
+	if h := s.hiderOf(claim); h != nil {
+		return hiddenBy(s, claim, h)
 	}
 	var by []*hider
 	for _, part := range parts(s.need, p) {
@@ -255,7 +257,7 @@ func parts(need conj, p *parsed) []conj {
 		}
 		return out
 	}
-	return []conj{append(slices.Clone(need), p.claim...)}
+	return []conj{append(slices.Clone(need), p.claim...)} // which nothing hides
 }
 
 const maxParts = 16
@@ -302,6 +304,8 @@ func hiddenBy(s *scope, need conj, hs ...*hider) *Dead {
 
 // sourced tells whether the packets surely have a source address.
 func sourced(need conj) bool {
-	zero := atom{f: &field{key: "payload 1 12", width: 4}, v: point(make([]byte, 4))}
-	return slices.ContainsFunc(need, func(a atom) bool { return !a.orAbsent && a.excludes(&zero) })
+	zero := values(point(make([]byte, 4)))
+	return slices.ContainsFunc(need, func(a atom) bool {
+		return !a.orAbsent && a.f.key == "payload 1 12" && len(a.v.and(zero.head(a.f.width))) == 0
+	})
 }
