@@ -6,16 +6,18 @@ import "github.com/ntdiag/ntdiag/rules"
 // any way.
 func (x *run) chain(c *rules.Chain, in state, depth int) exits {
 	out := exits{through: in, accepted: state{live: dead}, nat: state{live: dead}}
-	if depth > maxDepth {
-		return out
-	}
 	returned := state{live: dead}
 	cur := in
 	for _, r := range c.Rules {
 		if cur.live.Truth == rules.No {
 			break
 		}
+		if x.beyond(r, depth) {
+			cur = x.unfollowed(r, cur, &out)
+			break
+		}
 		if !x.skips(r, &cur) {
+			x.steps += forkSteps
 			cur = x.rule(r, cur, &out, &returned, depth)
 		}
 	}

@@ -177,9 +177,9 @@ type run struct {
 	open []*rules.Rule
 	// inNAT: the chains run inside the nat dispatcher.
 	inNAT bool
+	steps int
+	cut   bool // a candidate stands for the NAT rules that were not looked at
 }
-
-const maxDepth = 16 // NFT_JUMP_STACK_SIZE
 
 // Hook walks p over every chain at h. p is not changed.
 func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {

@@ -1,0 +1,50 @@
+package walk
+
+import "github.com/ntdiag/ntdiag/rules"
+
+// Bounds on one hook. The kernel lets no chain lead back to itself, but a table
+// whose chains jump twice to the next has twice as many ways at each: a packet
+// of which little is known would be followed on all of them. What lies beyond
+// a bound is not known.
+const (
+	maxSteps      = 1 << 22 // rules that fail at once; any other counts for forkSteps
+	forkSteps     = 1 << 5
+	maxCandidates = 1 << 16
+	// maxDepth is NFT_JUMP_STACK_SIZE; iptables-legacy has room for as many
+	// jumps as a table needs (mark_source_chains).
+	maxDepth       = 16
+	maxDepthLegacy = 256
+)
+
+// beyond tells whether the rule at this depth is one too many.
+func (x *run) beyond(r *rules.Rule, depth int) bool {
+	x.steps++
+	most := maxDepth
+	if c := r.Chain; c != nil && c.Table != nil && c.Table.Backend == rules.BackendIptablesLegacy {
+		most = maxDepthLegacy
+	}
+	return x.steps > maxSteps || depth > most || len(x.res.Candidates) >= maxCandidates
+}
+
+// unfollowed is the state behind rules that were not looked at, r the first of
+// them: they may have set marks, ended the way, set up a NAT.
+func (x *run) unfollowed(r *rules.Rule, in state, out *exits) state {
+	in.maybe(rules.Answer{Unknown: rules.Of(rules.FromOpaque)})
+	for _, v := range [...]*rules.Value{&in.p.Mark, &in.p.Priority, &in.p.Ct.Mark, &in.p.Ct.Labels} {
+		*v = rules.UnknownBytes(v.N, rules.FromOpaque)
+	}
+	out.accepted = join(out.accepted, in)
+	if !x.inNAT {
+		return in
+	}
+	out.nat = join(out.nat, in)
+	if !x.cut {
+		x.cut = true
+		e := &ruleRun{run: x, r: r, cur: in, result: rules.Unknown}
+		e.add(Candidate{
+			Rule: r, Targets: []Target{{AnyAddr: true, AnyPort: true}},
+			Opaque: &rules.Opaque{Name: "rules", Why: "more rules than are followed", MayNAT: true, MayEnd: true},
+		})
+	}
+	return in
+}
