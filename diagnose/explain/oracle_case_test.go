@@ -34,13 +34,18 @@ import (
 //	want N none                     it has no rewrite
 //	says N TEXT                     a note on it, or why there is no rewrite, has TEXT
 //
+//	exact [N...]                    the rules of these flows, or of all, are named with grade exact
+//
 // rules.nft is loaded before the traffic, then.nft after it. rules.iptables
-// holds command lines of iptables-nft and ip6tables-nft. setup.sh has a real
-// program make rules, see produce:
+// holds command lines of iptables-nft and ip6tables-nft. rules.v4 and rules.v6
+// are given to iptables-restore and ip6tables-restore of the flavour:
+//
+//	iptables nft|legacy...          which iptables it is; each is a case
+//
+// setup.sh has a real program make rules, see produce:
 //
 //	needs PROGRAM...                left out where one is missing
 //	private DIR...                  the program has a copy of them
-//	iptables nft|legacy...          which one it finds; each is a case
 //	host NAME                       one more host, without links
 type oracleCase struct {
 	name           string
@@ -57,6 +62,8 @@ type oracleCase struct {
 	allowNoted     string
 	rules, then    string
 	iptables       []string
+	restore        map[string]string // by tool, iptables or ip6tables
+	exact          map[string]bool   // by flow, "" for all
 
 	setup     string
 	needs     []string
@@ -149,6 +156,7 @@ var directives = map[string]struct {
 	"private":         {1, func(c *oracleCase, w []string) error { c.private = append(c.private, w...); return nil }},
 	"iptables":        {1, func(c *oracleCase, w []string) error { c.flavours = w; return nil }},
 	"host":            {1, func(c *oracleCase, w []string) error { c.hostNames = append(c.hostNames, w[0]); return nil }},
+	"exact":           {0, (*oracleCase).parseExact},
 	"allow-noted":     {1, func(c *oracleCase, w []string) error { c.allowNoted = strings.Join(w, " "); return nil }},
 	"allow-ambiguous": {1, func(c *oracleCase, w []string) error { c.allowAmbiguous = strings.Join(w, " "); return nil }},
 	"want": {2, func(c *oracleCase, w []string) error {
@@ -178,7 +186,7 @@ var directives = map[string]struct {
 
 func parseCase(b []byte) (*oracleCase, error) {
 	a := txtar.Parse(b)
-	c := &oracleCase{outside: "s0", flavours: []string{"nft"}, flavour: "nft"}
+	c := &oracleCase{outside: "s0", flavours: []string{"nft"}, flavour: "nft", restore: map[string]string{}, exact: map[string]bool{}}
 	for line := range strings.Lines(string(a.Comment)) {
 		line, _, _ = strings.Cut(line, "#")
 		w := strings.Fields(line)
@@ -203,6 +211,10 @@ func parseCase(b []byte) (*oracleCase, error) {
 			c.rules = string(f.Data)
 		case "then.nft":
 			c.then = string(f.Data)
+		case "rules.v4":
+			c.restore["iptables"] = string(f.Data)
+		case "rules.v6":
+			c.restore["ip6tables"] = string(f.Data)
 		case "setup.sh":
 			c.setup = string(f.Data)
 		case "rules.iptables":
@@ -211,10 +223,20 @@ func parseCase(b []byte) (*oracleCase, error) {
 			return nil, fmt.Errorf("file %q is not known", f.Name)
 		}
 	}
-	if c.rules == "" && len(c.iptables) == 0 && c.setup == "" || len(c.traffic) == 0 {
+	if c.rules == "" && len(c.iptables)+len(c.restore) == 0 && c.setup == "" || len(c.traffic) == 0 {
 		return nil, fmt.Errorf("needs rules and traffic")
 	}
 	return c, nil
+}
+
+func (c *oracleCase) parseExact(w []string) error {
+	if len(w) == 0 {
+		w = []string{""}
+	}
+	for _, flow := range w {
+		c.exact[flow] = true
+	}
+	return nil
 }
 
 func (c *oracleCase) parseTraffic(proto string, w []string) error {

@@ -79,6 +79,9 @@ func parseLegacySave(family, text string, out map[ruleID]legacyRule) error {
 		_, target, _ := strings.Cut(rule, " -j ")
 		target, _, _ = strings.Cut(strings.TrimSpace(target), " ")
 		if m, ok := xtTargets[target]; ok {
+			if b, isBase := bases[chain]; isBase && m == manipOfHook {
+				m = b
+			}
 			r.manip = m
 			out[ruleID{family: family, table: "nat", chain: chain, position: position[chain]}] = r
 		}

@@ -35,14 +35,21 @@ func TestOracle(t *testing.T) {
 		t.Fatal("no cases in testdata/oracle")
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			run := &oracleRun{oracleCase: c}
-			if err := run.play(t); err != nil {
-				t.Fatalf("the case itself: %v", err)
+		for _, flavour := range c.flavours {
+			c, name := *c, c.name
+			c.flavour = flavour
+			if len(c.flavours) > 1 {
+				name += "/" + flavour
 			}
-			run.compare(t)
-		})
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				run := &oracleRun{oracleCase: &c}
+				if err := run.play(t); err != nil {
+					t.Fatalf("the case itself: %v", err)
+				}
+				run.compare(t)
+			})
+		}
 	}
 }
 
@@ -174,6 +181,11 @@ func (r *oracleRun) build(t *testing.T) error {
 	for _, line := range r.iptables {
 		words := strings.Fields(line)
 		if _, err := command(router, "", words[0], words[1:]...); err != nil {
+			return err
+		}
+	}
+	for tool, script := range r.restore {
+		if _, err := command(router, script, tool+"-"+r.flavour+"-restore", "--noflush"); err != nil {
 			return err
 		}
 	}
@@ -438,6 +450,8 @@ func (r *oracleRun) wrong(flow string, rw *explain.Rewrite) string {
 		return fmt.Sprintf("%s with %d rules", rw.Grade, len(rw.Rules))
 	case rw.Grade == explain.GradeNone:
 		return "grade none with a rule"
+	case (r.exact[""] || r.exact[flow]) && rw.Grade != explain.GradeExact:
+		return fmt.Sprintf("%s, want exact", rw.Grade)
 	}
 	return ""
 }

@@ -12,7 +12,7 @@ const (
 	ecnSetIP  = 0x01
 	ecnSetECE = 0x10
 	ecnSetCWR = 0x20
-	ecnOps = ecnSetIP | ecnSetECE | ecnSetCWR
+	ecnOps    = ecnSetIP | ecnSetECE | ecnSetCWR
 )
 
 // Bits of the 14th byte of the TCP header.
