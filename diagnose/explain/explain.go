@@ -208,7 +208,7 @@ func (j *job) sift(all []walk.Candidate, m rules.Manip) (fits []walk.Candidate, 
 		c := &all[i]
 		ok := j.makes(c, m)
 		if ok {
-			fits = append(fits, *c)
+			fits = joinWays(fits, c)
 		}
 		if c.Answer.Truth == rules.Yes {
 			if !ok {
@@ -218,4 +218,30 @@ func (j *job) sift(all []walk.Candidate, m rules.Manip) (fits []walk.Candidate, 
 		}
 	}
 	return fits, nil
+}
+
+// joinWays adds c to the candidates that fit. A rule that can be met by several
+// ways, the first of which is open, is one answer: what the ways share leads to
+// it (kube-proxy's endpoints, by affinity or by lot).
+func joinWays(fits []walk.Candidate, c *walk.Candidate) []walk.Candidate {
+	for i := range fits {
+		f := &fits[i]
+		if f.Rule != c.Rule {
+			continue
+		}
+		n := 0
+		for n < len(f.Via) && n < len(c.Via) && f.Via[n] == c.Via[n] {
+			n++
+		}
+		f.Via = f.Via[:n:n]
+		f.Open = slices.DeleteFunc(slices.Clone(f.Open), func(r *rules.Rule) bool { return !slices.Contains(c.Open, r) })
+		f.Targets = slices.Concat(f.Targets, c.Targets)
+		f.Answer.Assumed |= c.Answer.Assumed
+		f.Answer.Unknown |= c.Answer.Unknown
+		if c.Answer.Truth == rules.Yes {
+			f.Answer.Truth, f.Answer.Unknown = rules.Yes, 0
+		}
+		return fits
+	}
+	return append(fits, *c)
 }
