@@ -38,6 +38,14 @@ func (g *generator) not(n int) string {
 	return ""
 }
 
+// maybe is text n times in a hundred.
+func (g *generator) maybe(n int, text string) string {
+	if g.in(n) {
+		return text
+	}
+	return ""
+}
+
 // xtBases are the chains of each table, with the kind of rule that stands in
 // them.
 var xtBases = map[string][][2]string{
@@ -292,15 +300,25 @@ func xtSet(x *xtGenerator, d *xtDraft) {
 	g := x.generator
 	n := map[string]string{"ip": "4", "ip6": "6"}[x.ip]
 	dir := func() string { return pick(g, []string{"src", "dst"}) }
-	switch g.IntN(4) {
+	switch g.IntN(9) {
 	case 0:
 		d.add("-m set %s--match-set ip%s %s", g.not(25), n, dir())
 	case 1:
 		d.add("-m set %s--match-set port%s %s,%s", g.not(25), n, dir(), dir())
 	case 2:
 		d.add("-m set %s--match-set ports %s", g.not(25), dir())
+	case 3:
+		d.add("-m set %s--match-set dev%s %s,%s", g.not(25), n, dir(), dir())
+	case 4:
+		d.add("-m set %s--match-set %s%s %s,%s,%s", g.not(25), pick(g, []string{"pair", "reach"}), n, dir(), dir(), dir())
+	case 5:
+		d.add("-m set %s--match-set serves%s %s,%s%s", g.not(25), n, dir(), dir(), g.maybe(25, " --return-nomatch"))
+	case 6:
+		d.add("-m set %s--match-set late%s %s", g.not(25), n, dir())
+	case 7:
+		d.add("-m set %s--match-set any %s,%s", g.not(25), dir(), dir())
 	default:
-		d.add("-m set %s--match-set net%s %s", g.not(25), n, dir())
+		d.add("-m set %s--match-set net%s %s%s", g.not(25), n, dir(), g.maybe(25, " --return-nomatch"))
 	}
 }
 
@@ -439,6 +457,27 @@ func xtMasquerade(x *xtGenerator, d *xtDraft) {
 	d.add("-j MASQUERADE --to-ports %s", pick(x.generator, []string{"1024-65535", "6000-6100", "700"}))
 }
 
+// ipsetsOfMore are sets of networks with ports and devices, of three
+// dimensions, and of elements that run out.
+func (g *generator) ipsetsOfMore(n, family, ip string, line func(string, ...any)) {
+	service := func() string { return pick(g, []string{"tcp", "udp"}) + ":" + pick(g, plainPorts) }
+	types := []struct{ name, typ string }{
+		{"dev", "hash:net,iface"}, {"serves", "hash:net,port"}, {"pair", "hash:ip,port,ip"}, {"reach", "hash:ip,port,net"},
+	}
+	for _, t := range types {
+		line("create %s%s %s family %s", t.name, n, t.typ, family)
+	}
+	line("create late%s hash:ip family %s timeout 600", n, family)
+	prefix := func() string { return pick(g, xtPrefixes[ip][:5]) }
+	for range 1 + g.IntN(3) {
+		line("add dev%s %s,%s%s -exist", n, prefix(), pick(g, []string{"c0", "s0", "lo"}), g.maybe(30, " nomatch"))
+		line("add serves%s %s,%s%s -exist", n, prefix(), service(), g.maybe(30, " nomatch"))
+		line("add pair%s %s,%s,%s -exist", n, pick(g, points[ip]), service(), pick(g, points[ip]))
+		line("add reach%s %s,%s,%s%s -exist", n, pick(g, points[ip]), service(), prefix(), g.maybe(30, " nomatch"))
+		line("add late%s %s%s -exist", n, pick(g, points[ip]), g.maybe(50, " timeout 0"))
+	}
+}
+
 // ipsets are the sets that xtSet asks.
 func (g *generator) ipsets() string {
 	var b strings.Builder
@@ -463,6 +502,11 @@ func (g *generator) ipsets() string {
 		for _, a := range some(g, points[f.ip], 1, 5) {
 			line("add port%s %s,%s:%s", f.n, a, pick(g, []string{"tcp", "udp"}), pick(g, plainPorts))
 		}
+		g.ipsetsOfMore(f.n, f.family, f.ip, line)
+	}
+	line("create any list:set")
+	for _, member := range some(g, []string{"ports", "ip4", "net4", "serves4", "dev4", "ip6", "net6", "port6"}, 1, 4) {
+		line("add any %s", member)
 	}
 	return b.String()
 }
