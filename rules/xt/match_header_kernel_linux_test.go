@@ -1,6 +1,9 @@
 package xt_test
 
 import (
+	"bytes"
+	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -13,6 +16,11 @@ var tcpQuestions = ask(
 	"-p tcp -m tcp --dport 80",
 	"-p tcp -m tcp ! --dport 80",
 	"-p tcp -m tcp --sport 4711:4712 --dport 81",
+	"-p tcp -m tcp --sport 4711 --dport 80",
+	"-p tcp -m tcp ! --sport 4711 ! --dport 81", // nf_tables compares both at once
+	"-p tcp -m tcp ! --sport 4711 ! --dport 80",
+	"-p tcp -m tcp --sport 4711 ! --dport 81",
+	"-p tcp -m tcp ! --sport 0:65535",
 	"-p tcp -m tcp --tcp-flags SYN,ACK SYN",
 	"-p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH,ACK,URG SYN",
 	"-p tcp -m tcp ! --tcp-flags ACK ACK",
@@ -62,6 +70,50 @@ func TestKernelHeaders(t *testing.T) {
 		askKernel(t, &probe{
 			name: "tcp" + suffixes[v6], hook: rules.Prerouting, proto: 6, src: src, dst: dst, in: "c0", send: knock(src, dst),
 			ask: slices.Concat(tcpQuestions, ranges[v6], tcpOpen, exthdrs[v6], open("-m mac --mac-source 02:00:00:00:00:01", "-m mac ! --mac-source 02:00:00:00:00:01")),
+		})
+	}
+}
+
+// TestKernelOtherProtocols asks of packets without ports that an entry would
+// tell.
+func TestKernelOtherProtocols(t *testing.T) {
+	a, b := netip.AddrPortFrom(lab.ClientAddr4, 0), netip.AddrPortFrom(lab.ServerAddr4, 0)
+	for _, p := range []struct {
+		name  string
+		proto uint8
+		ask   []question
+	}{
+		{"esp", 50, slices.Concat(ask("-p esp -m esp", "-p tcp -m tcp --dport 80"), open("-p esp -m esp --espspi 0:1000", "-p esp -m esp ! --espspi 5"))},
+		{"ah", 51, slices.Concat(ask("-p ah -m ah"), open("-p ah -m ah --ahspi 0:1000", "-p ah -m ah ! --ahspi 5"))},
+	} {
+		askKernel(t, &probe{
+			name: p.name, hook: rules.Prerouting, proto: p.proto, src: a, dst: b, in: "c0", ask: p.ask,
+			send: packet4(p.proto, a.Addr(), b.Addr(), bytes.Repeat([]byte{0, 0, 1, 0}, 8)),
+		})
+	}
+	src, dst := toServer(false, 4711, 5000)
+	askKernel(t, &probe{
+		name: "udp", hook: rules.Prerouting, proto: 17, src: src, dst: dst, in: "c0", send: datagram(src, dst),
+		ask: ask(
+			"-p udp -m udp --dport 5000", "-p udp -m udp ! --dport 5000", "-p udp -m udp --sport 4711 --dport 5000", "-p udp -m udp --sport 1:100",
+			"-p udp -m multiport --dports 53,5000", "-p udp -m multiport ! --ports 53,5000", "-p tcp -m multiport --dports 53,5000",
+			"-p sctp -m sctp --dport 5000", "-p dccp -m dccp ! --dport 5001",
+		),
+	})
+}
+
+// packet4 sends the client's own payload: what is shorter than its header the
+// kernel drops.
+func packet4(proto uint8, src, dst netip.Addr, payload []byte) func(*lab.Net) error {
+	return func(n *lab.Net) error {
+		return n.Client.Do(func() error {
+			conn, err := net.ListenPacket(fmt.Sprintf("ip4:%d", proto), src.String())
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = conn.WriteTo(payload, &net.IPAddr{IP: dst.AsSlice()})
+			return err
 		})
 	}
 }

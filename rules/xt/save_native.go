@@ -169,6 +169,10 @@ func (l *line) transport(x *rules.Payload, mask, right []byte, not bool) bool {
 	switch {
 	case mask == nil && x.Len == 2 && len(right) == 2:
 		return l.portRange(x, right, right, not)
+	case mask == nil && x.Off == 0 && x.Len == 4 && len(right) == 4:
+		// two single ports are compared at once; inverted that asks for less
+		// than its words say (add_nft_tcpudp)
+		return l.portRange(transport(0, 2), right[:2], right[:2], not) && l.portRange(transport(2, 2), right[2:], right[2:], not)
 	case l.protoNumber == 6 && x.Off == 13 && len(right) == 1:
 		all := uint8(0xff)
 		if mask != nil {
