@@ -8,6 +8,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/nft"
 )
@@ -174,7 +175,7 @@ func newEndpoint(f *host.Flow, e host.Endpoint) Endpoint {
 	return out
 }
 
-func newStep(s *explain.Step) Step {
+func newStep(s *packet.Step) Step {
 	out := Step{Hook: s.Hook.String(), Result: s.Result, Why: s.Why}
 	if s.Chain != nil {
 		out.Chain = s.Chain.Name
@@ -202,5 +203,5 @@ type Explain struct {
 	Nearest []Flow `json:"nearest,omitempty"`
 	// Simulated is filled where the query names a whole packet that has no
 	// entry and its way was worked out.
-	Simulated any `json:"simulated,omitempty"`
+	Simulated *Simulation `json:"simulated,omitempty"`
 }

@@ -12,9 +12,10 @@ import (
 type Format struct {
 	Name string
 	// Human tells whether it is for people: bounded, escaped, perhaps coloured.
-	Human   bool
-	Explain func(io.Writer, *Explain, Style) error
-	Rules   func(io.Writer, *Rules, Style) error
+	Human    bool
+	Explain  func(io.Writer, *Explain, Style) error
+	Rules    func(io.Writer, *Rules, Style) error
+	Simulate func(io.Writer, *Simulate, Style) error
 	// Flows begins a listing that is fed flow by flow.
 	Flows func(io.Writer, Style) FlowWriter
 }
@@ -37,10 +38,10 @@ type FlowsEnd struct {
 
 // formats is every format, the default first.
 var formats = []Format{
-	{"table", true, explainText, rulesText, newFlowTable},
-	{"wide", true, explainText, rulesText, newFlowTable},
-	{"json", false, explainJSON, rulesJSON, newFlowJSON},
-	{"jsonl", false, explainJSONL, rulesJSONL, newFlowJSONL},
+	{"table", true, explainText, rulesText, simulateText, newFlowTable},
+	{"wide", true, explainText, rulesText, simulateText, newFlowTable},
+	{"json", false, explainJSON, rulesJSON, simulateJSON, newFlowJSON},
+	{"jsonl", false, explainJSONL, rulesJSONL, simulateJSONL, newFlowJSONL},
 }
 
 // Formats names the formats, the default first.

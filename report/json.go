@@ -19,6 +19,18 @@ func encode(w io.Writer, v any, indent string) error {
 func explainJSON(w io.Writer, d *Explain, _ Style) error { return encode(w, d, "  ") }
 func rulesJSON(w io.Writer, d *Rules, _ Style) error     { return encode(w, d, "  ") }
 
+func simulateJSON(w io.Writer, d *Simulate, _ Style) error { return encode(w, d, "  ") }
+
+// simulateJSONL is one outcome a line.
+func simulateJSONL(w io.Writer, d *Simulate, _ Style) error {
+	for i := range d.Outcomes {
+		if err := encode(w, &d.Outcomes[i], ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func explainJSONL(w io.Writer, d *Explain, _ Style) error {
 	for i := range d.Flows {
 		if err := encode(w, &d.Flows[i], ""); err != nil {

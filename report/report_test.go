@@ -18,6 +18,7 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/order"
+	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -92,7 +93,7 @@ func explainCases() map[string]*Explain {
 	gone.Note = "the counter of no rule fits"
 	plain := six
 	plain.Reply = tuple(17, "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:2]:53", "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:1]:55178")
-	step := explain.Step{Hook: rules.Prerouting, Chain: dnat.Rules[0].Chain, Rule: dnat.Rules[0], Result: "match"}
+	step := packet.Step{Hook: rules.Prerouting, Chain: dnat.Rules[0].Chain, Rule: dnat.Rules[0], Result: "match"}
 	nothing := &Explain{Header: header("explain", host.Missing{What: "rules", Why: "permission denied"}), Query: "10.0.0.10:5537\x1b 10.8.2.12:80", ReadAs: "tcpdump line", Flows: []Explained{}, Nearest: []Flow{{web}, {six}}}
 	page := explained(&explain.Explanation{Flow: web, Rewrites: []explain.Rewrite{dnat}}, "entry")
 	page.More = 12
@@ -100,7 +101,7 @@ func explainCases() map[string]*Explain {
 		page.Flows = append(page.Flows, page.Flows[0])
 	}
 	return map[string]*Explain{
-		"both":      explained(&explain.Explanation{Flow: web, Rewrites: []explain.Rewrite{dnat, snat}, In: "c0", Out: "s0", Path: []explain.Step{step}}, "reply tuple"),
+		"both":      explained(&explain.Explanation{Flow: web, Rewrites: []explain.Rewrite{dnat, snat}, In: "c0", Out: "s0", Path: []packet.Step{step}}, "reply tuple"),
 		"ambiguous": explained(&explain.Explanation{Flow: six, Rewrites: []explain.Rewrite{many}, LocalOut: true}, "original tuple"),
 		"gone":      explained(&explain.Explanation{Flow: ping, Rewrites: []explain.Rewrite{gone}, LocalIn: true}, "original tuple"),
 		"none":      explained(&explain.Explanation{Flow: plain, WhyNone: "no rule matched"}, "original tuple"),

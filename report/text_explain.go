@@ -76,6 +76,10 @@ func explainNothing(b *strings.Builder, d *Explain, s Style) {
 	} {
 		wrap(b, s.width(), "  try: ", "       ", hint)
 	}
+	if d.Simulated != nil {
+		b.WriteString("\nA new packet like this would meet the present rules so:\n")
+		simulationText(b, d.Simulated, s)
+	}
 }
 
 func nearestText(f *host.Flow) string {
@@ -193,21 +197,36 @@ func (e Endpoint) text(icmp bool) string {
 	return netip.AddrPortFrom(a, *e.Port).String()
 }
 
-// picture draws the way: what the initiator sends, this machine, and what
-// leaves it. On one line, on two, or an end a line, as the width allows.
+// picture draws the way of a flow.
 func picture(b *strings.Builder, x *Explained, s Style) {
 	f := &x.Flow.Flow
 	out := forward(f)
-	ends := [4]string{srcText(f.Original), dstText(f.Original), srcText(out), dstText(out)}
+	d := drawing{
+		ends: [4]string{srcText(f.Original), dstText(f.Original), srcText(out), dstText(out)},
+		in:   x.In, out: x.Out, localOut: x.LocalOut, localIn: x.LocalIn,
+	}
+	d.draw(b, s)
+}
+
+// drawing is what the initiator sends, this machine, and what leaves it.
+type drawing struct {
+	ends              [4]string // source and destination before, and after
+	in, out           string
+	localOut, localIn bool
+}
+
+// draw takes one line, two, or an end a line, as the width allows.
+func (d *drawing) draw(b *strings.Builder, s Style) {
+	ends := d.ends
 	box := "══ this host ══▶"
-	if x.In != "" {
-		box = safe(x.In) + " " + box
-	} else if x.LocalOut {
+	if d.in != "" {
+		box = safe(d.in) + " " + box
+	} else if d.localOut {
 		ends[0], box = "(local) "+ends[0], "══▶"
 	}
-	if x.Out != "" {
-		box += " " + safe(x.Out)
-	} else if x.LocalIn {
+	if d.out != "" {
+		box += " " + safe(d.out)
+	} else if d.localIn {
 		ends[3] += " (local)"
 	}
 	const arrow = " ──▶ "

@@ -129,6 +129,8 @@ func ctState(p *Packet) Value {
 	switch {
 	case p.Untracked == Yes:
 		return KnownUint(o, 4, CtStateUntracked)
+	case p.Tracked == No && p.Template:
+		return KnownUint(o, 4, CtStateNew)
 	case p.Tracked == No && p.Untracked == No:
 		return KnownUint(o, 4, CtStateInvalid)
 	case p.Tracked == Yes:
@@ -184,6 +186,9 @@ func ctAddr(dst bool, want Family) func(*Packet, *Ct) Value {
 		if dst {
 			a = t.Dst
 		}
+		if !a.IsValid() {
+			return UnknownBytes(n, FromNAT)
+		}
 		b := make([]byte, n)
 		copy(b, a.AsSlice())
 		return KnownBytes(b)
@@ -193,6 +198,12 @@ func ctAddr(dst bool, want Family) func(*Packet, *Ct) Value {
 func ctPort(dst bool) func(*Packet, *Ct) Value {
 	return func(p *Packet, x *Ct) Value {
 		t := x.tuple(p)
+		switch {
+		case x.Dir == CtDirReply && p.Ct.ReplyOpen:
+			return UnknownBytes(2, FromNAT)
+		case x.Dir != CtDirReply && p.Ct.OriginalOpen && !dst:
+			return UnknownBytes(2, FromPort)
+		}
 		var b [2]byte
 		port := t.SrcPort
 		if dst {

@@ -78,7 +78,7 @@ var metaKeys = [...]struct {
 	from  Source
 	eval  func(*Packet) Value
 }{
-	MetaLen:          {width: 4, from: FromLength},
+	MetaLen:          {width: 4, eval: func(p *Packet) Value { return orUnknown(p.Length, FromLength) }},
 	MetaProtocol:     {width: 2, eval: metaProtocol},
 	MetaPriority:     {width: 4, eval: func(p *Packet) Value { return p.Priority }},
 	MetaMark:         {width: 4, eval: func(p *Packet) Value { return p.Mark }},
@@ -88,8 +88,8 @@ var metaKeys = [...]struct {
 	MetaOifname:      {width: 16, eval: func(p *Packet) Value { return p.Oif.name(FromOif) }},
 	MetaIiftype:      {width: 2, eval: metaIftype},
 	MetaOiftype:      {width: 2, eval: func(p *Packet) Value { return p.Oif.linkType(p, FromOif) }},
-	MetaSkuid:        {width: 4, eval: func(p *Packet) Value { return socketOwner(p) }},
-	MetaSkgid:        {width: 4, eval: func(p *Packet) Value { return socketOwner(p) }},
+	MetaSkuid:        {width: 4, eval: func(p *Packet) Value { return socketOwner(p, p.UID) }},
+	MetaSkgid:        {width: 4, eval: func(p *Packet) Value { return socketOwner(p, p.GID) }},
 	MetaNftrace:      {width: 1, from: FromTrace},
 	MetaRtclassid:    {width: 4, from: FromRoute},
 	MetaSecmark:      {width: 4, from: FromSocket},
@@ -116,6 +116,9 @@ var metaKeys = [...]struct {
 	MetaBriBroute:    {width: 1, from: FromLink},
 	MetaBriIifhwaddr: {width: 6, from: FromLink},
 }
+
+// ByteOrder is the order that meta and ct values of the packet are kept in.
+func (p *Packet) ByteOrder() binary.ByteOrder { return p.order() }
 
 func (p *Packet) order() binary.ByteOrder {
 	if p.Order == nil {
@@ -159,15 +162,26 @@ func metaIftype(p *Packet) Value {
 	return v
 }
 
+// orUnknown is v, or four unknown bytes where nothing is known of it.
+func orUnknown(v Value, s Source) Value {
+	if v.N == 0 {
+		return UnknownBytes(4, s)
+	}
+	return v
+}
+
 // socketOwner: only a locally generated packet has a socket; nft_meta ends
 // the rule for any other.
-func socketOwner(p *Packet) Value {
+func socketOwner(p *Packet, owner Value) Value {
 	if p.Iif.State == IfaceKnown || p.Iif.State == IfaceAssumed {
 		v := Missing(4)
 		if p.Iif.State == IfaceAssumed {
 			v.AbsentBy = Of(FromIif)
 		}
 		return v
+	}
+	if owner.N > 0 {
+		return owner
 	}
 	v := UnknownBytes(4, FromSocket)
 	v.Absent, v.AbsentBy = Unknown, Of(FromSocket)

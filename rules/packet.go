@@ -33,6 +33,10 @@ type Packet struct {
 	Mark     Value // 4 bytes, host order
 	Priority Value // 4 bytes, host order
 	Trace    Value // 1 byte
+	// UID and GID are of the socket that sends it, Length is that of the packet
+	// from its network header on: 4 bytes, host order. N is 0 where they are
+	// not known.
+	UID, GID, Length Value
 
 	// TProxied: on some way a transparent socket of this host has it; routing
 	// has to deliver it, wherever it was sent to.
@@ -43,7 +47,11 @@ type Packet struct {
 	Tracked Truth
 	// Untracked: notrack took it away; ct state is "untracked".
 	Untracked Truth
-	Ct        Conntrack
+	// Invalid: conntrack will not take it in.
+	Invalid bool
+	// Template: a rule has set the zone of the entry to come.
+	Template bool
+	Ct       Conntrack
 }
 
 // Image is a header of which some bytes are known.
@@ -153,8 +161,12 @@ type Conntrack struct {
 	// State is the ct state as a bit of NF_CT_STATE_BIT, 4 bytes host order.
 	State Value
 	// Original and Reply are the tuples as they stand now: the reply changes
-	// when a NAT is set up.
+	// when a NAT is set up. An address of Reply is not valid while it is not
+	// known which one NAT chooses.
 	Original, Reply Tuple
+	// OriginalOpen: the source port of Original is not known; ReplyOpen:
+	// neither port of Reply is.
+	OriginalOpen, ReplyOpen bool
 }
 
 // Tuple is one direction of a flow. Ports are host numbers; for ICMP SrcPort

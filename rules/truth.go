@@ -97,6 +97,8 @@ const (
 	FromQueue
 	FromTunnel
 	FromIPVS
+	FromPort // a source port that nobody has told
+	FromNAT  // an address or a port that NAT chooses
 	numSources
 )
 
@@ -140,6 +142,8 @@ var sourceNames = [numSources]string{
 	FromQueue:      "what a program did with a queued packet",
 	FromTunnel:     "tunnel metadata",
 	FromIPVS:       "IPVS state",
+	FromPort:       "source port",
+	FromNAT:        "the address or port that NAT chooses",
 }
 
 func (s Source) String() string { return sourceNames[s] }

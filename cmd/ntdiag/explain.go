@@ -8,7 +8,9 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/diagnose/simulate"
 	"github.com/ntdiag/ntdiag/report"
 )
 
@@ -89,6 +91,7 @@ func (a *app) explainFound(ctx context.Context, l *capture.Live, q *query.Query,
 	}
 	if len(got.matches) == 0 {
 		doc.Nearest = got.nearest()
+		doc.Simulated = simulated(s, q)
 	}
 	e := explain.New(s)
 	for i := range got.matches {
@@ -97,6 +100,21 @@ func (a *app) explainFound(ctx context.Context, l *capture.Live, q *query.Query,
 		doc.Flows = append(doc.Flows, report.NewExplained(x, m.form.String()))
 	}
 	return doc, nil
+}
+
+// simulated is what would happen to the packet that the query names, nil when
+// it names none as a whole.
+func simulated(s *host.Snapshot, q *query.Query) *report.Simulation {
+	p, err := q.Packet()
+	if err != nil {
+		return nil
+	}
+	r, err := simulate.New(s).Simulate(p)
+	if err != nil {
+		return nil // only a device that is not there, and a query names none
+	}
+	out := report.NewSimulation(r)
+	return &out
 }
 
 // somethingFound: no entry, or a rewrite that no present rule makes.

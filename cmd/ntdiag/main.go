@@ -3,6 +3,7 @@
 //	ntdiag explain QUERY…   which rule made each rewrite of a flow, and how sure that is
 //	ntdiag flows            the conntrack table, rewrites as before → after
 //	ntdiag rules            the NAT rules in the order in which packets meet them
+//	ntdiag simulate PACKET… what would happen to a packet, with every way it could take
 //	ntdiag demo             all of this on a small network of its own
 //
 // It reads the kernel and changes nothing: no rule is added, no traffic sent,
@@ -90,6 +91,7 @@ nothing: no rule is added, no traffic sent, no module loaded.`,
 		Example: `  sudo ntdiag explain 10.0.0.10:5536 10.8.2.12:80
   sudo ntdiag flows --dnat --port 443
   sudo ntdiag rules
+  sudo ntdiag simulate 'tcp 10.0.0.10:5536 > 10.0.0.1:8080'
   ntdiag demo`,
 		Args:              cobra.NoArgs,
 		SilenceErrors:     true,
@@ -107,7 +109,7 @@ nothing: no rule is added, no traffic sent, no module loaded.`,
 		}
 		return nil
 	}
-	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), demo, newVersionCmd(), newManCmd())
+	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), demo, newVersionCmd(), newManCmd())
 	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(helpTopics()...)
 	return root

@@ -20,6 +20,7 @@ var sysctls = [...]string{
 	"net.ipv4.conf.*.route_localnet",
 	"net.ipv4.conf.*.forwarding",
 	"net.ipv4.conf.*.src_valid_mark",
+	"net.ipv4.conf.*.accept_local",
 	"net.ipv4.conf.*.ignore_routes_with_linkdown",
 	"net.netfilter.nf_conntrack_max",
 	"net.netfilter.nf_conntrack_count",

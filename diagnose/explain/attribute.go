@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/nft"
 	"github.com/ntdiag/ntdiag/rules/walk"
@@ -185,56 +186,9 @@ func (j *job) misses(st *stage) []Miss {
 		}
 		if c := fit[s.Rule]; c != nil {
 			out = append(out, Miss{s.Rule, "would have made another rewrite"})
-		} else if s.Result == rules.No && natBearing(s.Rule, st) {
-			out = append(out, Miss{s.Rule, j.whyText(s)})
+		} else if s.Result == rules.No && packet.NATBearing(s.Rule, st.hook) {
+			out = append(out, Miss{s.Rule, packet.Why(s, packet.Order(j.host))})
 		}
-	}
-	return out
-}
-
-// natBearing tells whether a rule that failed could have led to a NAT.
-func natBearing(r *rules.Rule, st *stage) bool {
-	for _, s := range r.Statements {
-		switch s := s.(type) {
-		case *rules.NAT:
-			_, ok := s.Kind.At(st.hook)
-			return ok
-		case *rules.Verdict:
-			if s.Code == rules.VerdictJump || s.Code == rules.VerdictGoto {
-				return inNATChain(r)
-			}
-		case *rules.VerdictMap:
-			return inNATChain(r)
-		}
-	}
-	return false
-}
-
-func inNATChain(r *rules.Rule) bool {
-	return r.Chain.Base != nil && r.Chain.Base.Type == rules.ChainNAT
-}
-
-func (j *job) whyText(s *walk.Step) string {
-	if s.Failed == nil {
-		return ""
-	}
-	return nft.MissIn(s.Rule, s.Failed, &s.Got, order(j.host))
-}
-
-var resultNames = map[rules.Truth]string{rules.Yes: "match", rules.No: "no-match", rules.Unknown: "unknown"}
-
-// path is everything that was looked at, in order.
-func (j *job) path(looked []walk.Step) []Step {
-	out := make([]Step, 0, len(looked))
-	for i := range looked {
-		s := &looked[i]
-		step := Step{Hook: s.Hook, Chain: s.Chain, Rule: s.Rule, Result: resultNames[s.Result]}
-		if s.Rule == nil {
-			step.Result, step.Why = "policy", s.Chain.Base.Policy.String()
-		} else if s.Result != rules.Yes {
-			step.Why = j.whyText(s)
-		}
-		out = append(out, step)
 	}
 	return out
 }

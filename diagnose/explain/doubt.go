@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/packet"
 )
 
 // doubt takes back what an answer cannot say when a part of the machine could
@@ -12,7 +13,7 @@ import (
 // one can; without devices, addresses and routes, which way the packet took.
 func doubt(x *Explanation, s *host.Snapshot) {
 	noRules := slices.ContainsFunc(s.Missing, func(m host.Missing) bool { return strings.HasPrefix(m.What, "nftables") })
-	noRoutes := slices.ContainsFunc(s.Missing, func(m host.Missing) bool { return slices.Contains(wayParts, m.What) })
+	noRoutes := slices.ContainsFunc(s.Missing, func(m host.Missing) bool { return packet.TellsWay(m.What) })
 	for i := range x.Rewrites {
 		r := &x.Rewrites[i]
 		if noRules {
@@ -34,6 +35,3 @@ func doubt(x *Explanation, s *host.Snapshot) {
 		x.WhyNone += "; not all rules could be read"
 	}
 }
-
-// wayParts are the parts of a snapshot that tell a packet's way.
-var wayParts = []string{host.PartLinks, host.PartAddrs, host.PartRoutes, host.PartPolicy}

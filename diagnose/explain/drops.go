@@ -17,20 +17,21 @@ func (j *job) pastDrops(st *stage, res *walk.Result) bool {
 	o := j.walkOptions(&stage{}, nil)
 	o.Without, o.Accept = map[*rules.Rule]bool{}, map[*rules.Chain]bool{}
 	for range maxDrops {
-		for _, r := range res.Dropped {
-			o.Without[r] = true
-			st.dropper = ruleName(r)
-		}
-		for _, c := range res.DroppedByPolicy {
-			o.Accept[c] = true
-			st.dropper = "the policy of " + chainName(c)
+		for _, e := range res.Ends {
+			if e.Rule != nil {
+				o.Without[e.Rule] = true
+				st.dropper = ruleName(e.Rule)
+				continue
+			}
+			o.Accept[e.Chain] = true
+			st.dropper = "the policy of " + chainName(e.Chain)
 		}
 		next := j.walker.Hook(&st.before, st.hook, o)
 		fits, blocker := j.sift(next.Candidates, st.manip)
 		if len(fits) > 0 {
 			return j.takeOlder(st, &next, fits, blocker, o.Without)
 		}
-		if next.Alive.Truth != rules.No || len(next.Dropped)+len(next.DroppedByPolicy) == 0 {
+		if next.Alive.Truth != rules.No || len(next.Ends) == 0 {
 			break
 		}
 		res = &next

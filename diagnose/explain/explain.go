@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/walk"
 )
@@ -40,7 +41,7 @@ func (e *Explainer) Explain(f *host.Flow, opt Options) *Explanation {
 	}
 	doubt(j.out, e.host)
 	if opt.Path {
-		j.out.Path = j.path(slices.Concat(dst.steps, src.crossed, src.steps))
+		j.out.Path = packet.Path(slices.Concat(dst.steps, src.crossed, src.steps), packet.Order(j.host))
 	}
 	return j.out
 }
@@ -109,8 +110,8 @@ type stage struct {
 
 // destination searches prerouting, or output for what the host itself sent.
 func (j *job) destination() *stage {
-	p := firstPacket(j.host, j.f)
-	hook, route := locate(j.host, j.f, &p)
+	p := packet.First(j.host, j.f)
+	hook, route := packet.Locate(j.host, j.f, &p)
 	j.out.LocalOut = hook == rules.Output
 	if hook == rules.Prerouting {
 		j.out.In = p.Iif.Link.Name
@@ -125,12 +126,12 @@ func (j *job) destination() *stage {
 func (j *job) source(dst *stage) *stage {
 	p := dst.after
 	st := &stage{manip: rules.ManipSrc, hook: rules.Postrouting}
-	j.out.LocalIn = !j.out.LocalOut && delivered(j.host, j.f.Reply.Src)
+	j.out.LocalIn = !j.out.LocalOut && packet.Delivered(j.host, j.f.Reply.Src)
 	if j.out.LocalIn {
 		st.hook = rules.Input
 		p.Oif = rules.Iface{State: rules.IfaceNone}
 	} else {
-		p.Oif, st.route = outDevice(j.host, &p, j.f.Reply.Src)
+		p.Oif, st.route = packet.OutDevice(j.host, &p, j.f.Reply.Src)
 		j.out.Out = p.Oif.Link.Name
 		if dst.hook == rules.Prerouting {
 			fwd := j.walker.Hook(&p, rules.Forward, j.walkOptions(st, nil))

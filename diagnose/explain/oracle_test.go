@@ -87,6 +87,8 @@ type oracleRun struct {
 	xtEvents  []lab.XTTraceEvent
 	tracer    string // instead of the usual one
 	listing   string // the ruleset with handles
+	// before, when set, is called when all is built and nothing is sent yet.
+	before func(*oracleRun) error
 }
 
 // play loads the rules, sends the traffic, and captures what came of it.

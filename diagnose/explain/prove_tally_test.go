@@ -30,10 +30,11 @@ type tally struct {
 	cases, flows, entries int
 	in                    map[outcome]int
 	kinds                 map[string]map[outcome]int
+	columns               []outcome
 }
 
-func newTally() *tally {
-	return &tally{in: map[outcome]int{}, kinds: map[string]map[outcome]int{}}
+func newTally(columns ...outcome) *tally {
+	return &tally{columns: columns, in: map[outcome]int{}, kinds: map[string]map[outcome]int{}}
 }
 
 func (x *tally) played(flows, entries int) {
@@ -55,19 +56,19 @@ func (x *tally) count(kind string, o outcome) {
 func (x *tally) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d rulesets, %d flows, %d entries\n%-28s", x.cases, x.flows, x.entries, "kernel's rule")
-	for _, o := range outcomes {
+	for _, o := range x.columns {
 		fmt.Fprintf(&b, "%10s", o)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(x.kinds)) {
-		row(&b, kind, x.kinds[kind])
+		x.row(&b, kind, x.kinds[kind])
 	}
-	row(&b, "all", x.in)
+	x.row(&b, "all", x.in)
 	return b.String()
 }
 
-func row(b *strings.Builder, kind string, in map[outcome]int) {
+func (x *tally) row(b *strings.Builder, kind string, in map[outcome]int) {
 	fmt.Fprintf(b, "\n%-28s", kind)
-	for _, o := range outcomes {
+	for _, o := range x.columns {
 		fmt.Fprintf(b, "%10d", in[o])
 	}
 }

@@ -53,7 +53,7 @@ func TestProve(t *testing.T) {
 	}
 	probe.Close()
 	n, seed := envUint(t, "NTDIAG_PROVE_N", 3), envUint(t, "NTDIAG_PROVE_SEED", 1)
-	total := newTally()
+	total := newTally(outcomes...)
 	t.Run("cases", func(t *testing.T) {
 		slots := make(chan bool, runtime.GOMAXPROCS(0))
 		for s := seed; s < seed+n; s++ {
@@ -264,6 +264,11 @@ func (r *oracleRun) playProve(t *testing.T, given *proveRules) error {
 	}
 	if r.listing, err = nft(r.net.Router, "", "-a", "list", "ruleset"); err != nil {
 		return err
+	}
+	if r.before != nil {
+		if err := r.before(r); err != nil {
+			return err
+		}
 	}
 	var xtTrace *lab.XTTrace
 	var xtNAT map[ruleID]legacyRule

@@ -4,6 +4,7 @@ package explain
 
 import (
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -60,15 +61,6 @@ type Rewrite struct {
 	Note string
 }
 
-// Step is one rule or chain end that the packet passes.
-type Step struct {
-	Hook   rules.Hook
-	Chain  *rules.Chain
-	Rule   *rules.Rule // nil for the policy
-	Result string      // match, no-match, unknown, policy
-	Why    string
-}
-
 // Explanation is the answer for one entry.
 type Explanation struct {
 	Flow     host.Flow
@@ -81,7 +73,7 @@ type Explanation struct {
 	// Local tells that the router itself sent (Output) or received (Input) it.
 	LocalOut, LocalIn bool
 	// Path is filled when asked for.
-	Path []Step
+	Path []packet.Step
 }
 
 // Options of one explanation.

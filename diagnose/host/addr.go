@@ -197,6 +197,33 @@ func (s *Snapshot) maxConf(dev, setting string) bool {
 	return max(all, own) > 0
 }
 
+// DevConf is a setting of net.ipv4.conf as it counts for a device where all or
+// its own is enough (IN_DEV_ORCONF): 0 or 1, -1 when not known.
+func (s *Snapshot) DevConf(ifname, setting string) int {
+	if s == nil {
+		return -1
+	}
+	all, okAll := s.sysctlInt("net.ipv4.conf.all." + setting)
+	own, okOwn := s.sysctlInt("net.ipv4.conf." + ifname + "." + setting)
+	switch {
+	case okAll && all > 0 || okOwn && own > 0:
+		return 1
+	case okAll && okOwn:
+		return 0
+	}
+	return -1
+}
+
+// RoutesByMark tells whether a policy rule looks at the packet's mark.
+func (s *Snapshot) RoutesByMark(f rules.Family) bool {
+	for _, p := range s.ix().policy[f] {
+		if p.Mark != 0 || p.Mask != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // RPFilter is net.ipv4.conf.*.rp_filter as it counts for a device
 // (IN_DEV_RPFILTER): the larger of all and its own; -1 when not known.
 func (s *Snapshot) RPFilter(ifname string) int {

@@ -107,6 +107,23 @@ type lookup struct {
 	ix     *index
 	q      rules.RouteQuery
 	policy []PolicyRule
+	hops   []rules.Route // all that could be taken, where the answer is one of several
+}
+
+// Hops are the routes that can be taken where Route gives one of several.
+func (s *Snapshot) Hops(q rules.RouteQuery) []rules.Route {
+	r, known := s.Route(q)
+	if !known {
+		return nil
+	}
+	ix := s.ix()
+	l := lookup{s: s, ix: ix, q: q}
+	t := ix.tables[tableKey{family(q.Dst), r.Table}]
+	if t == nil || !r.Multipath {
+		return []rules.Route{r}
+	}
+	l.pick(t.routes[r.Prefix.Masked()])
+	return l.hops
 }
 
 // from is the answer of the policy rules from the i-th on (fib_rules_lookup).
@@ -292,14 +309,15 @@ func (l *lookup) usable(e *RouteEntry) bool {
 // rivals tells whether another entry could be taken as well: another hop of
 // the same route or, with IPv6, another route of the same metric.
 func (l *lookup) rivals(e *RouteEntry, rest []RouteEntry) bool {
+	l.hops = []rules.Route{answer(e)}
 	for i := range rest {
 		o := &rest[i]
 		same := o.Priority == e.Priority && o.Tos == e.Tos && (o.Multipath && e.Multipath || e.Family == rules.FamilyIPv6)
 		if same && l.usable(o) && (o.Oif != e.Oif || o.Gateway != e.Gateway) {
-			return true
+			l.hops = append(l.hops, answer(o))
 		}
 	}
-	return false
+	return len(l.hops) > 1
 }
 
 func answer(e *RouteEntry) rules.Route {

@@ -75,6 +75,10 @@ var demoSteps = []struct {
 		[]string{"explain", "--netns", "router", "udp 10.0.0.10:40053 > 10.8.2.12:53"}},
 	{"The rule behind this one was deleted a moment ago; the flow lives on.",
 		[]string{"explain", "--netns", "router", "10.0.0.10:55184", "10.0.0.1:3306"}},
+	{"What would happen to a packet that nobody has sent?",
+		[]string{"simulate", "--netns", "router", "tcp 10.0.0.10:5540 > 10.0.0.1:8080 iif c0 mark 0"}},
+	{"Is it so? A check for rules, by its exit code.",
+		[]string{"simulate", "--netns", "router", "tcp 10.0.0.12:5540 > 10.0.0.1:2201", "--expect", "dnat to 192.168.1.82:22", "--expect", "snat by \"guests\""}},
 }
 
 const demoPicture = `

@@ -65,7 +65,9 @@ func (p *printer) statement(s rules.Statement) {
 	case *rules.Opaque:
 		p.add("[ " + Escape(x.Name) + " ? ]")
 	default:
-		p.add(fmt.Sprintf("[ %T ? ]", s))
+		if !p.combined(s) {
+			p.add(fmt.Sprintf("[ %T ? ]", s))
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (x *run) through(dev rules.Link, cur state, depth int) state {
 		cur = x.anywhere(cur, &dev)
 	case len(b.Links) > 0:
 		out := state{live: dead}
-		for _, port := range b.Links {
+		for _, port := range x.oneOf(b.Links) {
 			one := x.through(port, cur, depth+1)
 			if b.Bridge {
 				one = x.bridgeIn(port, one, b.CallsIP)
@@ -204,7 +204,12 @@ func (x *run) inOrder(cur state, chains []*rules.Chain, one func(*rules.Chain, s
 		return cur
 	}
 	out := state{live: dead}
-	for _, order := range append([][]*rules.Chain{chains}, orders(chains)...) {
+	all := append([][]*rules.Chain{chains}, orders(chains)...)
+	if x.opt.Choose != nil {
+		i := x.pick(len(all), func(int) string { return "chains that share a priority in one of their orders" })
+		all = all[i : i+1]
+	}
+	for _, order := range all {
 		st := cur
 		for _, c := range order {
 			if st.live.Truth != rules.No {
@@ -216,8 +221,26 @@ func (x *run) inOrder(cur state, chains []*rules.Chain, one func(*rules.Chain, s
 	return out
 }
 
+// oneOf leaves one port of several where the walk goes one way only.
+func (x *run) oneOf(ports []rules.Link) []rules.Link {
+	if x.opt.Choose == nil {
+		return ports
+	}
+	i := x.pick(len(ports), func(i int) string { return "it comes in by port " + ports[i].Name })
+	return ports[i : i+1]
+}
+
 // may joins the way past the chain with the way without it.
 func (x *run) may(c *rules.Chain, in rules.Iface, cur state) state {
+	if x.opt.Choose != nil {
+		met := x.pick(2, func(i int) string {
+			return [...]string{"it does not meet ", "it meets "}[i] + c.Table.Family.String() + " " + c.Table.Name + " " + c.Name
+		})
+		if met == 0 {
+			return cur
+		}
+		return x.early(c, in, cur)
+	}
 	out := join(cur, x.early(c, in, cur))
 	out.live = cur.live
 	return out

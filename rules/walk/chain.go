@@ -68,7 +68,9 @@ type ruleRun struct {
 	failed   rules.Statement
 	got      rules.Value
 	result   rules.Truth
-	ended    bool // some way left the chain from here
+	went     rules.Truth // see Step.Taken
+	told     bool        // the step has been traced
+	ended    bool        // some way left the chain from here
 }
 
 // rule evaluates one rule and returns the way on to the next.
@@ -80,13 +82,21 @@ func (x *run) rule(r *rules.Rule, in state, out *exits, returned *state, depth i
 		}
 		e.statement(s)
 	}
-	x.trace(Step{Chain: r.Chain, Rule: r, Result: e.result, Failed: e.failed, Got: e.got})
+	e.tell()
 	next := join(e.cur, e.skipped)
 	if !e.ended && next.live.Truth != rules.No {
 		// both ways of an open condition come together again
 		next.live = in.live
 	}
 	return next
+}
+
+// tell traces the rule, once: before a chain that it jumps to.
+func (e *ruleRun) tell() {
+	if !e.told {
+		e.told = true
+		e.trace(Step{Chain: e.r.Chain, Rule: e.r, Result: e.result, Taken: e.went, Failed: e.failed, Got: e.got})
+	}
 }
 
 // statement takes one step. Order of the cases: what ends a rule, what
@@ -100,13 +110,9 @@ func (e *ruleRun) statement(s rules.Statement) {
 	case *rules.NAT:
 		e.nat(s)
 	case *rules.Reject:
-		e.drop()
+		e.drop(s)
 	case *rules.Notrack:
-		// a packet that is taken away before conntrack makes no entry; after
-		// it the statement does nothing (nft_notrack_eval)
-		if e.cur.p.Tracked == rules.No {
-			e.drop()
-		}
+		e.notrack()
 	case *rules.Assign:
 		e.assign(s)
 	case *rules.ObjRef:
@@ -138,12 +144,19 @@ func (e *ruleRun) condition(s rules.Statement, a rules.Answer) {
 			refine(&e.cur.p, s)
 		}
 	}
+	chosen := a.Truth == rules.Unknown && e.opt.Choose != nil
+	if chosen {
+		a = e.decide(s, a)
+		refineAs(&e.cur.p, s, a.Truth == rules.Yes)
+	}
 	e.res.Used |= a.Assumed
 	switch a.Truth {
 	case rules.Yes:
 		e.cur.live.Assumed |= a.Assumed
 	case rules.No:
-		e.miss(s, rules.No)
+		if !chosen {
+			e.miss(s, rules.No)
+		}
 		e.skip()
 	case rules.Unknown:
 		e.miss(s, rules.Unknown)
@@ -185,10 +198,35 @@ func (e *ruleRun) skip() {
 	e.cur.live = dead
 }
 
-func (e *ruleRun) drop() {
-	e.res.Dropped = append(e.res.Dropped, e.r)
+// drop ends the packet's way by s.
+func (e *ruleRun) drop(s rules.Statement) {
+	e.end(End{Chain: e.r.Chain, Rule: e.r, Statement: s})
+	e.lose()
+}
+
+// lose ends a way that was not the packet's.
+func (e *ruleRun) lose() {
 	e.ended = true
 	e.cur.live = dead
+}
+
+func (e *ruleRun) accept() {
+	e.ended = true
+	e.out.accepted = join(e.out.accepted, e.cur)
+	e.cur.live = dead
+}
+
+// notrack is nft_notrack_eval: once the packet has an entry, or a template
+// for one, it does nothing. A packet that is taken away makes no entry.
+func (e *ruleRun) notrack() {
+	p := &e.cur.p
+	switch {
+	case p.Tracked != rules.No || p.Template:
+	case e.opt.Ahead:
+		p.Untracked = rules.Yes
+	default:
+		e.lose()
+	}
 }
 
 // verdict is nf_tables_core.c's switch over regs.verdict.code.
@@ -198,9 +236,7 @@ func (e *ruleRun) verdict(v *rules.Verdict) {
 	case rules.VerdictBreak:
 		e.skip()
 	case rules.VerdictAccept:
-		e.ended = true
-		e.out.accepted = join(e.out.accepted, e.cur)
-		e.cur.live = dead
+		e.accept()
 	case rules.VerdictReturn:
 		e.ended = true
 		*e.returned = join(*e.returned, e.cur)
@@ -210,7 +246,7 @@ func (e *ruleRun) verdict(v *rules.Verdict) {
 	case rules.VerdictQueue:
 		e.queue(&rules.Queue{Span: v.Span})
 	default: // drop, stolen
-		e.drop()
+		e.drop(v)
 	}
 }
 
@@ -224,6 +260,7 @@ func (e *ruleRun) jump(v *rules.Verdict) {
 	if e.result == rules.Unknown {
 		e.open = append(e.open, e.r)
 	}
+	e.tell()
 	sub := e.chain(v.Chain, e.cur, e.depth+1)
 	e.via, e.open = e.via[:len(e.via)-1], e.open[:open]
 	e.out.accepted = join(e.out.accepted, sub.accepted)
@@ -255,6 +292,12 @@ func (e *ruleRun) verdictMap(m *rules.VerdictMap) {
 	if into := e.opt.Into[e.r]; into != nil && (a.Truth == rules.Unknown || len(matches) > 1) {
 		a, matches = heldTo(into, a, matches)
 	}
+	if e.opt.Choose != nil && (a.Truth == rules.Unknown || len(matches) > 1) {
+		if a, matches = e.chooseElement(m, key, a, matches); a.Truth == rules.No {
+			e.skip()
+			return
+		}
+	}
 	if a.Truth == rules.Yes && len(matches) == 1 {
 		e.cur.live.Assumed |= a.Assumed
 		if matches[0].Verdict != nil {
@@ -283,6 +326,30 @@ func (e *ruleRun) verdictMap(m *rules.VerdictMap) {
 	e.cur = after
 }
 
+// chooseElement leaves one of the elements that an open key may fall on, or
+// none.
+func (e *ruleRun) chooseElement(m *rules.VerdictMap, key rules.Value, a rules.Answer, matches []*rules.Element) (rules.Answer, []*rules.Element) {
+	ways := elementWays(&key, m.Set, matches)
+	if a.Truth == rules.Unknown {
+		p := holdShare(&rules.InSet{Key: m.Key, Set: m.Set}, &key)
+		for i := range ways {
+			ways[i].Share *= p
+		}
+		none := Way{Kind: Fails}
+		if p > 0 {
+			none.Share = 1 - p
+		}
+		ways = append(ways, none)
+	}
+	way := e.choose(m, key, a, ways)
+	if way.Kind == Fails {
+		e.went = rules.No
+		return rules.Answer{Truth: rules.No}, nil
+	}
+	e.went = rules.Yes
+	return rules.Answer{Truth: rules.Yes}, []*rules.Element{way.Element}
+}
+
 // heldTo keeps the elements that lead to the chain of the hypothesis.
 func heldTo(c *rules.Chain, a rules.Answer, matches []*rules.Element) (rules.Answer, []*rules.Element) {
 	for _, el := range matches {
@@ -308,11 +375,40 @@ func (e *ruleRun) nat(n *rules.NAT) {
 	if _, ok := n.Kind.At(e.hook); !ok || e.r.Chain == nil {
 		return
 	}
-	targets := e.targets(n)
-	e.add(Candidate{Rule: e.r, NAT: n, Targets: targets})
+	e.add(Candidate{Rule: e.r, NAT: n, Targets: e.chooseTarget(n, e.targets(n))})
 	e.ended = true
 	e.out.nat = join(e.out.nat, e.cur)
 	e.cur.live = dead
+}
+
+// chooseTarget leaves one of the targets that a lookup with an open key may
+// yield.
+func (e *ruleRun) chooseTarget(n *rules.NAT, targets []Target) []Target {
+	if e.opt.Choose == nil || len(targets) < 2 {
+		return targets
+	}
+	var got rules.Value
+	ways := make([]Way, len(targets))
+	s := rules.Statement(n)
+	for _, x := range []rules.Expr{n.AddrMin, n.PortMin} {
+		in, ok := lookupIn(n, x).(*rules.InSet)
+		if x == nil || !ok {
+			continue
+		}
+		key := in.Key.Eval(&e.cur.p)
+		if _, matches := in.Set.Find(&key); len(matches) == len(targets) {
+			s, got, ways = in, key, elementWays(&key, in.Set, matches)
+			break
+		}
+	}
+	_, open := got.Sources()
+	way := e.choose(s, got, rules.Answer{Unknown: open}, ways)
+	for i := range ways {
+		if &ways[i] == way {
+			return targets[i : i+1]
+		}
+	}
+	return targets[:1]
 }
 
 func (e *ruleRun) add(c Candidate) {
@@ -322,6 +418,9 @@ func (e *ruleRun) add(c Candidate) {
 		c.Open = append(c.Open, e.r)
 	}
 	e.res.Candidates = append(e.res.Candidates, c)
+	if e.opt.Candidate != nil {
+		e.opt.Candidate(&c)
+	}
 }
 
 // operands tells whether an operand may be missing, and what it is looked up
@@ -355,6 +454,10 @@ func lookupIn(n *rules.NAT, x rules.Expr) rules.Statement {
 // opaque: it may hold or not, may end the packet's way, and in a nat chain
 // may be the NAT itself.
 func (e *ruleRun) opaque(o *rules.Opaque) {
+	if e.opt.Choose != nil {
+		e.chooseOpaque(o)
+		return
+	}
 	if o.MayNAT && e.r.Chain.Base == nil || o.MayNAT && e.r.Chain.Base.Type == rules.ChainNAT {
 		e.add(Candidate{Rule: e.r, Opaque: o, Targets: []Target{{AnyAddr: true, AnyPort: true}}})
 		e.ended = true
@@ -366,5 +469,32 @@ func (e *ruleRun) opaque(o *rules.Opaque) {
 	if o.MayEnd && e.cur.live.Truth != rules.No {
 		e.ended = true
 		e.out.accepted = join(e.out.accepted, e.cur)
+	}
+}
+
+// chooseOpaque goes one of the ways that something not understood can lead.
+func (e *ruleRun) chooseOpaque(o *rules.Opaque) {
+	ways := []Way{{Kind: Holds}, {Kind: Fails}}
+	if o.MayEnd {
+		ways = append(ways, Way{Kind: Accepts}, Way{Kind: Drops})
+	}
+	if o.MayNAT && e.r.Chain.Base == nil || o.MayNAT && e.r.Chain.Base.Type == rules.ChainNAT {
+		ways = append(ways, Way{Kind: Rewrite})
+	}
+	way := e.choose(o, rules.Value{}, rules.Answer{Unknown: rules.Of(rules.FromOpaque)}, ways)
+	e.went = rules.Yes
+	switch way.Kind {
+	case Fails:
+		e.went = rules.No
+		e.skip()
+	case Accepts:
+		e.accept()
+	case Drops:
+		e.drop(o)
+	case Rewrite:
+		e.add(Candidate{Rule: e.r, Opaque: o, Targets: []Target{{AnyAddr: true, AnyPort: true}}})
+		e.ended = true
+		e.out.nat = join(e.out.nat, e.cur)
+		e.cur.live = dead
 	}
 }

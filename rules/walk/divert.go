@@ -6,7 +6,7 @@ import "github.com/ntdiag/ntdiag/rules"
 func (e *ruleRun) taken(s rules.Condition) {
 	e.condition(s, s.Test(&e.cur.p))
 	if e.cur.live.Truth != rules.No {
-		e.drop()
+		e.drop(s)
 	}
 }
 
@@ -19,12 +19,23 @@ func (e *ruleRun) queue(s *rules.Queue) {
 	if e.cur.live.Truth == rules.No {
 		return
 	}
+	if e.opt.Choose != nil {
+		ways := []Way{{Kind: Accepts}, {Kind: Queues}}
+		if e.choose(s, rules.Value{}, rules.Answer{Unknown: rules.Of(rules.FromQueue)}, ways).Kind == Queues {
+			e.drop(s)
+			return
+		}
+	}
 	e.ended = true
 	s.SetBack(&e.cur.p)
 	if e.inNAT {
 		e.out.nat = join(e.out.nat, e.cur)
 	} else {
 		e.out.accepted = join(e.out.accepted, e.cur)
+	}
+	if e.opt.Choose != nil {
+		e.cur.live = dead
+		return
 	}
 	e.cur.maybe(rules.Answer{Unknown: rules.Of(rules.FromQueue)})
 }

@@ -113,8 +113,8 @@ func TestDropped(t *testing.T) {
 	w := New(&rules.Ruleset{Order: le, Tables: []*rules.Table{tb.Table}})
 	p := packet(rules.KnownUint(le, 4, 0))
 	res := w.Hook(p, rules.Prerouting, Options{})
-	if res.Alive.Truth != rules.No || len(res.Dropped) != 1 || res.Dropped[0].Handle != 11 || len(res.DroppedByPolicy) != 1 || res.DroppedByPolicy[0] != closed {
-		t.Errorf("alive %v, dropped by %v and %v", res.Alive.Truth, res.Dropped, res.DroppedByPolicy)
+	if res.Alive.Truth != rules.No || len(res.Ends) != 2 || res.Ends[0].Rule.Handle != 11 || res.Ends[1].Rule != nil || res.Ends[1].Chain != closed {
+		t.Errorf("alive %v, dropped by %v", res.Alive.Truth, res.Ends)
 	}
 	res = w.Hook(p, rules.Prerouting, Options{Accept: map[*rules.Chain]bool{closed: true}})
 	if got, want := outline(res), "may 31 (a random number)"; got != want {

@@ -1,6 +1,10 @@
 package walk
 
-import "github.com/ntdiag/ntdiag/rules"
+import (
+	"math/bits"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
 
 // assign writes what nft_meta, nft_ct and nft_payload set.
 func (e *ruleRun) assign(s *rules.Assign) {
@@ -12,7 +16,14 @@ func (e *ruleRun) assign(s *rules.Assign) {
 	case rules.Unknown:
 		e.condition(s, rules.Answer{Unknown: v.AbsentBy})
 	}
+	if e.cur.live.Truth == rules.No {
+		return
+	}
+	v = e.chooseValue(s, v)
 	v.OneOf, v.Absent = nil, rules.No
+	if !v.IsKnown() || s.Target == rules.AssignPayload {
+		e.writes++
+	}
 	p := &e.cur.p
 	switch d := s.Dest.(type) {
 	case *rules.Meta:
@@ -34,17 +45,45 @@ func (e *ruleRun) assign(s *rules.Assign) {
 	}
 }
 
+// maxValues bounds how many values of a choice are gone through one by one.
+const maxValues = 32
+
+// chooseValue leaves one of the values that the expression may yield.
+func (e *ruleRun) chooseValue(s *rules.Assign, v rules.Value) rules.Value {
+	if e.opt.Choose == nil || len(v.OneOf) == 0 || len(v.OneOf) > maxValues {
+		return v
+	}
+	ways := make([]Way, len(v.OneOf))
+	for i := range ways {
+		ways[i] = Way{Kind: Is, Value: v.OneOf[i]}
+		if byLot(&v) {
+			ways[i].Share = 1 / float64(len(ways))
+		}
+	}
+	_, open := v.Sources()
+	way := e.choose(s, v, rules.Answer{Unknown: open}, ways)
+	e.went = rules.Yes
+	return way.Value
+}
+
 // assignCt: without an entry nothing is set, but a zone, which makes the
 // template that the entry will follow (nft_ct_set_zone_eval).
 func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value, x rules.Expr) {
 	p := &e.cur.p
+	if d.Key == rules.CtZone && e.opt.Ahead {
+		if p.Tracked == rules.No && !p.Template {
+			p.Ct.Zone, p.Ct.ZoneDirs = v, zoneDirs(d.Dir)
+			p.Template, p.Untracked = true, rules.No
+		}
+		return
+	}
 	if d.Key == rules.CtZone {
 		// the entry's own zone decides: a way that sets another one did not
 		// make this entry. One that must have been taken was, and a later rule
 		// has set the zone anew
 		if p.Tracked == rules.No && v.IsKnown() && p.Ct.Zone.IsKnown() {
 			if a := p.Ct.Zone.Equal(v.Bytes()); a.Truth == rules.No && e.cur.live.Truth != rules.Yes {
-				e.drop()
+				e.lose()
 			}
 		}
 		return
@@ -61,32 +100,62 @@ func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value, x rules.Expr) {
 	}
 }
 
+// zoneDirs are the directions that a zone set for dir counts for.
+func zoneDirs(dir rules.CtDir) uint8 {
+	if dir == rules.CtDirNone {
+		return 1<<rules.CtDirOriginal | 1<<rules.CtDirReply
+	}
+	return 1 << dir
+}
+
 // refine narrows the packet to what a condition that held says: the mark it
 // compared, the interface it named.
-func refine(p *rules.Packet, s rules.Statement) {
+func refine(p *rules.Packet, s rules.Statement) { refineAs(p, s, true) }
+
+// refineAs is refine for a condition that held, or did not. That one bit is
+// not as compared tells it too.
+func refineAs(p *rules.Packet, s rules.Statement, held bool) {
 	m, ok := s.(*rules.Match)
-	if !ok || m.Op != rules.CmpEq {
+	if !ok || m.Op > rules.CmpNeq {
 		return
 	}
 	x, mask, xor := m.Left, []byte(nil), []byte(nil)
 	if b, ok := x.(*rules.Bitwise); ok {
 		x, mask, xor = b.X, b.Mask, b.Xor
 	}
+	right := m.Right
+	if held != (m.Op == rules.CmpEq) {
+		if !oneBit(mask) || len(right) != len(mask) {
+			return
+		}
+		right = append([]byte(nil), right...)
+		for i := range mask {
+			right[i] ^= mask[i]
+		}
+	}
 	switch x := x.(type) {
 	case *rules.Meta:
 		switch x.Key {
 		case rules.MetaMark:
-			narrow(&p.Mark, m.Right, mask, xor)
+			narrow(&p.Mark, right, mask, xor)
 		case rules.MetaIifname:
-			narrowIface(p, &p.Iif, m.Right, mask)
+			narrowIface(p, &p.Iif, right, mask)
 		case rules.MetaOifname:
-			narrowIface(p, &p.Oif, m.Right, mask)
+			narrowIface(p, &p.Oif, right, mask)
 		}
 	case *rules.Ct:
 		if x.Key == rules.CtMark {
-			narrow(&p.Ct.Mark, m.Right, mask, xor)
+			narrow(&p.Ct.Mark, right, mask, xor)
 		}
 	}
+}
+
+func oneBit(mask []byte) bool {
+	n := 0
+	for _, b := range mask {
+		n += bits.OnesCount8(b)
+	}
+	return n == 1
 }
 
 func narrow(v *rules.Value, right, mask, xor []byte) {

@@ -43,6 +43,7 @@ func (e *ruleRun) targets(n *rules.NAT) []Target {
 	for i, x := range []rules.Expr{n.AddrMin, n.AddrMax, n.PortMin, n.PortMax} {
 		if x != nil {
 			ops[i] = x.Eval(p)
+			ops[i].Absent = rules.No // see operands
 			count = max(count, len(ops[i].OneOf))
 		}
 	}
@@ -117,7 +118,10 @@ func (t *Target) masquerade(p *rules.Packet) {
 		return
 	}
 	dst, ok := p.Addr(true)
-	if !ok {
+	if !ok { // any of its addresses then
+		if addrs := p.Host.MasqueradeAddrs(p.Oif.Link.Index, netip.Addr{}); len(addrs) > 0 {
+			t.AnyAddr, t.Addrs = false, addrs
+		}
 		return
 	}
 	if r, found := p.Host.Route(rules.RouteQuery{Dst: dst, Oif: p.Oif.Link.Index}); found && r.Gateway.IsValid() && r.Gateway.Is4() == dst.Is4() {
@@ -176,6 +180,24 @@ func (t *Target) makesAddr(from, to netip.Addr) bool {
 	return t.AddrMin.Compare(to) <= 0 && to.Compare(t.AddrMax) <= 0
 }
 
+// Range is the addresses that from can become, lo to hi; both are from itself
+// where the address stays, and neither is valid where it is not known or where
+// it is one of Addrs.
+func (t *Target) Range(from netip.Addr) (lo, hi netip.Addr) {
+	switch {
+	case t.AnyAddr || len(t.Addrs) > 1:
+		return lo, hi
+	case len(t.Addrs) == 1:
+		return t.Addrs[0], t.Addrs[0]
+	case !t.AddrMin.IsValid():
+		return from, from
+	case t.Netmap && from.IsValid():
+		a := netmapped(from, t.AddrMin, t.AddrMax)
+		return a, a
+	}
+	return t.AddrMin, t.AddrMax
+}
+
 func (t *Target) makesPort(m rules.Manip, from, to uint16) bool {
 	switch {
 	case t.AnyPort:
@@ -192,14 +214,14 @@ func (t *Target) makesPort(m rules.Manip, from, to uint16) bool {
 // another flow had it: without a range and without randomness it is kept.
 func (t *Target) ByClash(m rules.Manip, from, to uint16) bool {
 	if t.HasPort && t.Offset {
-		return to != t.shifted(from) && (m == rules.ManipDst || from != to)
+		return to != t.Shifted(from) && (m == rules.ManipDst || from != to)
 	}
 	return m == rules.ManipSrc && !t.HasPort && !t.AnyPort && !t.Random && from != to
 }
 
-// shifted is the port that is tried first where ports keep their distance from
+// Shifted is the port that is tried first where ports keep their distance from
 // a base (nf_nat_l4proto_unique_tuple).
-func (t *Target) shifted(from uint16) uint16 {
+func (t *Target) Shifted(from uint16) uint16 {
 	return t.PortMin + uint16(uint32(from-t.Base)%(uint32(t.PortMax-t.PortMin)+1))
 }
 

@@ -4,6 +4,8 @@
 package walk
 
 import (
+	"bytes"
+
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -12,6 +14,8 @@ type Walker struct {
 	rules *rules.Ruleset
 	hooks map[hookKey]hookChains
 	early earlyChains
+	// tracks: conntrack looks at packets of the family.
+	tracks map[rules.Family]bool
 }
 
 type hookKey struct {
@@ -26,7 +30,10 @@ type hookChains struct {
 
 // New prepares a walker.
 func New(rs *rules.Ruleset) *Walker {
-	w := &Walker{rules: rs, hooks: map[hookKey]hookChains{}}
+	w := &Walker{rules: rs, hooks: map[hookKey]hookChains{}, tracks: map[rules.Family]bool{}}
+	for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
+		w.tracks[f] = rs.NeedsConntrack(f)
+	}
 	for h := rules.Prerouting; h <= rules.Postrouting; h++ {
 		for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
 			chains, uncertain := rs.AtHook(h, f)
@@ -83,6 +90,9 @@ func tied(a, b *rules.Chain) bool {
 	return a.EffectivePriority() == b.EffectivePriority() && a.Base.Priority == b.Base.Priority
 }
 
+// Tracks tells whether conntrack looks at packets of family f.
+func (w *Walker) Tracks(f rules.Family) bool { return w.tracks[f] }
+
 // Orders is how many other orders the chains at h can have: chains of several
 // tables share a priority, and which runs first depends on when they were made.
 func (w *Walker) Orders(h rules.Hook, f rules.Family) int {
@@ -109,6 +119,19 @@ type Options struct {
 	Rewrite func(p *rules.Packet, m rules.Manip)
 	// Trace is called for every rule looked at and every policy taken.
 	Trace func(Step)
+	// Choose, when set, makes the walk go one way only: at each point that is
+	// open it names one of the ways, by its index.
+	Choose func(*Choice) int
+	// Candidate is called for every NAT rule met, before Rewrite.
+	Candidate func(*Candidate)
+	// Track, when set, is called where conntrack takes the packet in.
+	Track func(p *rules.Packet)
+	// Reroute, when set, is called when a chain of type route has changed what
+	// routes are looked up by, with the packet as it then is.
+	Reroute func(p *rules.Packet)
+	// Ahead: the packet is yet to come. There is no entry to tell that a rule
+	// that keeps it from conntrack, or sets its zone, was not met.
+	Ahead bool
 }
 
 // Step is one rule looked at, or a chain's end.
@@ -118,6 +141,8 @@ type Step struct {
 	Rule  *rules.Rule // nil: the end of a base chain, its policy
 	// Result: Yes it matched, No it did not, Unknown it may have.
 	Result rules.Truth
+	// Taken is which way Options.Choose went at an Unknown.
+	Taken rules.Truth
 	// Failed is the first condition that did not hold or is not known, and Got
 	// what it looked at.
 	Failed rules.Statement
@@ -149,10 +174,17 @@ type Result struct {
 	Alive  rules.Answer
 	// Used are the assumptions that decided any condition.
 	Used rules.Sources
-	// Dropped are the rules, and the chains by their policy, at which a way
-	// ended without an entry.
-	Dropped         []*rules.Rule
-	DroppedByPolicy []*rules.Chain
+	// Ends is where the way ends, or may end, before it leaves the hook.
+	Ends []End
+}
+
+// End is a rule or a policy that ends the packet's way.
+type End struct {
+	Hook  rules.Hook
+	Chain *rules.Chain
+	Rule  *rules.Rule // nil: the chain's policy
+	// Statement is the rule's verdict, reject, queue or what is not understood.
+	Statement rules.Statement
 }
 
 // state is one way that the packet may have taken so far.
@@ -179,6 +211,8 @@ type run struct {
 	inNAT bool
 	steps int
 	cut   bool // a candidate stands for the NAT rules that were not looked at
+	// writes: see Choice.
+	writes int
 }
 
 // Hook walks p over every chain at h. p is not changed.
@@ -199,7 +233,7 @@ func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {
 	default:
 		cur = x.bridgedOn(cur)
 	}
-	natDone := false
+	asked := false
 	for i := 0; i < len(chains) && cur.live.Truth != rules.No; {
 		c := chains[i]
 		x.conntrack(&cur, c.EffectivePriority())
@@ -214,11 +248,11 @@ func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {
 		}
 		cur = x.dispatch(chains[i:j], cur)
 		x.rewrite(&cur)
-		natDone = true
+		asked = true
 		i = j
 	}
 	x.conntrack(&cur, rules.NATPriority(h))
-	if !natDone && h != rules.Forward {
+	if !asked && h != rules.Forward {
 		x.rewrite(&cur)
 	}
 	res.Packet, res.Alive = cur.p, cur.live
@@ -239,8 +273,14 @@ func (x *run) conntrack(cur *state, priority int32) {
 	if priority < conntrackPriority || cur.p.Tracked != rules.No {
 		return
 	}
+	if cur.p.Invalid || cur.p.Untracked == rules.Yes || x.opt.Ahead && !x.w.tracks[cur.p.Family] {
+		return
+	}
 	if x.hook == rules.Prerouting || x.hook == rules.Output {
 		cur.p.Tracked = rules.Yes
+		if x.opt.Track != nil && cur.live.Truth != rules.No {
+			x.opt.Track(&cur.p)
+		}
 	}
 }
 
@@ -248,7 +288,24 @@ func (x *run) conntrack(cur *state, priority int32) {
 func (x *run) base(c *rules.Chain, in state) state {
 	out := x.chain(c, in, 0)
 	through := x.policy(c, out.through)
-	return join(join(through, out.accepted), out.nat)
+	after := join(join(through, out.accepted), out.nat)
+	if x.opt.Reroute != nil && c.Base.Type == rules.ChainRoute && after.live.Truth != rules.No && rerouted(&in.p, &after.p) {
+		x.opt.Reroute(&after.p)
+	}
+	return after
+}
+
+// rerouted follows nf_route_table_hook4 and its IPv6 twin: mark, addresses and
+// TOS; with IPv6 hop limit and flow label too.
+func rerouted(before, after *rules.Packet) bool {
+	if before.Mark.Bits != after.Mark.Bits || before.Mark.Known != after.Mark.Known {
+		return true
+	}
+	a, b := &before.Net.Bits, &after.Net.Bits
+	if after.Family == rules.FamilyIPv6 {
+		return !bytes.Equal(a[:4], b[:4]) || !bytes.Equal(a[7:40], b[7:40])
+	}
+	return a[1] != b[1] || !bytes.Equal(a[12:20], b[12:20])
 }
 
 func (x *run) policy(c *rules.Chain, st state) state {
@@ -257,7 +314,7 @@ func (x *run) policy(c *rules.Chain, st state) state {
 	}
 	x.trace(Step{Chain: c, Result: st.live.Truth})
 	if c.Base.Policy == rules.VerdictDrop && !x.opt.Accept[c] {
-		x.res.DroppedByPolicy = append(x.res.DroppedByPolicy, c)
+		x.end(End{Chain: c})
 		st.live.Truth = rules.No
 	}
 	return st
@@ -266,7 +323,7 @@ func (x *run) policy(c *rules.Chain, st state) state {
 // dispatch is nf_nat_inet_fn: nat chains in order until one of them has set
 // up a NAT; accept and policy accept only end their own chain.
 func (x *run) dispatch(chains []*rules.Chain, in state) state {
-	if in.p.Tracked != rules.Yes {
+	if in.p.Tracked != rules.Yes || initialized(&in.p, rules.HookManip(x.hook)) {
 		return in
 	}
 	x.inNAT = true
@@ -283,6 +340,20 @@ func (x *run) dispatch(chains []*rules.Chain, in state) state {
 		cur = join(through, out.accepted)
 	}
 	return join(cur, done)
+}
+
+// IPS_SRC_NAT_DONE and IPS_DST_NAT_DONE.
+var natDone = [...]uint64{rules.ManipSrc: 1 << 7, rules.ManipDst: 1 << 8}
+
+// initialized is nf_nat_initialized: a packet that comes back over the
+// loopback device has been asked already.
+func initialized(p *rules.Packet, m rules.Manip) bool {
+	return p.Ct.Status.IsKnown() && p.Ct.Status.Uint(p.ByteOrder())&natDone[m] != 0
+}
+
+func (x *run) end(e End) {
+	e.Hook = x.hook
+	x.res.Ends = append(x.res.Ends, e)
 }
 
 func (x *run) trace(s Step) {

@@ -1,20 +1,23 @@
-package explain
+// Package packet places the first packet of a flow on a host: its headers, the
+// devices it comes in and goes out by, and its way as it is told to a reader.
+package packet
 
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
-// firstPacket is the packet that made the entry, as far as the entry tells:
+// First is the packet that made the entry, as far as the entry tells:
 // the original tuple, and what follows from being the first of its protocol.
-func firstPacket(s *host.Snapshot, f *host.Flow) rules.Packet {
+func First(s *host.Snapshot, f *host.Flow) rules.Packet {
 	p := rules.Packet{
 		Order: s.Order, Family: f.Family, Host: s, Proto: f.Original.Proto,
 		// nothing says what arrives with a packet; without a rule a mark is 0
-		Mark:     rules.KnownUint(order(s), 4, 0).AssumedFrom(rules.FromMark),
+		Mark:     rules.KnownUint(Order(s), 4, 0).AssumedFrom(rules.FromMark),
 		Priority: rules.UnknownBytes(4, rules.FromPriority),
 		Trace:    rules.UnknownBytes(1, rules.FromTrace),
 		Tracked:  rules.No, Untracked: rules.No,
@@ -25,7 +28,8 @@ func firstPacket(s *host.Snapshot, f *host.Flow) rules.Packet {
 	return p
 }
 
-func order(s *host.Snapshot) binary.ByteOrder {
+// Order is the byte order of the host.
+func Order(s *host.Snapshot) binary.ByteOrder {
 	if s.Order == nil {
 		return binary.NativeEndian
 	}
@@ -35,7 +39,7 @@ func order(s *host.Snapshot) binary.ByteOrder {
 // newEntry is what init_conntrack makes: mark 0 and no status, unless the flow
 // was expected, then it is related and takes its master's mark.
 func newEntry(s *host.Snapshot, f *host.Flow) rules.Conntrack {
-	o := order(s)
+	o := Order(s)
 	ct := rules.Conntrack{
 		Mark:        rules.KnownUint(o, 4, 0),
 		Labels:      rules.KnownBytes(make([]byte, 16)),
@@ -45,7 +49,7 @@ func newEntry(s *host.Snapshot, f *host.Flow) rules.Conntrack {
 		State:       rules.KnownUint(o, 4, rules.CtStateNew),
 		HelperKnown: rules.Yes,
 		Original:    f.Original,
-		Reply:       inverse(f.Original),
+		Reply:       Inverse(f.Original),
 	}
 	if f.Status.Has(host.StatusExpected) {
 		ct.State = rules.KnownUint(o, 4, rules.CtStateRelated)
@@ -67,9 +71,9 @@ func zoneDirs(f *host.Flow) uint8 {
 	return 1<<rules.CtDirOriginal | 1<<rules.CtDirReply
 }
 
-// inverse is nf_ct_invert_tuple; for ICMP the id stays and the type becomes
+// Inverse is nf_ct_invert_tuple; for ICMP the id stays and the type becomes
 // that of the answer.
-func inverse(t rules.Tuple) rules.Tuple {
+func Inverse(t rules.Tuple) rules.Tuple {
 	r := t
 	r.Src, r.Dst = t.Dst, t.Src
 	if t.Proto == host.ProtoICMP || t.Proto == host.ProtoICMPv6 {
@@ -147,45 +151,12 @@ func transportHeader(f *host.Flow) rules.Image {
 	return im
 }
 
-// rewritten makes the packet what the reply tuple says it became. Where the
-// entry's tuples agree the packet is left as it is, also what a rule wrote into
-// it (nf_nat_packet looks at IPS_DST_NAT).
-func rewritten(p *rules.Packet, f *host.Flow, m rules.Manip) {
-	o, r := f.Original, f.Reply
-	icmp := f.IsICMP()
-	st := uint64(0)
-	if p.Ct.Status.IsKnown() {
-		st = p.Ct.Status.Uint(order(p.Host.(*host.Snapshot)))
-	}
-	switch m {
-	case rules.ManipDst:
-		st |= uint64(host.StatusDstNATDone)
-		if o.Dst == r.Src && (icmp || o.DstPort == r.SrcPort) {
-			break
-		}
-		st |= uint64(host.StatusDstNAT)
-		p.SetAddr(true, r.Src)
-		if !icmp && p.Trans.N > 4 && f.HasPorts() {
-			p.Trans.Set(2, []byte{byte(r.SrcPort >> 8), byte(r.SrcPort)}, rules.FromEntry)
-		}
-		p.Ct.Reply.Src = r.Src
-		if !icmp {
-			p.Ct.Reply.SrcPort = r.SrcPort
-		}
-	case rules.ManipSrc:
-		p.SetAddr(false, r.Dst)
-		p.Ct.Reply = r
-		st |= uint64(host.StatusSrcNATDone)
-	}
-	p.Ct.Status = rules.KnownUint(order(p.Host.(*host.Snapshot)), 4, st)
-}
-
-// locate puts the packet on the host's devices as far as the original tuple
+// Locate puts the packet on the host's devices as far as the original tuple
 // tells: where it entered the hooks, and by which device.
-func locate(s *host.Snapshot, f *host.Flow, p *rules.Packet) (entry rules.Hook, r rules.Route) {
+func Locate(s *host.Snapshot, f *host.Flow, p *rules.Packet) (entry rules.Hook, r rules.Route) {
 	if s.IsLocal(f.Original.Src) == rules.Yes {
 		p.Iif = rules.Iface{State: rules.IfaceNone}
-		p.Oif, r = outDevice(s, p, f.Original.Dst)
+		p.Oif, r = OutDevice(s, p, f.Original.Dst)
 		return rules.Output, r
 	}
 	p.Oif = rules.Iface{State: rules.IfaceNone}
@@ -194,12 +165,12 @@ func locate(s *host.Snapshot, f *host.Flow, p *rules.Packet) (entry rules.Hook, 
 		// the far side of a default route says little; the device that has the
 		// address asked for says more, where there are several ways out
 		if own, found := holder(s, f.Original.Dst); found {
-			p.Iif = assumed(s, own.Oif)
+			p.Iif = Assumed(s, own.Oif)
 			return rules.Prerouting, own
 		}
 	}
 	if ok && !r.Multipath {
-		p.Iif = assumed(s, r.Oif)
+		p.Iif = Assumed(s, r.Oif)
 		return rules.Prerouting, r
 	}
 	return rules.Prerouting, rules.Route{}
@@ -215,9 +186,9 @@ func holder(s *host.Snapshot, a netip.Addr) (rules.Route, bool) {
 	return rules.Route{}, false
 }
 
-// outDevice is the device by which the packet leaves for dst. An address of
+// OutDevice is the device by which the packet leaves for dst. An address of
 // this host is reached over the loopback device, whatever device holds it.
-func outDevice(s *host.Snapshot, p *rules.Packet, dst netip.Addr) (rules.Iface, rules.Route) {
+func OutDevice(s *host.Snapshot, p *rules.Packet, dst netip.Addr) (rules.Iface, rules.Route) {
 	if s.IsLocal(dst) == rules.Yes {
 		if lo, ok := s.LinkByName("lo"); ok {
 			return rules.Iface{State: rules.IfaceAssumed, Link: lo}, rules.Route{Type: rules.AddrLocal, Oif: lo.Index}
@@ -228,17 +199,17 @@ func outDevice(s *host.Snapshot, p *rules.Packet, dst netip.Addr) (rules.Iface, 
 		q.Src = src
 	}
 	if p.Mark.IsKnown() {
-		q.Mark, q.MarkKnown = uint32(p.Mark.Uint(order(s))), true
+		q.Mark, q.MarkKnown = uint32(p.Mark.Uint(Order(s))), true
 	}
 	r, ok := s.Route(q)
 	if !ok || r.Multipath {
 		return rules.Iface{}, r
 	}
-	return assumed(s, r.Oif), r
+	return Assumed(s, r.Oif), r
 }
 
-// delivered tells whether a packet to dst ends on this host.
-func delivered(s *host.Snapshot, dst netip.Addr) bool {
+// Delivered tells whether a packet to dst ends on this host.
+func Delivered(s *host.Snapshot, dst netip.Addr) bool {
 	if s.IsLocal(dst) == rules.Yes {
 		return true
 	}
@@ -246,10 +217,32 @@ func delivered(s *host.Snapshot, dst netip.Addr) bool {
 	return ok && (t == rules.AddrLocal || t == rules.AddrBroadcast || t == rules.AddrMulticast)
 }
 
-func assumed(s *host.Snapshot, index uint32) rules.Iface {
+// Assumed is the device of that index, as one that nobody has told; unknown
+// when there is none.
+func Assumed(s *host.Snapshot, index uint32) rules.Iface {
 	link, ok := s.LinkByIndex(index)
 	if !ok {
 		return rules.Iface{}
 	}
 	return rules.Iface{State: rules.IfaceAssumed, Link: link}
 }
+
+// ICMPBegins tells whether a packet of that type makes an entry: requests do,
+// answers and all that is not a query do not (valid_new of
+// nf_conntrack_proto_icmp.c, and its IPv6 twin).
+func ICMPBegins(proto, typ uint8) bool {
+	switch {
+	case proto == host.ProtoICMP:
+		return typ == 8 || typ == 13 || typ == 15 || typ == 17
+	case proto == host.ProtoICMPv6:
+		return typ == 128 || typ == 139
+	}
+	return true
+}
+
+// wayParts are the parts of a snapshot that tell a packet's way.
+var wayParts = []string{host.PartLinks, host.PartAddrs, host.PartRoutes, host.PartPolicy}
+
+// TellsWay tells whether a part of a snapshot, by its name in Missing, decides
+// the way of a packet: links, addresses, routes, policy rules.
+func TellsWay(part string) bool { return slices.Contains(wayParts, part) }

@@ -1,0 +1,393 @@
+package simulate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/packet"
+	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/nft"
+	"github.com/ntdiag/ntdiag/rules/walk"
+)
+
+// Simulator simulates packets on one snapshot. It is safe for concurrent use.
+type Simulator struct {
+	host   *host.Snapshot
+	walker *walk.Walker
+}
+
+// New prepares a Simulator.
+func New(s *host.Snapshot) *Simulator {
+	return &Simulator{host: s, walker: walk.New(s.Rules)}
+}
+
+// Bounds on the ways that are gone: of the packet as asked, and of each way in
+// which what was assumed could be otherwise.
+const (
+	maxWays      = 512
+	maxOtherWays = 64
+	maxDevices   = 16
+	maxOrders    = 16
+)
+
+// Simulate goes every way that the packet can take. An error names what of the
+// packet this host does not have.
+func (s *Simulator) Simulate(p query.Packet) (*Result, error) {
+	j := &job{Simulator: s, asked: p, res: &Result{Packet: p}}
+	if err := j.prepare(); err != nil {
+		return nil, err
+	}
+	for _, start := range j.starts {
+		j.gather(start, maxWays, &j.ways, &j.res.Outcomes)
+	}
+	j.otherOrders()
+	j.otherwise()
+	j.clash()
+	j.grade()
+	j.rests()
+	return j.res, nil
+}
+
+// job is one packet being simulated.
+type job struct {
+	*Simulator
+	asked  query.Packet
+	flow   host.Flow
+	first  rules.Packet
+	route  rules.Route // the reverse path that the input device is taken from
+	starts []start
+	ways   []*way
+	res    *Result
+	// used are the assumptions that decided anything, on any way.
+	used rules.Sources
+}
+
+// start is what a way begins with.
+type start struct {
+	when   string // what of it is not the packet as asked, "" for nothing
+	iif    rules.Iface
+	mark   rules.Value
+	orders map[rules.Hook]int
+}
+
+// prepare makes the packet and finds where it enters.
+func (j *job) prepare() error {
+	a := &j.asked
+	j.flow = host.Flow{Family: a.Family, Original: a.Tuple, Zone: uint16(a.Zone.N)}
+	j.first = packet.First(j.host, &j.flow)
+	j.say()
+	for _, name := range []string{a.Iif, a.Oif} {
+		if name == "" {
+			continue
+		}
+		if _, ok := j.host.LinkByName(name); !ok {
+			return fmt.Errorf("packet %q: this host has no device %q", a.Text, name)
+		}
+	}
+	j.res.Entry = rules.Prerouting
+	one := start{mark: j.first.Mark}
+	switch {
+	case a.Iif != "":
+		link, _ := j.host.LinkByName(a.Iif)
+		one.iif = rules.Iface{State: rules.IfaceKnown, Link: link}
+	case j.host.IsLocal(a.Tuple.Src) == rules.Yes:
+		j.res.Entry = rules.Output
+		one.iif = rules.Iface{State: rules.IfaceNone}
+	default:
+		p := j.first
+		_, j.route = packet.Locate(j.host, &j.flow, &p)
+		if p.Iif.State == rules.IfaceUnknown {
+			j.starts = j.everyDevice(one)
+			return nil
+		}
+		one.iif = p.Iif
+	}
+	j.starts = []start{one}
+	return nil
+}
+
+// everyDevice is the packet by each device, where nothing tells which one; with
+// too many of them the device stays unknown.
+func (j *job) everyDevice(one start) []start {
+	var out []start
+	for _, l := range j.host.Links {
+		if l.Name != "lo" {
+			s := one
+			s.iif, s.when = rules.Iface{State: rules.IfaceKnown, Link: l}, "it comes in by "+nft.Escape(l.Name)
+			out = append(out, s)
+		}
+	}
+	if len(out) == 0 || len(out) > maxDevices {
+		return []start{one}
+	}
+	return out
+}
+
+// say writes into the packet what was said of it besides its tuple.
+func (j *job) say() {
+	p, a := &j.first, &j.asked
+	o := packet.Order(j.host)
+	if a.Mark.Set {
+		p.Mark = rules.KnownUint(o, 4, uint64(a.Mark.N))
+	}
+	if a.CtMark.Set {
+		p.Ct.Mark = rules.KnownUint(o, 4, uint64(a.CtMark.N))
+	}
+	if a.Priority.Set {
+		p.Priority = rules.KnownUint(o, 4, uint64(a.Priority.N))
+	}
+	for _, n := range []struct {
+		opt query.Opt
+		to  *rules.Value
+	}{{a.UID, &p.UID}, {a.GID, &p.GID}, {a.Length, &p.Length}} {
+		if n.opt.Set {
+			*n.to = rules.KnownUint(o, 4, uint64(n.opt.N))
+		}
+	}
+	j.sayNetwork()
+	j.sayTransport()
+}
+
+func (j *job) sayNetwork() {
+	p, a := &j.first, &j.asked
+	six := a.Family == rules.FamilyIPv6
+	if a.TTL.Set {
+		off := 8
+		if six {
+			off = 7
+		}
+		p.Net.Set(off, []byte{byte(a.TTL.N)}, rules.FromEntry)
+	}
+	if a.Length.Set {
+		off, n := 2, a.Length.N
+		if six {
+			off, n = 4, n-min(n, 40)
+		}
+		p.Net.Set(off, []byte{byte(n >> 8), byte(n)}, rules.FromEntry)
+	}
+	if !a.TOS.Set {
+		return
+	}
+	tos, mask := byte(a.TOS.N), byte(a.TOSMask)
+	if !six {
+		p.Net.Bits[1], p.Net.Known[1], p.Net.From[1] = tos&mask, mask, rules.FromIPHeader
+		return
+	}
+	p.Net.Bits[0], p.Net.Known[0] = 0x60|tos>>4, 0xf0|mask>>4
+	p.Net.Bits[1], p.Net.Known[1] = tos&mask<<4, mask<<4
+}
+
+// sayTransport: a TCP flow is begun by a SYN, as asked for where nothing else
+// is said. nf_conntrack_tcp_packet takes other packets in, or not.
+func (j *job) sayTransport() {
+	p, a := &j.first, &j.asked
+	switch {
+	case a.Tuple.Proto == host.ProtoTCP:
+		flags := byte(query.TCPSYN)
+		if a.Flags.Set {
+			flags = byte(a.Flags.N)
+			p.Invalid = !j.begins(flags)
+		}
+		p.Trans.Set(13, []byte{flags}, rules.FromEntry)
+	case j.flow.IsICMP() && a.IDOpen:
+		p.Trans.Open(4, 2, rules.FromICMPHeader)
+	}
+	if j.flow.IsICMP() {
+		typ, _ := host.ICMPTypeCode(a.Tuple)
+		p.Invalid = !packet.ICMPBegins(a.Tuple.Proto, typ)
+	}
+	if a.SportOpen {
+		p.Trans.Open(0, 2, rules.FromPort)
+		p.Ct.OriginalOpen, p.Ct.ReplyOpen = true, true
+	}
+}
+
+// begins tells whether a TCP packet with these flags makes an entry
+// (tcp_conntracks, tcp_new): a SYN does, an ACK where tcp_loose is not 0.
+func (j *job) begins(flags byte) bool {
+	const fin, syn, rst, ack = 1, 2, 4, 16
+	switch {
+	case flags&(fin|rst) != 0:
+		return false
+	case flags&syn != 0:
+		return flags&ack == 0
+	case flags&ack != 0:
+		f := j.host.Sysctls["net.netfilter.nf_conntrack_tcp_loose"]
+		return !f.OK || f.Value != "0"
+	}
+	return false
+}
+
+// gather goes the ways of one start, and merges how they end into out.
+func (j *job) gather(st start, limit int, ways *[]*way, out *[]Outcome) {
+	sc := &script{}
+	n := 0
+	for more := sc.begin(true); more; more = sc.begin(false) {
+		if n++; n > limit {
+			j.res.More = j.res.More || ways != nil
+			return
+		}
+		w := &way{Simulator: j.Simulator, flow: j.flow, script: sc, orders: st.orders, oif: j.asked.Oif, p: j.first}
+		w.p.Iif, w.p.Mark = st.iif, st.mark
+		w.run(j.res.Entry)
+		o := w.result()
+		if st.when != "" {
+			o.When, o.Stated = append([]string{st.when}, o.When...), false
+		}
+		merge(out, o)
+		if ways != nil {
+			j.used |= w.used
+			w.unknown = sc.unknown()
+			*ways = append(*ways, w)
+		}
+	}
+}
+
+// merge adds an outcome, or another way to one that is there.
+func merge(out *[]Outcome, o Outcome) {
+	for i := range *out {
+		if x := &(*out)[i]; x.same(&o) {
+			x.Stated = x.Stated && o.Stated
+			x.Probability += o.Probability
+			return
+		}
+	}
+	*out = append(*out, o)
+}
+
+// same tells whether two ways end alike.
+func (o *Outcome) same(p *Outcome) bool {
+	return o.Verdict == p.Verdict && o.By == p.By && o.Chain == p.Chain && o.Why == p.Why &&
+		o.DNAT.same(p.DNAT) && o.SNAT.same(p.SNAT) && o.Out == p.Out && o.Local == p.Local && o.Untracked == p.Untracked
+}
+
+func (n *NAT) same(m *NAT) bool {
+	if n == nil || m == nil {
+		return n == m
+	}
+	return n.Rule == m.Rule && n.To == m.To
+}
+
+// otherOrders goes the ways with tables that share a priority in another order:
+// handles tell it only inside a table. What comes of it are outcomes as well.
+func (j *job) otherOrders() {
+	combos := []map[rules.Hook]int{{}}
+	for h := rules.Prerouting; h <= rules.Postrouting; h++ {
+		for _, c := range slices.Clone(combos) {
+			for k := 1; k <= j.walker.Orders(h, j.asked.Family) && len(combos) < maxOrders; k++ {
+				next := map[rules.Hook]int{h: k}
+				for was, order := range c {
+					next[was] = order
+				}
+				combos = append(combos, next)
+			}
+		}
+	}
+	for _, c := range combos[1:] {
+		for _, st := range j.starts {
+			st.orders = c
+			st.when = joined(st.when, "tables that share a priority are in another order than their handles say")
+			n := len(j.res.Outcomes)
+			var found []Outcome
+			j.gather(st, maxOtherWays, &j.ways, &found)
+			for _, o := range found {
+				if !holds(j.res.Outcomes[:n], &o) {
+					merge(&j.res.Outcomes, o)
+					j.used |= rules.Of(rules.FromChainOrder)
+				}
+			}
+		}
+	}
+}
+
+func joined(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+func holds(list []Outcome, o *Outcome) bool {
+	return slices.ContainsFunc(list, func(x Outcome) bool { return x.same(o) })
+}
+
+// otherwise looks at what would come of it, were what was assumed otherwise: by
+// each other device, and with a mark that is not known.
+func (j *job) otherwise() {
+	var others []start
+	for _, st := range j.starts {
+		if j.used.Has(rules.FromIif) && st.iif.State == rules.IfaceAssumed {
+			for _, o := range j.everyDevice(st) {
+				if o.iif.Link.Index != st.iif.Link.Index {
+					others = append(others, o)
+				}
+			}
+		}
+		if j.used.Has(rules.FromMark) && !j.asked.Mark.Set {
+			o := st
+			o.mark = rules.UnknownBytes(4, rules.FromMark)
+			if o.iif.State == rules.IfaceAssumed {
+				o.iif.State = rules.IfaceKnown
+			}
+			others = append(others, o)
+		}
+	}
+	for _, st := range others {
+		var found []Outcome
+		j.gather(st, maxOtherWays, nil, &found)
+		for _, o := range found {
+			if !holds(j.res.Outcomes, &o) && !o.refused() {
+				o.Stated = false
+				merge(&j.res.Otherwise, o)
+			}
+		}
+	}
+}
+
+// clash adds what comes of it when a source port that a rule names is taken.
+func (j *job) clash() {
+	for i := range j.res.Outcomes {
+		if o, ok := j.res.Outcomes[i].taken(); ok {
+			merge(&j.res.Otherwise, o)
+		}
+	}
+}
+
+// refused tells whether routing would not have taken the packet in by that
+// device: then it did not come by it.
+func (o *Outcome) refused() bool {
+	return o.Verdict == VerdictDrop && o.By == nil && o.Chain == nil && o.DNAT == nil
+}
+
+// grade orders the outcomes and says whether the one is certain.
+func (j *job) grade() {
+	out := j.res.Outcomes
+	stated := !slices.ContainsFunc(out, func(o Outcome) bool { return !o.Stated })
+	if stated && len(out) > 1 {
+		slices.SortStableFunc(out, func(a, b Outcome) int {
+			switch {
+			case a.Probability > b.Probability+1e-9:
+				return -1
+			case b.Probability > a.Probability+1e-9:
+				return 1
+			}
+			return 0
+		})
+	}
+	sure := len(out) == 1 && !j.res.More && len(j.res.Otherwise) == 0 && !j.vague()
+	for i := range out {
+		out[i].Certain = sure
+		if len(out) == 1 {
+			out[i].When, out[i].Stated = nil, false // whatever it is, it ends so
+		}
+	}
+}
+
+// vague tells whether something about the machine that decides the way is not
+// known.
+func (j *job) vague() bool {
+	return slices.ContainsFunc(j.ways, func(w *way) bool { return len(w.notes) > 0 }) ||
+		slices.ContainsFunc(j.host.Missing, func(m host.Missing) bool { return packet.TellsWay(m.What) })
+}

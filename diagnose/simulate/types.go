@@ -1,0 +1,122 @@
+// Package simulate says what would happen to a packet: every way that it can
+// take through the hooks of a host, and how each ends.
+package simulate
+
+import (
+	"net/netip"
+
+	"github.com/ntdiag/ntdiag/diagnose/packet"
+	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// Verdict is how a way ends.
+type Verdict string
+
+const (
+	VerdictAccept Verdict = "accept" // it is sent on, or delivered here
+	VerdictDrop   Verdict = "drop"
+	VerdictReject Verdict = "reject"
+	VerdictQueue  Verdict = "queue" // held by the program behind a queue
+	VerdictStolen Verdict = "stolen"
+)
+
+// PortRule says how the kernel comes by a port that a rewrite gives
+// (get_unique_tuple).
+type PortRule string
+
+const (
+	PortNone   PortRule = ""                  // the protocol has none
+	PortStays  PortRule = "stays"             // a destination port that no rule names
+	PortKept   PortRule = "kept unless taken" // a source port that no rule names
+	PortFixed  PortRule = "fixed"             // the rule names one
+	PortRange  PortRule = "from the range"    // kept when in it and free
+	PortRandom PortRule = "random"            // always chosen anew
+	PortAny    PortRule = "not known"         // from a lookup whose key is not known
+	PortOffset PortRule = "shifted"           // by its distance from a base
+)
+
+// To is what a rewrite makes of an address and a port.
+type To struct {
+	// Lo to Hi is the range of addresses, both one where it is one. Neither is
+	// valid where it is not known.
+	Lo, Hi netip.Addr
+	// PortLo to PortHi is the range of ports; for ICMP the query's id. Not told
+	// when HasPort is false.
+	PortLo, PortHi uint16
+	HasPort        bool
+	Port           PortRule
+}
+
+// NAT is one rewrite and the rule that sets it up.
+type NAT struct {
+	Manip rules.Manip
+	Kind  string // dnat, snat, masquerade, redirect, netmap
+	Rule  *rules.Rule
+	From  To
+	To    To
+}
+
+// Changes tells whether the packet surely becomes another; a rule can set up a
+// rewrite that leaves it as it is.
+func (n *NAT) Changes() bool {
+	return n != nil && (n.To.Lo != n.From.Lo || n.To.Hi != n.From.Hi ||
+		n.To.Port != PortKept && n.To.Port != PortStays && n.To.Port != PortNone &&
+			(n.To.PortLo != n.From.PortLo || n.To.PortHi != n.From.PortHi || !n.To.HasPort))
+}
+
+// Outcome is one way, or several that end alike.
+type Outcome struct {
+	// Certain: it is the only one, and rests on nothing that was assumed and
+	// that could make it another.
+	Certain bool
+	// Probability is that of all its ways together, when Stated: every open
+	// point on each of them is a choice whose odds a rule gives.
+	Probability float64
+	Stated      bool
+	// Of what was not known, When says how it was on the likeliest way.
+	When       []string
+	DNAT, SNAT *NAT
+	Verdict    Verdict
+	// By and Chain are the rule, or the chain whose policy, that ended it; nil
+	// when routing did, or nothing.
+	By    *rules.Rule
+	Chain *rules.Chain
+	// Why says what ended it, or what else there is to it: "no route to …".
+	Why string
+	// Out is the device by which it leaves, "" when it does not or when that is
+	// not known. Local: it is delivered here.
+	In, Out string
+	Local   bool
+	// Untracked: conntrack does not see it, so that nothing rewrites it.
+	Untracked bool
+	// Final is the packet as it leaves or is delivered: of each end what is
+	// known.
+	Src, Dst To
+}
+
+// Miss is a rule that could have rewritten the packet, and the first condition
+// that failed.
+type Miss struct {
+	Rule *rules.Rule
+	Why  string
+}
+
+// Result is the answer for one packet.
+type Result struct {
+	Packet query.Packet
+	// Entry is where it enters: prerouting, or output when this host sends it.
+	Entry rules.Hook
+	// Outcomes are in the order of their likelihood where that is known, and in
+	// that of the rules else.
+	Outcomes []Outcome
+	// Otherwise are outcomes beside those, had what was assumed been otherwise.
+	Otherwise []Outcome
+	// More: there are more ways than were gone.
+	More bool
+	// Assumed and Unknown say what the answer rests on.
+	Assumed, Unknown []string
+	Not              []Miss
+	// Path is every rule and policy that any of the ways looks at, in order.
+	Path []packet.Step
+}
