@@ -45,7 +45,8 @@ import (
 // setup.sh has a real program make rules, see produce:
 //
 //	needs PROGRAM...                left out where one is missing
-//	private DIR...                  the program has a copy of them
+//	empty DIR...                    there is nothing in them for the program
+//	root REASON                     it does not work as root of a user namespace
 //	host NAME                       one more host, without links
 type oracleCase struct {
 	name           string
@@ -67,7 +68,8 @@ type oracleCase struct {
 
 	setup     string
 	needs     []string
-	private   []string
+	empty     []string
+	needsRoot string // why
 	flavours  []string
 	flavour   string // the one of this run
 	hostNames []string
@@ -153,7 +155,8 @@ var directives = map[string]struct {
 		return err
 	}},
 	"needs":           {1, func(c *oracleCase, w []string) error { c.needs = append(c.needs, w...); return nil }},
-	"private":         {1, func(c *oracleCase, w []string) error { c.private = append(c.private, w...); return nil }},
+	"empty":           {1, func(c *oracleCase, w []string) error { c.empty = append(c.empty, w...); return nil }},
+	"root":            {1, func(c *oracleCase, w []string) error { c.needsRoot = strings.Join(w, " "); return nil }},
 	"iptables":        {1, func(c *oracleCase, w []string) error { c.flavours = w; return nil }},
 	"host":            {1, func(c *oracleCase, w []string) error { c.hostNames = append(c.hostNames, w[0]); return nil }},
 	"exact":           {0, (*oracleCase).parseExact},

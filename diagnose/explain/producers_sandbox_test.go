@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,8 +30,11 @@ const producerPatience = 60 * time.Second
 // adminPath also holds what only root has in its PATH.
 const adminPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// missing says which program of the case is not there.
+// missing says what the case needs and is not there.
 func (c *oracleCase) missing() error {
+	if c.needsRoot != "" && userNamespace() {
+		return fmt.Errorf("not root, but in a user namespace: %s", c.needsRoot)
+	}
 	for _, name := range append([]string{"sh", "mount", "/etc/alternatives/iptables"}, c.needs...) {
 		found := false
 		for _, dir := range strings.Split(adminPath, ":") {
@@ -45,6 +49,12 @@ func (c *oracleCase) missing() error {
 		}
 	}
 	return nil
+}
+
+// userNamespace tells whether root is root only in a namespace of few users.
+func userNamespace() bool {
+	b, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && !slices.Equal(strings.Fields(string(b)), []string{"0", "0", "4294967295"})
 }
 
 // produce runs setup.sh on the router: in its network namespace, with mounts
@@ -63,7 +73,7 @@ func (r *oracleRun) produce(t *testing.T) error {
 	defer said.Close()
 	cmd := exec.Command("sh", "-c", sandbox+r.setup+"\necho; echo READY\nread hold || exit 0\n")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stdout
-	cmd.Env = []string{"PATH=" + adminPath, "LANG=C", "PRIVATE=" + strings.Join(r.private, " "), "IPTABLES=" + r.flavour}
+	cmd.Env = []string{"PATH=" + adminPath, "LANG=C", "EMPTY=" + strings.Join(r.empty, " "), "IPTABLES=" + r.flavour}
 	namespaces := []string{}
 	for name, h := range r.hosts() {
 		namespaces = append(namespaces, fmt.Sprintf("%s=/proc/%d/fd/%d", name, os.Getpid(), h.Fd()))

@@ -1,22 +1,19 @@
-# What a producer sees of the machine: the router's network, nothing of /run and
-# /var, and copies of what it may change. HOSTS is NAME=NAMESPACE of every host,
-# PRIVATE the directories to copy, IPTABLES the flavour, nft or legacy.
+# What a producer sees of the machine: the router's network, and nothing that was
+# left or set up there by itself or others. HOSTS is NAME=NAMESPACE of every host,
+# EMPTY its directories, IPTABLES the flavour, nft or legacy.
 set -eu
 trap 'status=$?; [ $status = 0 ] || tail -n 40 /run/*.log 2>/dev/null || true; exit $status' EXIT
 
 mount --make-rprivate /
 mount -n -t tmpfs -o mode=755 own /run
-mkdir -p /run/netns /run/lock /run/bin /run/copy
+mkdir -p /run/netns /run/lock /run/bin
 for host in $HOSTS; do
 	: >"/run/netns/${host%%=*}"
 	mount -n --bind "${host#*=}" "/run/netns/${host%%=*}"
 done
-for dir in /etc/alternatives $PRIVATE; do
-	mkdir -p "/run/copy$dir"
-	cp -a "$dir/." "/run/copy$dir"
-	mount -n --bind "/run/copy$dir" "$dir"
-done
-for dir in /tmp /var/lib /var/cache /var/log; do
+cp -dR /etc/alternatives /run/alternatives
+mount -n --bind /run/alternatives /etc/alternatives
+for dir in /tmp /var/lib /var/cache /var/log $EMPTY; do
 	mount -n -t tmpfs own "$dir"
 done
 mount -n -t proc own /proc
