@@ -38,7 +38,8 @@ import (
 //
 // rules.nft is loaded before the traffic, then.nft after it. rules.iptables
 // holds command lines of iptables-nft and ip6tables-nft. rules.v4 and rules.v6
-// are given to iptables-restore and ip6tables-restore of the flavour:
+// are given to iptables-restore and ip6tables-restore of the flavour, after
+// sets.ipset to ipset restore:
 //
 //	iptables nft|legacy...          which iptables it is; each is a case
 //
@@ -63,6 +64,7 @@ type oracleCase struct {
 	allowNoted     string
 	rules, then    string
 	iptables       []string
+	ipsets         string
 	restore        map[string]string // by tool, iptables or ip6tables
 	exact          map[string]bool   // by flow, "" for all
 
@@ -214,6 +216,8 @@ func parseCase(b []byte) (*oracleCase, error) {
 			c.rules = string(f.Data)
 		case "then.nft":
 			c.then = string(f.Data)
+		case "sets.ipset":
+			c.ipsets = string(f.Data)
 		case "rules.v4":
 			c.restore["iptables"] = string(f.Data)
 		case "rules.v6":

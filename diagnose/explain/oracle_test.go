@@ -186,6 +186,11 @@ func (r *oracleRun) build(t *testing.T) error {
 			return err
 		}
 	}
+	if r.ipsets != "" {
+		if _, err := command(router, r.ipsets, "ipset", "restore"); err != nil {
+			return err
+		}
+	}
 	for tool, script := range r.restore {
 		if _, err := command(router, script, tool+"-"+r.flavour+"-restore", "--noflush"); err != nil {
 			return err
