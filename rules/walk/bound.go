@@ -7,7 +7,7 @@ import "github.com/ntdiag/ntdiag/rules"
 // of which little is known would be followed on all of them. What lies beyond
 // a bound is not known.
 const (
-	maxSteps      = 1 << 22 // rules that fail at once; any other counts for forkSteps
+	maxSteps      = 1 << 21 // rules that fail at once; any other counts for forkSteps
 	forkSteps     = 1 << 5
 	maxCandidates = 1 << 16
 	// maxDepth is NFT_JUMP_STACK_SIZE; iptables-legacy has room for as many

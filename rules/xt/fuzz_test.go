@@ -19,6 +19,15 @@ func FuzzBlob(f *testing.F) {
 		f.Add(uint16(i), false, bytesOf(1, 64))
 		f.Add(uint16(i), false, []byte{})
 	}
+	for _, rec := range recordedTables(f) {
+		for _, b := range rec.blobs(f) {
+			for i := range rows {
+				if rows[i].name == b.Name && rows[i].revision == b.Revision {
+					f.Add(uint16(i), false, b.Info)
+				}
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, which uint16, big bool, info []byte) {
 		row := rows[int(which)%len(rows)]
 		var order binary.ByteOrder = binary.LittleEndian
@@ -49,6 +58,7 @@ func FuzzBlob(f *testing.F) {
 					}
 				}
 			}
+			walkRule(t, c, first)
 			if x, err := row.decode(c, b); err == nil {
 				var o Options
 				x.Save(c, &o)
