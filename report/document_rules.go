@@ -76,6 +76,7 @@ type RulesFinding struct {
 	Check    string          `json:"check"`
 	Severity checks.Severity `json:"severity"`
 	Text     string          `json:"text"`
+	More     []string        `json:"more,omitempty"` // further clauses
 	Rule     *Rule           `json:"rule,omitempty"`
 	With     []Rule          `json:"with,omitempty"` // the others that have part in it
 	Do       string          `json:"do,omitempty"`

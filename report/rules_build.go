@@ -65,7 +65,7 @@ func (b *rulesBuilder) chain(c *order.Base) {
 	if shown > 0 || b.in.Filter.keepsChain(c.Chain) && (nat || b.in.AllChains) {
 		row := newChainRow(c.Chain)
 		for _, t := range c.Tied {
-			row.Tied = append(row.Tied, chainFrom(t))
+			row.Tied = append(row.Tied, order.Name(t))
 		}
 		b.doc.Chains = append(b.doc.Chains, row)
 	}
@@ -116,7 +116,7 @@ func natKind(n *rules.NAT) string {
 }
 
 func newFinding(f *checks.Finding) RulesFinding {
-	out := RulesFinding{Check: f.Check, Severity: f.Severity, Text: f.Text, Do: f.Do}
+	out := RulesFinding{Check: f.Check, Severity: f.Severity, Text: f.Text, More: f.More, Do: f.Do}
 	for _, r := range f.Rules {
 		out.With = append(out.With, NewRule(r))
 	}

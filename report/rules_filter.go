@@ -3,6 +3,7 @@ package report
 import (
 	"strings"
 
+	"github.com/ntdiag/ntdiag/diagnose/checks"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -11,7 +12,8 @@ type RulesFilter struct {
 	Hook, Table, Chain, Family string
 	// Owner "none" keeps what is not recognised.
 	Owner string
-	// Finding keeps rules with a finding of this check, or of any with "any".
+	// Finding keeps rules with a finding of this check, with one of this
+	// severity or worse, or with any.
 	Finding string
 	// Text is a part of the rule's text or comment, in any case.
 	Text string
@@ -45,7 +47,8 @@ func (f *RulesFilter) finds(details []RulesFinding) bool {
 		return true
 	}
 	for _, d := range details {
-		if f.Finding == FindingAny || f.Finding == d.Check {
+		sev := checks.Severity(f.Finding)
+		if f.Finding == FindingAny || f.Finding == d.Check || sev.Valid() && d.Severity.AtLeast(sev) {
 			return true
 		}
 	}

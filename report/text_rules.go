@@ -151,7 +151,11 @@ func (t *rulesWriter) chainHead(c *ChainRow) {
 	}
 	wrap(&t.b, t.s.width(), "", "  ", t.s.paintWords(bold, line))
 	if len(c.Tied) > 0 {
-		wrap(&t.b, t.s.width(), "    ", "    ", t.s.paintWords(dim, "or after "+safe(strings.Join(c.Tied, ", "))+", of the same priority"))
+		what := safe(c.Tied[0])
+		if len(c.Tied) > 1 {
+			what = "others"
+		}
+		wrap(&t.b, t.s.width(), "    ", "    ", t.s.paintWords(dim, "before or after "+what+" of the same priority: nothing tells"))
 	}
 }
 
@@ -323,6 +327,9 @@ func (t *rulesWriter) finding(indent string, f *RulesFinding) {
 		label = "note: "
 	}
 	wrap(&t.b, t.s.width(), indent, indent+"  ", t.s.paintWords(severityColor(f.Severity), label+safe(f.Text)))
+	for _, m := range f.More {
+		wrap(&t.b, t.s.width(), indent+"  ", indent+"    ", safe(m))
+	}
 	if f.Do != "" {
 		wrap(&t.b, t.s.width(), indent, indent+"    ", "do: "+safe(f.Do))
 	}

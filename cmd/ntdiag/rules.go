@@ -66,7 +66,7 @@ var rulesFilters = []struct {
 	{"table", "rules of tables of this name", func(f *report.RulesFilter) *string { return &f.Table }, nil},
 	{"chain", "rules of this chain, or met from this base chain", func(f *report.RulesFilter) *string { return &f.Chain }, nil},
 	{"owner", "rules written by this program (docker, kube-proxy, …), or none for rules of nobody known", func(f *report.RulesFilter) *string { return &f.Owner }, ownerNames},
-	{"finding", "rules with a finding of this check, or any", func(f *report.RulesFilter) *string { return &f.Finding }, checkNames},
+	{"finding", "rules with a finding of this check, a warning or worse, or any", func(f *report.RulesFilter) *string { return &f.Finding }, checkNames},
 	{"grep", "rules with this in their text or comment", func(f *report.RulesFilter) *string { return &f.Text }, nil},
 }
 
@@ -81,7 +81,7 @@ func hookNames() []string {
 func ownerNames() []string { return append(rules.OwnerNames(), report.OwnerNone) }
 
 func checkNames() []string {
-	out := []string{report.FindingAny}
+	out := []string{report.FindingAny, string(checks.Warning), string(checks.Critical)}
 	for _, c := range checks.All {
 		out = append(out, c.Name)
 	}

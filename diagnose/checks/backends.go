@@ -1,7 +1,6 @@
 package checks
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/ntdiag/ntdiag/diagnose/order"
@@ -36,8 +35,8 @@ func backends(p *Pass) {
 		f.Do = "keep one of them: update-alternatives --display iptables tells which one the command uses"
 	}
 	for i := range p.Hooks {
-		if runs := natOrder(&p.Hooks[i]); len(runs) > 1 {
-			f.Text += fmt.Sprintf("; %s: %s", p.Hooks[i].Hook, join(runs, ", then "))
+		if runs := natOrder(&p.Hooks[i]); runs != "" {
+			f.More = append(f.More, p.Hooks[i].Hook.String()+": "+runs)
 		}
 	}
 	p.report(f)
@@ -59,34 +58,29 @@ func backendNames(with map[rules.Backend]int) []string {
 	return out
 }
 
-// natOrder names the nat chains with NAT rules, where more than one backend
-// has them.
-func natOrder(h *order.Hook) []string {
-	var out []string
+// natOrder names the nat chains with NAT rules in order, where more than one
+// backend has them: "a, then b or c".
+func natOrder(h *order.Hook) string {
+	text := ""
 	seen := map[rules.Backend]bool{}
+	var last *order.Base
 	for _, b := range natBases(h) {
-		if slices.ContainsFunc(b.Rules, func(r *order.Rule) bool { return r.Role == order.RoleNAT }) {
-			seen[b.Chain.Table.Backend] = true
-			name := chainName(b.Chain)
-			if len(b.Tied) > 0 {
-				name += " (or the other way round)"
-			}
-			out = append(out, name)
+		if !slices.ContainsFunc(b.Rules, func(r *order.Rule) bool { return r.Role == order.RoleNAT }) {
+			continue
 		}
+		seen[b.Chain.Table.Backend] = true
+		switch {
+		case last == nil:
+		case slices.Contains(b.Tied, last.Chain):
+			text += " or "
+		default:
+			text += ", then "
+		}
+		text += order.Name(b.Chain)
+		last = b
 	}
 	if len(seen) < 2 {
-		return nil
+		return ""
 	}
-	return out
-}
-
-func join(names []string, by string) string {
-	out := ""
-	for i, n := range names {
-		if i > 0 {
-			out += by
-		}
-		out += n
-	}
-	return out
+	return text
 }

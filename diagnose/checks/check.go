@@ -23,6 +23,9 @@ const (
 
 var severities = []Severity{Info, Warning, Critical}
 
+// Valid tells whether s is one of them.
+func (s Severity) Valid() bool { return slices.Contains(severities, s) }
+
 // AtLeast compares severities.
 func (s Severity) AtLeast(t Severity) bool {
 	return slices.Index(severities, s) >= slices.Index(severities, t)
@@ -44,6 +47,8 @@ type Finding struct {
 	Rule *rules.Rule
 	// Text is the finding itself, one clause without a full stop.
 	Text string
+	// More are further clauses, each a line of its own.
+	More []string
 	// Rules are the others that have part in it.
 	Rules []*rules.Rule
 	// Do is what to do about it, one sentence; empty when nothing need be done.

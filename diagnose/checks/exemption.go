@@ -44,7 +44,7 @@ func (p *Pass) exempts(r *order.Rule, later []*order.Base) {
 			}
 			p.report(Finding{Severity: Warning, Rule: r.Rule, Rules: []*rules.Rule{q.Rule},
 				Text: fmt.Sprintf("accept does not keep the packet from %s", near(r.Rule, q.Rule)),
-				Do:   "exempt it in " + chainName(b.Chain) + " too"})
+				Do:   "exempt it in " + order.Name(b.Chain) + " too"})
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -102,7 +103,7 @@ func found(m *model, check string, links ...rules.Link) []string {
 		if f.Rule != nil {
 			at = f.Rule.Handle
 		}
-		out = append(out, fmt.Sprintf("%s %d: %s", f.Severity, at, f.Text))
+		out = append(out, fmt.Sprintf("%s %d: %s", f.Severity, at, strings.Join(append([]string{f.Text}, f.More...), "; ")))
 	}
 	return out
 }

@@ -30,7 +30,7 @@ func noDevice(p *Pass) {
 			}
 			for _, dev := range c.Base.Devices {
 				if _, ok := p.Host.LinkByName(dev.Name); !ok && !dev.Prefix {
-					p.report(Finding{Severity: Info, Text: fmt.Sprintf("%s is bound to device %s, which does not exist", chainName(c), dev)})
+					p.report(Finding{Severity: Info, Text: fmt.Sprintf("%s is bound to device %s, which does not exist", order.Name(c), dev)})
 				}
 			}
 		}

@@ -36,10 +36,10 @@ func dormant(p *Pass, t *rules.Table) {
 			}
 		}
 	}
-	f := Finding{Severity: Info, Text: fmt.Sprintf("table %s %s is dormant: its base chains are not registered", t.Family, t.Name)}
+	f := Finding{Severity: Info, Text: fmt.Sprintf("table %s %s is dormant", t.Family, t.Name)}
 	if n > 0 {
 		f.Severity = Warning
-		f.Text += fmt.Sprintf(", and its %s do nothing", count(n, "NAT rule", "NAT rules"))
+		f.Text += ": " + count(n, "NAT rule does nothing", "NAT rules do nothing")
 		f.Do = fmt.Sprintf("nft add table %s %s wakes it", t.Family, t.Name)
 	}
 	p.report(f)

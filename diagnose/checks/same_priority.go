@@ -42,12 +42,12 @@ func (p *Pass) tiedWith(h *order.Hook, b *order.Base) []*order.Base {
 func (p *Pass) tie(h *order.Hook, run []*order.Base) {
 	var names []string
 	for _, b := range run {
-		names = append(names, chainName(b.Chain))
+		names = append(names, order.Name(b.Chain))
 	}
-	f := Finding{Severity: Info, Text: fmt.Sprintf("%s, priority %d: the order of %s depends on which was made last", h.Hook, run[0].Chain.Base.Priority, list(names))}
+	f := Finding{Severity: Info, Text: fmt.Sprintf("%s, priority %d: which of %s runs first depends on which was made last", h.Hook, run[0].Chain.Base.Priority, list(names))}
 	if a, b := p.rivals(run); a != nil {
 		f.Severity, f.Rules = Warning, []*rules.Rule{a, b}
-		f.Text += fmt.Sprintf("; %s and %s can want the same packet, and the first of them takes it", full(a), full(b))
+		f.More = []string{fmt.Sprintf("%s and %s can want the same packet: the first of them takes it", full(a), full(b))}
 		f.Do = "give one of the chains another priority"
 	}
 	p.report(f)

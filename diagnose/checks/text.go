@@ -3,6 +3,7 @@ package checks
 import (
 	"strings"
 
+	"github.com/ntdiag/ntdiag/diagnose/order"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -25,20 +26,7 @@ func full(r *rules.Rule) string {
 	if r.Chain == nil {
 		return r.Ref()
 	}
-	return chainName(r.Chain) + " " + r.Ref()
-}
-
-// chainName is family, table and chain, and the backend where the name alone
-// does not tell.
-func chainName(c *rules.Chain) string {
-	name := c.Name
-	if c.Table != nil {
-		name = c.Table.Family.String() + " " + c.Table.Name + " " + name
-		if c.Table.Backend == rules.BackendIptablesLegacy {
-			name += " (legacy)"
-		}
-	}
-	return name
+	return order.Name(r.Chain) + " " + r.Ref()
 }
 
 // list joins names as a sentence does.

@@ -119,6 +119,19 @@ func tied(rs *rules.Ruleset, c *rules.Chain) []*rules.Chain {
 	return out
 }
 
+// Name is family, table and chain; a chain of iptables-legacy says so, since
+// iptables-nft has chains of the same names.
+func Name(c *rules.Chain) string {
+	if c.Table == nil {
+		return c.Name
+	}
+	name := c.Table.Family.String() + " " + c.Table.Name + " " + c.Name
+	if c.Table.Backend == rules.BackendIptablesLegacy {
+		name += " (legacy)"
+	}
+	return name
+}
+
 // lister goes through one base chain.
 type lister struct {
 	base   *Base
