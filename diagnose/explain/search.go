@@ -120,11 +120,11 @@ func (j *job) beforeBlocker(st *stage) {
 // another device than routes say, that it came with a mark, or that a named
 // set held something else, is less likely: weak.
 func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
-	add := func(to []walk.Candidate, from *passResult) []walk.Candidate {
+	add := func(to []walk.Candidate, from *passResult, likely bool) []walk.Candidate {
 		for i := range from.fits {
 			c := &from.fits[i]
-			if c.Rule.Hit() == rules.No || j.byClash(c, st.manip) && len(st.fits) > 0 && !j.byClash(&st.fits[0], st.manip) {
-				continue // never applied; or only by chance where another does it plainly
+			if c.Rule.Hit() == rules.No || !likely && j.byClash(c, st.manip) && len(st.fits) > 0 && !j.byClash(&st.fits[0], st.manip) {
+				continue // never applied; or only by chance, on a way that is not likely, where another does it plainly
 			}
 			if !holds(st.fits, c.Rule) && !holds(strong, c.Rule) && !holds(weak, c.Rule) && !holds(to, c.Rule) {
 				to = append(to, *c)
@@ -134,7 +134,7 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 		return to
 	}
 	for i := range j.walker.Orders(st.hook, j.f.Family) {
-		strong = add(strong, j.pass(st, &st.before, i+1))
+		strong = add(strong, j.pass(st, &st.before, i+1), true)
 	}
 	if len(strong) > 0 {
 		st.used |= rules.Of(rules.FromChainOrder)
@@ -155,16 +155,16 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 	openArrival := used.Has(rules.FromIif) && st.hook == rules.Prerouting && st.route.Prefix.Bits() == 0
 	for _, p := range j.otherDevices(st, used) {
 		if openArrival {
-			strong = add(strong, j.pass(st, &p, 0))
+			strong = add(strong, j.pass(st, &p, 0), true)
 		} else {
-			weak = add(weak, j.pass(st, &p, 0))
+			weak = add(weak, j.pass(st, &p, 0), false)
 		}
 	}
 	if rest := used & likely &^ devicesOnly; rest != 0 {
-		strong = add(strong, j.openPass(st, rest))
+		strong = add(strong, j.openPass(st, rest), true)
 	}
 	if rest := used &^ likely; rest != 0 {
-		weak = add(weak, j.openPass(st, rest))
+		weak = add(weak, j.openPass(st, rest), false)
 	}
 	return strong, weak
 }
