@@ -27,6 +27,7 @@ const (
 	ctaTimestamp     = 20
 	ctaMarkMask      = 21
 	ctaLabels        = 22
+	ctaSynproxy      = 24
 	ctaFilter        = 25
 	ctaStatusMask    = 26
 )
@@ -50,6 +51,7 @@ var flowAttrs = [...]func(f *host.Flow, val []byte) bool{
 	ctaSecctx:        secctx,
 	ctaTimestamp:     timestamp,
 	ctaLabels:        labels,
+	ctaSynproxy:      func(f *host.Flow, _ []byte) bool { f.Has |= host.HasSynproxy; return true },
 }
 
 var flowAttrNames = [len(flowAttrs)]string{
@@ -58,6 +60,7 @@ var flowAttrNames = [len(flowAttrs)]string{
 	ctaCountersOrig: "original counters", ctaCountersReply: "reply counters", ctaUse: "use",
 	ctaID: "id", ctaTupleMaster: "master tuple", ctaZone: "zone", ctaSecctx: "security context",
 	ctaTimestamp: "timestamp", ctaLabels: "labels",
+	ctaSynproxy: "synproxy",
 }
 
 // ParseFlow reads the attributes of one conntrack message, what follows its

@@ -24,6 +24,7 @@ func sampleFlow() []byte {
 		in.attr(1, be.AppendUint64(nil, 5))
 		in.attr(2, be.AppendUint64(nil, 500))
 	})
+	w.nest(ctaSynproxy, func(in *builder) { in.beU32(1, 77) })
 	w.attr(200, []byte{1}) // an attribute of a later kernel
 	return w.b
 }
@@ -36,7 +37,7 @@ func TestParseFlow(t *testing.T) {
 	want := host.Flow{
 		Family: rules.FamilyIPv4, ID: 4021521188, Status: 0x18e, Zone: 9, Helper: "ftp",
 		Original: ruleTuple(6, "10.0.0.10", "10.0.0.1", 5536, 80), Reply: ruleTuple(6, "10.0.0.1", "10.0.0.10", 80, 5536),
-		Has:  host.HasID | host.HasHelper | host.HasStart | host.HasCounters | host.HasZoneOrig,
+		Has:  host.HasID | host.HasHelper | host.HasStart | host.HasCounters | host.HasZoneOrig | host.HasSynproxy,
 		Orig: host.Counts{Packets: 5, Bytes: 500}, Start: 1700000000000000000,
 	}
 	if f != want {

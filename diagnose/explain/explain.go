@@ -112,7 +112,7 @@ type stage struct {
 func (j *job) destination() *stage {
 	p := packet.First(j.host, j.f)
 	hook, route := packet.Locate(j.host, j.f, &p)
-	j.out.LocalOut = hook == rules.Output
+	j.out.LocalOut = hook == rules.Output && j.f.Has&host.HasSynproxy == 0
 	if hook == rules.Prerouting {
 		j.out.In = p.Iif.Link.Name
 	}
@@ -126,7 +126,7 @@ func (j *job) destination() *stage {
 func (j *job) source(dst *stage) *stage {
 	p := dst.after
 	st := &stage{manip: rules.ManipSrc, hook: rules.Postrouting}
-	j.out.LocalIn = !j.out.LocalOut && packet.Delivered(j.host, j.f.Reply.Src)
+	j.out.LocalIn = dst.hook == rules.Prerouting && packet.Delivered(j.host, j.f.Reply.Src)
 	if j.out.LocalIn {
 		st.hook = rules.Input
 		p.Oif = rules.Iface{State: rules.IfaceNone}

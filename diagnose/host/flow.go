@@ -53,7 +53,7 @@ func (s Status) Names() []string {
 type Counts struct{ Packets, Bytes uint64 }
 
 // Present tells which optional attributes the kernel sent: absent is not zero.
-type Present uint16
+type Present uint32
 
 const (
 	HasTimeout Present = 1 << iota
@@ -72,6 +72,9 @@ const (
 	HasSecctx
 	HasDCCPState
 	HasUse
+	// HasSynproxy: this host made the connection for a client that it had
+	// answered itself (CTA_SYNPROXY).
+	HasSynproxy
 )
 
 // Flow is one conntrack entry. It holds no pointer but strings, so that one

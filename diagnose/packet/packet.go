@@ -154,7 +154,9 @@ func transportHeader(f *host.Flow) rules.Image {
 // Locate puts the packet on the host's devices as far as the original tuple
 // tells: where it entered the hooks, and by which device.
 func Locate(s *host.Snapshot, f *host.Flow, p *rules.Packet) (entry rules.Hook, r rules.Route) {
-	if s.IsLocal(f.Original.Src) == rules.Yes {
+	// what made the entry of a synproxy is the SYN that this host sends to the
+	// server, with the client's address (synproxy_send_server_syn)
+	if s.IsLocal(f.Original.Src) == rules.Yes || f.Has&host.HasSynproxy != 0 {
 		p.Iif = rules.Iface{State: rules.IfaceNone}
 		p.Oif, r = OutDevice(s, p, f.Original.Dst)
 		return rules.Output, r

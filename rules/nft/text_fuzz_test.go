@@ -23,7 +23,11 @@ func FuzzTextAndWalk(f *testing.F) {
 	f.Fuzz(func(t *testing.T, exprs []byte, family, hook uint8) {
 		table := fuzzTable()
 		table.Family = rules.Family(family)
-		chain := &rules.Chain{Table: table, Name: "c", Base: &rules.BaseChain{Type: rules.ChainNAT, Hook: rules.Hook(hook % 5), Policy: rules.VerdictAccept}}
+		base := &rules.BaseChain{Type: rules.ChainNAT, Hook: rules.Hook(hook % 6), Policy: rules.VerdictAccept}
+		if base.Hook == rules.Ingress || table.Family == rules.FamilyBridge {
+			base.Type, base.Devices = rules.ChainFilter, []rules.Device{{Name: "eth", Prefix: true}}
+		}
+		chain := &rules.Chain{Table: table, Name: "c", Base: base}
 		r := &rules.Rule{Chain: chain}
 		r.Raw, _ = rawExprs(binary.LittleEndian, exprs)
 		DecodeRule(binary.LittleEndian, table, r)
@@ -45,7 +49,11 @@ func walkPast(rs *rules.Ruleset, r *rules.Rule) {
 	for _, family := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
 		p := &rules.Packet{Family: family, Order: binary.LittleEndian, Host: rules.NoHost{}, Tracked: rules.Yes}
 		p.Mark = rules.UnknownBytes(4, rules.FromMark)
-		w.Hook(p, r.Chain.Base.Hook, walk.Options{Trace: func(s walk.Step) {
+		hook := r.Chain.Base.Hook
+		if hook == rules.Ingress {
+			hook = rules.Prerouting
+		}
+		w.Hook(p, hook, walk.Options{Trace: func(s walk.Step) {
 			if s.Failed != nil {
 				_ = MissIn(s.Rule, s.Failed, &s.Got, binary.LittleEndian)
 				_ = ConditionText(s.Failed)
