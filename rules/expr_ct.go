@@ -81,10 +81,14 @@ func (x *Ct) Eval(p *Packet) Value {
 			v = UnknownBytes(x.Width(), row.from)
 		}
 	}
-	switch p.Tracked {
-	case No:
+	switch {
+	case p.Tracked == No && p.Template != NoTemplate:
+		// what stands in a template is not the entry's
+		v = UnknownBytes(v.N, FromCtState)
+		v.Absent, v.AbsentBy = Unknown, Of(FromCtState)
+	case p.Tracked == No:
 		return Missing(v.N)
-	case Unknown:
+	case p.Tracked == Unknown:
 		v.Absent, v.AbsentBy = Unknown, Of(FromCtState)
 	}
 	return v
@@ -129,9 +133,9 @@ func ctState(p *Packet) Value {
 	switch {
 	case p.Untracked == Yes:
 		return KnownUint(o, 4, CtStateUntracked)
-	case p.Tracked == No && p.Template:
+	case p.Tracked == No && p.Template == HasTemplate:
 		return KnownUint(o, 4, CtStateNew)
-	case p.Tracked == No && p.Untracked == No:
+	case p.Tracked == No && p.Untracked == No && p.Template == NoTemplate:
 		return KnownUint(o, 4, CtStateInvalid)
 	case p.Tracked == Yes:
 		return p.Ct.State

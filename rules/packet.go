@@ -49,10 +49,22 @@ type Packet struct {
 	Untracked Truth
 	// Invalid: conntrack will not take it in.
 	Invalid bool
-	// Template: a rule has set the zone of the entry to come.
-	Template bool
+	// Template tells whether a rule has set the zone of the entry to come; it
+	// counts while Tracked is No.
+	Template TemplateState
 	Ct       Conntrack
 }
+
+// TemplateState says whether a packet without an entry has a template
+// (nf_ct_is_template): what rules ask of an entry they ask of that, and a
+// second zone or notrack does nothing.
+type TemplateState uint8
+
+const (
+	NoTemplate TemplateState = iota
+	MaybeTemplate
+	HasTemplate
+)
 
 // Image is a header of which some bytes are known.
 type Image struct {

@@ -221,7 +221,11 @@ func (e *ruleRun) accept() {
 func (e *ruleRun) notrack() {
 	p := &e.cur.p
 	switch {
-	case p.Tracked != rules.No || p.Template:
+	case p.Tracked != rules.No || p.Template == rules.HasTemplate:
+	case p.Template == rules.MaybeTemplate && e.opt.Ahead:
+		p.Untracked = rules.Unknown
+	case p.Template == rules.MaybeTemplate:
+		e.cur.maybe(rules.Answer{Unknown: rules.Of(rules.FromCtState)})
 	case e.opt.Ahead:
 		p.Untracked = rules.Yes
 	default:

@@ -67,21 +67,27 @@ func (e *ruleRun) chooseValue(s *rules.Assign, v rules.Value) rules.Value {
 }
 
 // assignCt: without an entry nothing is set, but a zone, which makes the
-// template that the entry will follow (nft_ct_set_zone_eval).
+// template that the entry will follow. A packet that has one keeps it
+// (nft_ct_set_zone_eval, xt_ct_target).
 func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value, x rules.Expr) {
 	p := &e.cur.p
 	if d.Key == rules.CtZone && e.opt.Ahead {
-		if p.Tracked == rules.No && !p.Template {
+		if p.Tracked == rules.No && p.Template != rules.HasTemplate {
 			p.Ct.Zone, p.Ct.ZoneDirs = v, zoneDirs(d.Dir)
-			p.Template, p.Untracked = true, rules.No
+			p.Template, p.Untracked = rules.HasTemplate, rules.No
 		}
 		return
 	}
 	if d.Key == rules.CtZone {
+		if p.Tracked != rules.No || p.Template == rules.HasTemplate {
+			return
+		}
+		first := p.Template == rules.NoTemplate
+		p.Template = rules.HasTemplate
 		// the entry's own zone decides: a way that sets another one did not
-		// make this entry. One that must have been taken was, and a later rule
-		// has set the zone anew
-		if p.Tracked == rules.No && v.IsKnown() && p.Ct.Zone.IsKnown() {
+		// make this entry. One that must have been taken was, and an earlier
+		// rule, which is not known to have matched, has set the zone
+		if first && v.IsKnown() && p.Ct.Zone.IsKnown() {
 			if a := p.Ct.Zone.Equal(v.Bytes()); a.Truth == rules.No && e.cur.live.Truth != rules.Yes {
 				e.lose()
 			}

@@ -410,6 +410,9 @@ func joinPackets(a, b *rules.Packet) rules.Packet {
 	if a.Iif != b.Iif {
 		out.Iif = rules.Iface{}
 	}
+	if a.Template != b.Template {
+		out.Template = rules.MaybeTemplate
+	}
 	if a.Ct.Helper != b.Ct.Helper || a.Ct.HelperKnown != b.Ct.HelperKnown {
 		out.Ct.HelperKnown = rules.Unknown
 	}

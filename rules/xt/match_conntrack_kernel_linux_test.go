@@ -57,6 +57,20 @@ var stateQuestions = ask(
 	"-m mark ! --mark 0x10/0x10",
 )
 
+// templateQuestions: the state of a packet with a template is new, and what
+// else stands in the template nothing tells.
+var templateQuestions = slices.Concat(ask(
+	"-m conntrack --ctstate NEW",
+	"-m conntrack ! --ctstate NEW",
+	"-m conntrack --ctstate INVALID,UNTRACKED",
+	"-m conntrack ! --ctstate INVALID",
+	"-m state --state NEW",
+), open(
+	"-m conntrack --ctorigsrc @S",
+	"-m connmark --mark 0",
+	"-m conntrack --ctstate NEW --ctproto tcp",
+))
+
 func v6Questions(v6 bool, q []question) []question {
 	q = families(v6, q)
 	if v6 {
@@ -105,6 +119,15 @@ func TestKernelConntrack(t *testing.T) {
 		q.name = "untracked" + suffix
 		q.setup = "*raw\n-A PREROUTING -j CT --notrack\nCOMMIT\n"
 		q.packet = func(p *rules.Packet) { p.Tracked, p.Untracked = rules.No, rules.Yes }
+		askKernel(t, &q)
+
+		// a packet with a template, not yet seen by conntrack
+		q = base
+		q.name = "template" + suffix
+		q.table, q.hook, q.out = "raw", rules.Prerouting, ""
+		q.first = "-j CT --zone 5"
+		q.packet = func(p *rules.Packet) { p.Tracked, p.Template = rules.No, rules.HasTemplate }
+		q.ask = v6Questions(v6, templateQuestions)
 		askKernel(t, &q)
 
 		// in table raw conntrack has not seen it yet

@@ -27,6 +27,8 @@ type probe struct {
 	// gate tells the packet from all others, in the words of iptables; empty:
 	// its protocol, addresses and ports.
 	gate string
+	// first is a rule before those that ask, in the same chain.
+	first string
 	// setup are other tables, as iptables-restore takes them.
 	setup string
 	send  func(n *lab.Net) error
@@ -92,6 +94,9 @@ func (q *probe) ruleset() []byte {
 		}
 	}
 	fmt.Fprintf(&b, "\n*%s\n:ASK - [0:0]\n-A %s %s -j ASK\n", q.tableName(), hookChains[q.hook], gate)
+	if q.first != "" {
+		fmt.Fprintf(&b, "-A ASK %s\n", q.first)
+	}
 	for _, a := range q.ask {
 		fmt.Fprintf(&b, "-A ASK %s\n", a.options)
 	}
@@ -185,11 +190,15 @@ func counted(r *rules.Rule) uint64 {
 
 func (q *probe) answers(t *testing.T, s *host.Snapshot, asked *rules.Chain) {
 	t.Helper()
-	if len(asked.Rules) != len(q.ask) {
-		t.Fatalf("%d rules, asked %d", len(asked.Rules), len(q.ask))
+	answered := asked.Rules
+	if q.first != "" {
+		answered = answered[1:]
+	}
+	if len(answered) != len(q.ask) {
+		t.Fatalf("%d rules, asked %d", len(answered), len(q.ask))
 	}
 	p := q.firstPacket(s)
-	for i, r := range asked.Rules {
+	for i, r := range answered {
 		a := rules.Decided(true)
 		for _, st := range r.Statements {
 			if c, ok := st.(rules.Condition); ok {
