@@ -43,7 +43,8 @@ import (
 //
 //	iptables nft|legacy...          which iptables it is; each is a case
 //
-// setup.sh has a real program make rules, see produce:
+// setup.sh has a real program make rules, see produce, and then.sh has it do
+// something else after the traffic:
 //
 //	needs PROGRAM...                left out where one is missing
 //	empty DIR...                    there is nothing in them for the program
@@ -68,13 +69,14 @@ type oracleCase struct {
 	restore        map[string]string // by tool, iptables or ip6tables
 	exact          map[string]bool   // by flow, "" for all
 
-	setup     string
-	needs     []string
-	empty     []string
-	needsRoot string // why
-	flavours  []string
-	flavour   string // the one of this run
-	hostNames []string
+	setup      string
+	thenScript string
+	needs      []string
+	empty      []string
+	needsRoot  string // why
+	flavours   []string
+	flavour    string // the one of this run
+	hostNames  []string
 }
 
 type listen struct {
@@ -222,6 +224,8 @@ func parseCase(b []byte) (*oracleCase, error) {
 			c.restore["iptables"] = string(f.Data)
 		case "rules.v6":
 			c.restore["ip6tables"] = string(f.Data)
+		case "then.sh":
+			c.thenScript = string(f.Data)
 		case "setup.sh":
 			c.setup = string(f.Data)
 		case "rules.iptables":

@@ -124,7 +124,10 @@ func (r *oracleRun) countLegacy(ids []uint32) error {
 
 // judgeLegacy adds what the counters told to the verdicts, and the rules that
 // are left to those of nf_tables.
-func (r *oracleRun) judgeLegacy() {
+func (r *oracleRun) judgeLegacy() error {
+	if r.flavour != "legacy" {
+		return nil
+	}
 	for id, ran := range r.legacyRan {
 		for m, rule := range ran {
 			if v := r.verdicts[id]; v != nil && v.rule[m] == nil {
@@ -132,7 +135,9 @@ func (r *oracleRun) judgeLegacy() {
 			}
 		}
 	}
-	for id, x := range r.legacy {
+	left, err := legacyNAT(r.net.Router)
+	for id, x := range left {
 		r.left[id] = x.manip
 	}
+	return err
 }

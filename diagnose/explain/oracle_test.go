@@ -74,6 +74,7 @@ type oracleRun struct {
 	*oracleCase
 	net       *lab.Net
 	extra     map[string]*lab.Host
+	producer  *producer
 	trace     *lab.Trace
 	flows     map[string]uint32 // entry by flow: "1", "2", …, "data"
 	events    []lab.TraceEvent
@@ -119,10 +120,17 @@ func (r *oracleRun) play(t *testing.T) error {
 			return err
 		}
 	}
+	if r.thenScript != "" {
+		if err := r.producer.then(); err != nil {
+			return err
+		}
+	}
 	if r.left, err = present(r.net.Router); err != nil {
 		return err
 	}
-	r.judgeLegacy()
+	if err := r.judgeLegacy(); err != nil {
+		return err
+	}
 	return r.capture()
 }
 

@@ -5,7 +5,6 @@ package explain_test
 import (
 	"bufio"
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,21 +56,30 @@ func userNamespace() bool {
 	return err == nil && !slices.Equal(strings.Fields(string(b)), []string{"0", "0", "4294967295"})
 }
 
+// producer is the sandbox that a program runs in.
+type producer struct {
+	hold *os.File // its end ends the sandbox
+	said *os.File
+}
+
 // produce runs setup.sh on the router: in its network namespace, with mounts
 // and processes of its own, so that nothing of the machine is touched and no
 // daemon outlives the test. It returns once the script has come to its end.
 func (r *oracleRun) produce(t *testing.T) error {
-	stdin, hold, err := os.Pipe() // its end ends the sandbox
+	stdin, hold, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer stdin.Close()
+	t.Cleanup(func() { hold.Close() })
 	said, stdout, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	defer said.Close()
-	cmd := exec.Command("sh", "-c", sandbox+r.setup+"\necho; echo READY\nread hold || exit 0\n")
+	defer stdout.Close()
+	t.Cleanup(func() { said.Close() })
+	const ready = "\necho; echo READY; read go || exit 0\n"
+	cmd := exec.Command("sh", "-c", sandbox+r.setup+ready+r.thenScript+ready)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stdout
 	cmd.Env = []string{"PATH=" + adminPath, "LANG=C", "EMPTY=" + strings.Join(r.empty, " "), "IPTABLES=" + r.flavour}
 	namespaces := []string{}
@@ -80,29 +88,40 @@ func (r *oracleRun) produce(t *testing.T) error {
 	}
 	cmd.Env = append(cmd.Env, "HOSTS="+strings.Join(namespaces, " "))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS}
-	err = r.net.Router.Do(cmd.Start)
-	stdout.Close()
-	if err != nil {
-		hold.Close()
+	if err := r.net.Router.Do(cmd.Start); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	t.Cleanup(func() {
-		hold.Close()
-		_ = cmd.Wait() // it is killed or ends by itself; either way all of it is gone
+		_ = cmd.Process.Kill() // the first process of its namespace: all others go with it
+		_ = cmd.Wait()
 	})
-	if err := said.SetReadDeadline(time.Now().Add(producerPatience)); err != nil {
+	r.producer = &producer{hold, said}
+	stdout.Close()
+	return r.producer.wait("setup.sh")
+}
+
+// then runs then.sh in the same sandbox.
+func (p *producer) then() error {
+	if _, err := p.hold.WriteString("go\n"); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return p.wait("then.sh")
+}
+
+// wait reads until the script has come to its end.
+func (p *producer) wait(script string) error {
+	if err := p.said.SetReadDeadline(time.Now().Add(producerPatience)); err != nil {
 		return err
 	}
 	var log strings.Builder
-	lines := bufio.NewScanner(io.TeeReader(said, &log))
+	lines := bufio.NewScanner(io.TeeReader(p.said, &log))
 	for lines.Scan() {
 		if lines.Text() == "READY" {
 			return nil
 		}
 	}
 	if err := lines.Err(); err != nil {
-		_ = cmd.Process.Kill()
-		return fmt.Errorf("setup.sh: %w:\n%s", err, log.String())
+		return fmt.Errorf("%s: %w:\n%s", script, err, log.String())
 	}
-	return errors.New("setup.sh failed:\n" + log.String())
+	return fmt.Errorf("%s failed:\n%s", script, log.String())
 }
