@@ -173,3 +173,13 @@ func TestKernelReversePath(t *testing.T) {
 		askKernel(t, q)
 	}
 }
+
+// TestKernelCgroup: a packet that is passed on has no socket, and matches
+// neither way.
+func TestKernelCgroup(t *testing.T) {
+	src, dst := toServer(false, 40005, 4005)
+	askKernel(t, &probe{
+		name: "udp", hook: rules.Postrouting, proto: 17, src: src, dst: dst, in: "c0", out: "s0", send: datagram(src, dst),
+		ask: ask("-m cgroup --path /", "-m cgroup ! --path /"),
+	})
+}
