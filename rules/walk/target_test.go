@@ -36,3 +36,29 @@ func TestShiftedPorts(t *testing.T) {
 		}
 	}
 }
+
+// TestForwarded: a hop limit that a rule has set is one less at forward.
+func TestForwarded(t *testing.T) {
+	for _, tt := range []struct {
+		family     rules.Family
+		off        int
+		known      byte
+		before     byte
+		want       byte
+		stillKnown bool
+	}{
+		{rules.FamilyIPv4, 8, 0xff, 64, 63, true},
+		{rules.FamilyIPv4, 8, 0x0f, 4, 0, false},
+		{rules.FamilyIPv4, 8, 0, 0, 0, false},
+		{rules.FamilyIPv6, 7, 0xff, 2, 1, true},
+		{rules.FamilyIPv6, 7, 0xff, 1, 0, false}, // it never gets there
+	} {
+		p := rules.Packet{Family: tt.family}
+		p.Net.N = 40
+		p.Net.Bits[tt.off], p.Net.Known[tt.off] = tt.before, tt.known
+		forwarded(&p)
+		if v := p.Net.Read(tt.off, 1); v.IsKnown() != tt.stillKnown || tt.stillKnown && v.Bits[0] != tt.want {
+			t.Errorf("%s, %d of which %#x is known: %v", tt.family, tt.before, tt.known, v)
+		}
+	}
+}

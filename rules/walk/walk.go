@@ -221,6 +221,9 @@ func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {
 	x := &run{w: w, opt: &opt, hook: h, res: &res}
 	cur := state{p: *p, live: rules.Answer{Truth: rules.Yes}}
 	cur.p.Hook = h
+	if h == rules.Forward {
+		forwarded(&cur.p)
+	}
 	hc := w.hooks[hookKey{h, p.Family}]
 	chains := hc.chains
 	if opt.Order > 0 && opt.Order <= len(hc.orders) {
