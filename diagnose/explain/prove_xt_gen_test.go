@@ -210,7 +210,7 @@ func (x *xtGenerator) xtEnd(d *xtDraft) {
 	case g.in(15):
 		d.add("-j %s", pick(g, []string{"RETURN", "ACCEPT", "RETURN"}))
 	case x.table == "raw" && g.in(12):
-		d.add("-j CT %s", pick(g, []string{"--notrack", "--zone 1", "--zone 2"}))
+		d.add("-j CT %s", pick(g, []string{"--notrack", "--zone 1", "--zone 2", "--zone-orig 3"}))
 	case g.in(4) && d.hasPorts() && x.table != "nat":
 		d.add("-j DROP")
 	case g.in(8):
@@ -238,10 +238,32 @@ var xtMarks = []func(*xtGenerator, *xtDraft){
 		d.add("-j CONNMARK --restore-mark --nfmask %s --ctmask %s", pick(x.generator, masks), pick(x.generator, masks))
 	},
 	func(x *xtGenerator, d *xtDraft) {
-		if x.table == "mangle" {
-			d.add("-j DSCP --set-dscp %d", x.IntN(4))
-		}
+		way := pick(x.generator, []string{
+			"--save-mark --nfmask %s --ctmask %s --left-shift-mark %d", "--restore-mark --nfmask %s --ctmask %s --right-shift-mark %d",
+			"--set-xmark %s/%s --left-shift-mark %d",
+		})
+		d.add("-j CONNMARK "+way, pick(x.generator, masks), pick(x.generator, masks), 1+x.IntN(9))
 	},
+	xtHeader, xtHeader,
+}
+
+// xtHeader writes the fields of the IP header that a rule can set. The hop
+// limit stays high enough for the packet to arrive.
+func xtHeader(x *xtGenerator, d *xtDraft) {
+	if x.table != "mangle" {
+		return
+	}
+	hops := map[string]string{"ip": "-j TTL --ttl-", "ip6": "-j HL --hl-"}[x.ip]
+	switch x.IntN(4) {
+	case 0:
+		d.add("-j DSCP --set-dscp %d", x.IntN(4))
+	case 1:
+		d.add("-j TOS --set-tos 0x%02x/0x%02x", x.IntN(4)<<2, pick(x.generator, []int{0xff, 0x1c, 0x04}))
+	case 2:
+		d.add(hops+"set %d", 100+x.IntN(3))
+	case 3:
+		d.add(hops+pick(x.generator, []string{"inc %d", "dec %d"}), 1+x.IntN(2))
+	}
 }
 
 // xtConditions is one row a sort of match; one that does not go where the rule
@@ -351,13 +373,26 @@ func xtSmall(x *xtGenerator, d *xtDraft) {
 	case 0:
 		d.add("-m pkttype %s--pkt-type %s", g.not(30), pick(g, []string{"unicast", "broadcast"}))
 	case 1:
-		d.add("-m dscp %s--dscp 0x0%d", g.not(30), g.IntN(3))
+		xtHeaderIs(x, d)
 	case 2:
 		d.add("-m tos --tos 0x0%s", pick(g, []string{"", "0/0xff"}))
 	default:
 		if x.table == "raw" && d.chain == "PREROUTING" {
 			d.add("-m rpfilter%s", pick(g, []string{"", " --invert", " --loose"}))
 		}
+	}
+}
+
+// xtHeaderIs asks for what xtHeader writes.
+func xtHeaderIs(x *xtGenerator, d *xtDraft) {
+	g := x.generator
+	switch g.IntN(3) {
+	case 0:
+		d.add("-m tos %s--tos 0x%02x/0x%02x", g.not(30), g.IntN(4)<<2, pick(g, []int{0xff, 0x0c, 0x04}))
+	case 1:
+		d.add("%s %d", map[string]string{"ip": "-m ttl --ttl-eq", "ip6": "-m hl --hl-eq"}[x.ip], 98+g.IntN(6))
+	case 2:
+		d.add("-m dscp %s--dscp 0x0%d", g.not(30), g.IntN(3))
 	}
 }
 
@@ -401,6 +436,9 @@ func xtToPort(x *xtGenerator, d *xtDraft) {
 		return
 	}
 	p := pick(g, []string{"80", "8080", "9000-9010", "1024-65535", "5000-5001"})
+	if d.kind == "dst" || d.kind == "out" {
+		p = pick(g, []string{p, p, p, "9000-9999/" + pick(g, []string{"1", "53", "80"})})
+	}
 	a := x.address(x.ip)
 	switch {
 	case g.in(20):
