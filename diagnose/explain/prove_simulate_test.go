@@ -62,7 +62,7 @@ func proveSimulate(t *testing.T, seed uint64, total *tally) {
 	g := newGenerator(seed)
 	calm := []string{"net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.c0.send_redirects=0", "net.ipv4.conf.s0.send_redirects=0"}
 	c := &oracleCase{outside: "s0", sysctl: calm}
-	given := g.proveRules()
+	given := g.proveRules(seed)
 	r := &oracleRun{oracleCase: c, tracer: proveTracer, prove: g.flows(flowsPerCase)}
 	answers := map[rules.Tuple]*simulate.Result{}
 	var now *host.Snapshot

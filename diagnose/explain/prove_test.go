@@ -91,7 +91,7 @@ func prove(t *testing.T, seed uint64, total *tally) {
 	// an ICMP redirect would meet the rules amid its packet's way
 	calm := []string{"net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.c0.send_redirects=0", "net.ipv4.conf.s0.send_redirects=0"}
 	c := &oracleCase{outside: "s0", sysctl: calm}
-	given := g.proveRules()
+	given := g.proveRules(seed)
 	r := &oracleRun{oracleCase: c, tracer: proveTracer, prove: g.flows(flowsPerCase)}
 	if err := r.playProve(t, given); err != nil {
 		t.Errorf("the case itself: %v\n%s%s", err, given, again(seed))

@@ -39,10 +39,11 @@ func (r *proveRules) String() string {
 
 // backends draws whose rules a case has: half of them nft's own, the others of
 // iptables in one form, some with rules of nft beside them.
-func (g *generator) proveRules() *proveRules {
+func (g *generator) proveRules(seed uint64) *proveRules {
+	early := earlyRuleset(seed)
 	n := g.IntN(10)
 	if n < 4 {
-		return &proveRules{nft: g.ruleset()}
+		return &proveRules{nft: g.ruleset() + early}
 	}
 	form := map[bool]string{true: "-nft-restore", false: "-legacy-restore"}[n < 7]
 	out := &proveRules{ipset: g.ipsets(), nftFirst: g.in(50)}
@@ -58,6 +59,7 @@ func (g *generator) proveRules() *proveRules {
 		g.b.Reset()
 		out.nft = g.ruleset()
 	}
+	out.nft += early
 	return out
 }
 

@@ -170,6 +170,12 @@ func (w *way) ended(ends []walk.End) {
 		w.stop(VerdictDrop, nil, e.Chain, "policy drop")
 	case *rules.Reject:
 		w.stop(VerdictReject, e.Rule, nil, "")
+	case *rules.Queue:
+		w.stop(VerdictQueue, e.Rule, nil, "")
+	case *rules.Fwd:
+		w.stop(VerdictStolen, e.Rule, nil, "sent out by another device")
+	case *rules.Synproxy:
+		w.stop(VerdictStolen, e.Rule, nil, "answered in the server's place")
 	case *rules.Verdict:
 		v := VerdictDrop
 		switch s.Code {
