@@ -76,6 +76,9 @@ func command(h *lab.Host, in []byte, name string, args ...string) (out []byte, e
 	err = h.Do(func() error {
 		cmd := exec.Command(name, args...)
 		cmd.Stdin = bytes.NewReader(in)
+		// iptables-legacy locks a file; one of the namespace's own can be opened
+		// without root, and nobody else holds it
+		cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+h.Path())
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		out, err = cmd.Output()

@@ -182,10 +182,10 @@ func TestKernelOwner(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		src, dst := toServer(v6, 4711, 80)
 		options := []string{
-			"-m owner --uid-owner 0", "-m owner ! --uid-owner 0", "-m owner --gid-owner 0-10", "-m owner ! --gid-owner 0-10",
+			"-m owner --uid-owner 0", "-m owner ! --uid-owner 0", "-m owner --gid-owner 0", "-m owner ! --gid-owner 0",
 			"-m owner --socket-exists", "-m owner ! --socket-exists", "-m owner ! --uid-owner 0 --gid-owner 0",
 			"-m owner ! --uid-owner 0 ! --gid-owner 0", "-m owner --gid-owner 0 --suppl-groups",
-			"-m owner ! --gid-owner 0 --suppl-groups", "-m owner ! --socket-exists ! --uid-owner 5",
+			"-m owner ! --gid-owner 0 --suppl-groups", "-m owner ! --socket-exists ! --uid-owner 0",
 		}
 		q := probe{name: "local" + suffixes[v6], hook: rules.Output, proto: 6, src: src, dst: dst, out: "eth0", send: knock(src, dst), ask: open(options...)}
 		askKernel(t, &q)

@@ -60,6 +60,8 @@ func TestMatchRevisions(t *testing.T) {
 		{"icmp6 of ipv4", "icmp6", 0, rules.FamilyIPv4, make([]byte, 4), ""},
 		{"udplite", "udplite", 0, rules.FamilyIPv4, fields(uint16(0), uint16(0xffff), uint16(1), uint16(2), uint8(2), uint8(0)), "! --dport 1:2"},
 		{"pkttype 5", "pkttype", 0, rules.FamilyIPv4, fields(uint32(5), uint32(1)), "! --pkt-type 5"},
+		{"owner in ranges", "owner", 1, rules.FamilyIPv4, fields(uint32(1000), uint32(2000), uint32(10), uint32(10), uint8(15), uint8(3), uint16(0)),
+			"--socket-exists ! --uid-owner 1000-2000 ! --gid-owner 10 --suppl-groups"},
 		{"owner inverted for nothing", "owner", 1, rules.FamilyIPv4, fields(make([]byte, 16), uint8(1), uint8(2), uint16(0)), ""},
 		{"srh", "srh", 0, rules.FamilyIPv6, fields(uint8(17), uint8(0), uint8(0), uint8(0), uint16(3), uint16(0x401), uint16(0x400)), "--srh-next-hdr 17 ! --srh-tag 3"},
 		{"rt with 17 addresses", "rt", 0, rules.FamilyIPv6, fields(make([]byte, 276), uint8(17), make([]byte, 3)), ""},
