@@ -88,6 +88,9 @@ type oracleRun struct {
 	xtEvents  []lab.XTTraceEvent
 	tracer    string // instead of the usual one
 	listing   string // the ruleset with handles
+	// unrouted, when set, takes the packets that the router could not send for
+	// want of a route.
+	unrouted map[rules.Tuple]bool
 	// before, when set, is called when all is built and nothing is sent yet.
 	before func(*oracleRun) error
 }

@@ -63,17 +63,22 @@ func proveSimulate(t *testing.T, seed uint64, total *tally) {
 	calm := []string{"net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.c0.send_redirects=0", "net.ipv4.conf.s0.send_redirects=0"}
 	c := &oracleCase{outside: "s0", sysctl: calm}
 	given := g.proveRules(seed)
-	r := &oracleRun{oracleCase: c, tracer: proveTracer, prove: g.flows(flowsPerCase)}
+	r := &oracleRun{oracleCase: c, tracer: proveTracer, prove: append(g.flows(flowsPerCase), g.strays()...)}
+	r.unrouted = map[rules.Tuple]bool{}
+	routing := g.routing()
 	answers := map[rules.Tuple]*simulate.Result{}
 	var now *host.Snapshot
 	r.before = func(r *oracleRun) error {
+		if err := routing.set(r.net.Router); err != nil {
+			return err
+		}
 		if err := r.capture(); err != nil {
 			return err
 		}
 		now = r.snapshot
 		sim := simulate.New(now)
 		for _, f := range r.prove {
-			x, err := sim.Simulate(asked(f, seed%2 == 0))
+			x, err := sim.Simulate(asked(f, seed%2 == 0 || f.stray()))
 			if err != nil {
 				return err
 			}
@@ -89,6 +94,13 @@ func proveSimulate(t *testing.T, seed uint64, total *tally) {
 	made := 0
 	for i, f := range r.prove {
 		k := r.happened(f, i+1, now)
+		if r.unrouted[f.Tuple] {
+			if why := unroutable(answers[f.Tuple]); why != "" {
+				bad = append(bad, fmt.Sprintf("%s: %s\n%s", f, why, printSimulation(answers[f.Tuple])))
+				total.count("not routed", wrong)
+			}
+			continue
+		}
 		if k == nil {
 			continue
 		}
@@ -110,7 +122,7 @@ func proveSimulate(t *testing.T, seed uint64, total *tally) {
 	}
 	total.played(len(r.prove), made)
 	if len(bad) > 0 {
-		t.Errorf("%s\nruleset:\n%s%s", strings.Join(bad, "\n"), r.listing+given.String(), againSimulate(seed))
+		t.Errorf("%s\nruleset:\n%s%s", strings.Join(bad, "\n"), r.listing+given.String()+routing.String(), againSimulate(seed))
 	}
 }
 
@@ -153,7 +165,7 @@ type happening struct {
 	drop    *lab.TraceEvent
 	// blind: which rules of iptables-legacy ran cannot be told without an entry.
 	blind bool
-	out   uint32 // device at postrouting, 0 when no chain saw it there
+	out   string // device at postrouting, "" when no chain saw it there
 }
 
 // happened reads the trace for the packet of f, nil when it was not sent.
@@ -196,7 +208,9 @@ func (r *oracleRun) happened(f proveFlow, number int, s *host.Snapshot) *happeni
 		case k.drop == nil && (e.Type == 3 && e.Verdict == 0 || e.Type == 1 && e.Policy == 0):
 			k.drop = e
 		case e.First && e.Oif != 0 && c != nil && c.Base.Hook == rules.Postrouting:
-			k.out = e.Oif
+			if l, ok := s.LinkByIndex(e.Oif); ok && k.out == "" {
+				k.out = l.Name
+			}
 		}
 	}
 	if k.tracked == rules.Yes {
@@ -218,6 +232,16 @@ func chainOf(s *host.Snapshot, e *lab.TraceEvent) *rules.Chain {
 		}
 	}
 	return nil
+}
+
+// unroutable says why a packet that the router refused to send was to be sent.
+func unroutable(x *simulate.Result) string {
+	for i := range x.Outcomes {
+		if o := &x.Outcomes[i]; o.Verdict == simulate.VerdictDrop && o.By == nil {
+			return ""
+		}
+	}
+	return "no outcome is that it has no route"
 }
 
 // among says why no outcome is what happened, "" when one is.
@@ -262,6 +286,8 @@ func (k *happening) differs(o *simulate.Outcome) string {
 		return "another dnat rule"
 	case !isRule(o.SNAT, k.ran[rules.ManipSrc]):
 		return "another snat rule"
+	case !gone && k.out != "" && o.Out != "" && o.Out != k.out:
+		return fmt.Sprintf("out by %s, kernel by %s", o.Out, k.out)
 	case !gone && k.entry != nil:
 		return k.otherEnds(o)
 	}

@@ -329,6 +329,10 @@ func (r *oracleRun) sendAll() ([]rules.Tuple, error) {
 	var errs []error
 	for i, f := range r.prove {
 		ok, err := senders[f.host].send(f.Tuple, i+1)
+		if r.unrouted != nil && isUnrouted(err) {
+			r.unrouted[f.Tuple] = true
+			continue
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", f, err))
 		}

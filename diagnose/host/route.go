@@ -325,7 +325,8 @@ func answer(e *RouteEntry) rules.Route {
 }
 
 // ReversePath is the route to the source of a packet: the device that it is
-// likely to have come in by.
+// likely to have come in by. It is looked up without a mark, as reverse path
+// filtering does (fib_validate_source).
 func (s *Snapshot) ReversePath(src netip.Addr) (rules.Route, bool) {
-	return s.Route(rules.RouteQuery{Dst: src})
+	return s.Route(rules.RouteQuery{Dst: src, MarkKnown: true})
 }

@@ -315,7 +315,8 @@ func (w *way) validSource(to rules.Route) bool {
 	if w.host.DevConf(dev.Name, "src_valid_mark") == 1 && w.p.Mark.IsKnown() {
 		q.Mark = uint32(w.p.Mark.Uint(w.p.ByteOrder()))
 	}
-	if w.host.IsLocal(src) == rules.Yes && w.host.DevConf(dev.Name, "accept_local") != 1 {
+	own := w.host.IsLocal(src) == rules.Yes
+	if own && w.host.DevConf(dev.Name, "accept_local") != 1 {
 		w.stop(VerdictDrop, nil, nil, fmt.Sprintf("martian source %s: it is this host's own, and came in by %s", src, dev.Name))
 		return false
 	}
@@ -334,7 +335,7 @@ func (w *way) validSource(to rules.Route) bool {
 	}
 	why := ""
 	switch {
-	case known == rules.No || r.Type != rules.AddrUnicast:
+	case known == rules.No || r.Type != rules.AddrUnicast && !own:
 		why = fmt.Sprintf("reverse path filter: no route back to %s (rp_filter of %s is %d)", src, dev.Name, rpf)
 	case rpf == 1 && !w.returnsBy(q, dev.Index):
 		why = fmt.Sprintf("reverse path filter: %s is behind %s, not %s (rp_filter is 1)", src, w.routeName(r), dev.Name)
