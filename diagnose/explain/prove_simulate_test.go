@@ -165,6 +165,7 @@ type happening struct {
 	drop    *lab.TraceEvent
 	// blind: which rules of iptables-legacy ran cannot be told without an entry.
 	blind bool
+	in    string // device that it was sent to, "" for the router's own
 	out   string // device at postrouting, "" when no chain saw it there
 }
 
@@ -175,7 +176,7 @@ func (r *oracleRun) happened(f proveFlow, number int, s *host.Snapshot) *happeni
 	if f.Src.Is6() {
 		n = 40
 	}
-	want, k := headersOf(b[:n], b[n:]), &happening{}
+	want, k := headersOf(b[:n], b[n:]), &happening{in: map[string]string{"client": "c0", "server": "s0"}[f.host]}
 	from := slices.IndexFunc(r.events, func(e lab.TraceEvent) bool {
 		return e.First && e.Table == "tracer" && headersOf(e.Network, e.Trans) == want
 	})
@@ -258,12 +259,22 @@ func (k *happening) among(x *simulate.Result) string {
 		return ""
 	}
 	for i := range x.Otherwise {
-		// other packets of the case may have taken the port
-		if o := &x.Otherwise[i]; slices.Contains(o.When, "the source port is taken") && k.differs(o) == "" {
-			return k.looked(x)
+		// other packets of the case may have taken the port; and what was
+		// assumed of the device need not be so
+		o := &x.Otherwise[i]
+		if (slices.Contains(o.When, "the source port is taken") || k.otherDevice(x, o)) && k.differs(o) == "" {
+			return ""
 		}
 	}
 	return "no outcome is what happened: " + strings.Join(why, "; ")
+}
+
+// otherDevice tells whether the packet came in by the device of o, where
+// another was assumed.
+func (k *happening) otherDevice(x *simulate.Result, o *simulate.Outcome) bool {
+	return k.in != "" && o.In == k.in && !o.Certain && slices.ContainsFunc(x.Assumed, func(a string) bool {
+		return strings.HasPrefix(a, "iif ") && !strings.HasPrefix(a, "iif "+k.in+" ")
+	})
 }
 
 // differs says what of an outcome is not what happened.

@@ -324,9 +324,9 @@ func answer(e *RouteEntry) rules.Route {
 	return rules.Route{Type: e.Type, Oif: e.Oif, Gateway: e.Gateway, PrefSrc: e.PrefSrc, Prefix: e.Dst, Table: e.Table}
 }
 
-// ReversePath is the route to the source of a packet: the device that it is
-// likely to have come in by. It is looked up without a mark, as reverse path
-// filtering does (fib_validate_source).
-func (s *Snapshot) ReversePath(src netip.Addr) (rules.Route, bool) {
-	return s.Route(rules.RouteQuery{Dst: src, MarkKnown: true})
+// ReversePath is the route from dst back to the source of a packet: the device
+// that it is likely to have come in by. It is looked up without a mark, as
+// reverse path filtering does (fib_validate_source).
+func (s *Snapshot) ReversePath(src, dst netip.Addr) (rules.Route, bool) {
+	return s.Route(rules.RouteQuery{Dst: src, Src: dst, MarkKnown: true})
 }

@@ -162,7 +162,7 @@ func Locate(s *host.Snapshot, f *host.Flow, p *rules.Packet) (entry rules.Hook, 
 		return rules.Output, r
 	}
 	p.Oif = rules.Iface{State: rules.IfaceNone}
-	r, ok := s.ReversePath(f.Original.Src)
+	r, ok := s.ReversePath(f.Original.Src, f.Original.Dst)
 	if !ok || r.Prefix.Bits() == 0 {
 		// the far side of a default route says little; the device that has the
 		// address asked for says more, where there are several ways out

@@ -31,12 +31,23 @@ func Path(looked []walk.Step, o binary.ByteOrder) []Step {
 // NewStep tells one step of a walk.
 func NewStep(s *walk.Step, o binary.ByteOrder) Step {
 	step := Step{Hook: s.Hook, Chain: s.Chain, Rule: s.Rule, Result: resultNames[s.Result]}
-	if s.Rule == nil {
+	switch {
+	case s.Rule == nil:
 		step.Result, step.Why = "policy", s.Chain.Base.Policy.String()
-	} else if s.Result != rules.Yes {
+	case s.Result == rules.No && setsNothing(s):
+		step.Result, step.Why = resultNames[rules.Yes], "sets nothing: there is no entry"
+	case s.Result != rules.Yes:
 		step.Why = Why(s, o)
 	}
 	return step
+}
+
+// setsNothing tells whether all conditions held and what was to be set could
+// not be loaded: a target of xtables does nothing then, where an expression of
+// nf_tables ends the rule.
+func setsNothing(s *walk.Step) bool {
+	_, assign := s.Failed.(*rules.Assign)
+	return assign && s.Rule.Chain.Table != nil && s.Rule.Chain.Table.Backend != rules.BackendNft
 }
 
 // Why is the first condition that failed, or that is not known.

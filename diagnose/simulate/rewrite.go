@@ -41,8 +41,14 @@ func (w *way) rewrite(p *rules.Packet, m rules.Manip) {
 
 // setUp is the range that the rule gives, as the packet meets it.
 func (w *way) setUp(p *rules.Packet, m rules.Manip, c *walk.Candidate) *NAT {
+	if c.NAT != nil && c.NAT.Kind == rules.Redirect && p.Iif.State == rules.IfaceAssumed {
+		w.used |= rules.Of(rules.FromIif) // the address is that device's
+	}
 	n := &NAT{Manip: m, Kind: kindOf(c), Rule: c.Rule, From: w.tuple[m]}
 	t := c.Targets[0]
+	if c.NAT != nil && c.NAT.Kind == rules.Redirect {
+		t.Addrs = redirected(p, t.Addrs)
+	}
 	if len(t.Addrs) > 1 {
 		addrs := t.Addrs
 		i := w.script.pick(len(addrs), func(i int) string { return "address " + addrs[i].String() })
@@ -58,6 +64,22 @@ func (w *way) setUp(p *rules.Packet, m rules.Manip, c *walk.Candidate) *NAT {
 	}
 	w.port(n, &t)
 	return n
+}
+
+// redirected is the address of the device that redirect takes
+// (nf_nat_redirect_ipv6): the first of its list, or, for a link-local
+// destination, the first link-local one.
+func redirected(p *rules.Packet, addrs []netip.Addr) []netip.Addr {
+	dst, ok := p.Addr(true)
+	if !ok {
+		return addrs
+	}
+	for i, a := range addrs {
+		if a.IsLinkLocalUnicast() == dst.IsLinkLocalUnicast() || !dst.IsLinkLocalUnicast() {
+			return addrs[i : i+1]
+		}
+	}
+	return addrs
 }
 
 // clashes: with one source port to choose from the kernel does not look whether

@@ -178,10 +178,7 @@ func (w *way) ended(ends []walk.End) {
 		w.stop(VerdictStolen, e.Rule, nil, "answered in the server's place")
 	case *rules.Verdict:
 		v := VerdictDrop
-		switch s.Code {
-		case rules.VerdictQueue:
-			v = VerdictQueue
-		case rules.VerdictStolen:
+		if s.Code == rules.VerdictStolen {
 			v = VerdictStolen
 		}
 		w.stop(v, e.Rule, nil, "")
@@ -191,7 +188,7 @@ func (w *way) ended(ends []walk.End) {
 }
 
 func (w *way) stop(v Verdict, by *rules.Rule, c *rules.Chain, why string) {
-	w.out.Verdict, w.out.By, w.out.Chain, w.out.Why = v, by, c, why
+	w.out.Verdict, w.out.By, w.out.Chain, w.out.Why, w.out.Out = v, by, c, why, ""
 }
 
 // result is the way as an outcome.

@@ -1,0 +1,104 @@
+package simulate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+func TestExpect(t *testing.T) {
+	s := gateway(func(t *table) {
+		r := do(&rules.Chance{Hits: 1, Of: 2}, dnat("192.168.1.81", 8080))
+		t.chain(pre(), r, do(dnat("192.168.1.82", 8080)))
+		t.Chains[0].Rules[0].Comment = "first half"
+		t.chain(post(), do(&rules.NAT{Kind: rules.Masquerade}))
+	})
+	r := simulate(t, s, web)
+	for text, want := range map[string]bool{
+		"dnat":                                   true,
+		"dnat to 192.168.1.81:8080":              false,
+		"possible: dnat to 192.168.1.81:8080":    true,
+		"any: dnat to 192.168.1.83":              false,
+		"dnat to 192.168.1.80/30":                true,
+		"dnat to 192.168.1.81-192.168.1.82:8080": true,
+		"to :8080":                               true,
+		"to :8081":                               false,
+		"dnat by 11":                             false,
+		"possible: dnat by handle 11":            true,
+		`possible:dnat by "first half"`:          true,
+		`dnat by "first half"`:                   false,
+		"redirect":                               false,
+		"masquerade":                             true,
+		"snat to 192.168.1.2 by 21":              true,
+		"snat to 192.168.1.2:5536":               true, // kept unless taken
+		"masquerade to 192.168.1.3":              false,
+		"no nat":                                 false,
+		"no dnat":                                false,
+		"accept":                                 true,
+		"dnat to 192.168.1.80/30 accept forward": true,
+		"local":                                  false,
+		"out s0":                                 true,
+		"out c0":                                 false,
+		"drop":                                   false,
+		"possible: drop":                         false,
+	} {
+		e, err := ParseExpectation(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got, instead := e.Check(r)
+		if got != want || !got && len(instead) == 0 {
+			t.Errorf("%s: %v, with %d outcomes instead", text, got, len(instead))
+		}
+	}
+	none := simulate(t, gateway(func(*table) {}), web)
+	for text, want := range map[string]bool{"no nat": true, "no snat": true, "local": true, "dnat": false, "accept": true} {
+		e, _ := ParseExpectation(text)
+		if got, _ := e.Check(none); got != want {
+			t.Errorf("without rules, %s: %v", text, got)
+		}
+	}
+}
+
+func TestExpectErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                          "says nothing",
+		"possible:":                 "says nothing",
+		"dnat to":                   "to without a value",
+		"dnat to 10.0.0.300":        `bad address "10.0.0.300"`,
+		"dnat to 10.0.0.1:x":        `bad port "x"`,
+		"dnat to 10.0.0.9-10.0.0.1": "bad range",
+		"dnat by web":               `rule "web": a handle, or a comment in quotes`,
+		`dnat by "web`:              "a quote that does not end",
+		"no way":                    "after no: nat, dnat or snat",
+		"dnat snat":                 `"snat" is not understood`,
+		"pass":                      `"pass" is not understood`,
+	} {
+		if _, err := ParseExpectation(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+	}
+}
+
+// FuzzExpect: any text is an expectation or one line of error, and one that is
+// understood can be checked.
+func FuzzExpect(f *testing.F) {
+	for _, s := range []string{"dnat to 10.0.0.5:80", "no nat", `possible: snat by "x"`, "to [fd00::1]:80", "drop by 7", "masquerade to 10.0.0.0/8 out s0"} {
+		f.Add(s)
+	}
+	s := gateway(func(t *table) { t.chain(pre(), do(dnat("192.168.1.81", 80))) })
+	p := Result{}
+	_ = s
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := ParseExpectation(text)
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\n\x1b") {
+				t.Errorf("error is not one harmless line: %q", err)
+			}
+			return
+		}
+		e.Check(&p)
+	})
+}
