@@ -70,12 +70,38 @@ func simulationAnswer(d *Simulation) string {
 	if len(d.Outcomes) > 3 {
 		return "one of " + itoa(len(d.Outcomes)) + " outcomes"
 	}
+	if text := oneSource(d, icmp); text != "" {
+		return text
+	}
 	var out []string
 	for i := range d.Outcomes {
 		o := &d.Outcomes[i]
 		out = append(out, strings.TrimSpace(shortOutcome(o, icmp)+" "+chanceText(o)))
 	}
 	return strings.Join(out, "; or ")
+}
+
+// oneSource is the answer where the outcomes are several destinations of one
+// rewrite each, and differ in nothing else; else "".
+func oneSource(d *Simulation, icmp bool) string {
+	var to []string
+	from := ""
+	for i := range d.Outcomes {
+		o := &d.Outcomes[i]
+		if o.outcome.DNAT == nil || o.outcome.Verdict != simulate.VerdictAccept {
+			return ""
+		}
+		text := ""
+		if n := o.outcome.SNAT; n != nil {
+			text = ", from " + n.Text(icmp) + " by " + ruleName(&o.SNAT.Rule)
+		}
+		if i > 0 && text != from {
+			return ""
+		}
+		from = text
+		to = append(to, strings.TrimSpace(o.outcome.DNAT.Text(icmp)+" "+chanceText(o)))
+	}
+	return "to " + strings.Join(to, " or ") + from
 }
 
 func chanceText(o *Outcome) string {
@@ -86,11 +112,10 @@ func chanceText(o *Outcome) string {
 }
 
 func percent(p float64) string {
-	n := 1
-	if p < 0.01 {
-		n = 3
+	if p < 1e-5 {
+		return "under 0.001 %"
 	}
-	return strings.TrimSuffix(strconv.FormatFloat(p*100, 'f', n, 64), ".0") + " %"
+	return strconv.FormatFloat(p*100, 'g', 3, 64) + " %"
 }
 
 // outcomeText is what becomes of the packet, with the rules.
@@ -241,6 +266,9 @@ func outcomeRow(b *strings.Builder, d *Simulation, o *Outcome, s Style) {
 	wrap(b, s.width(), first, "      ", outcomeText(o, icmp))
 	for _, w := range o.When {
 		wrap(b, s.width(), "      when ", "        ", safe(w))
+	}
+	if len(d.Outcomes) > maxWhole && !s.Verbose {
+		return
 	}
 	var seen []Rule
 	for _, r := range []*Rewritten{o.DNAT, o.SNAT} {
