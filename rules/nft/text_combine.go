@@ -31,6 +31,8 @@ func (p *printer) combined(s rules.Statement) bool {
 		p.add(Escape(x.Name))
 	case *rules.InIPSet:
 		p.add(x.Options())
+	case fmt.Stringer: // a condition that one xtables match alone has
+		p.add(Escape(x.String()))
 	default:
 		return false
 	}

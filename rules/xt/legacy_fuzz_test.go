@@ -81,7 +81,7 @@ func walkAll(t *testing.T, rs *rules.Ruleset) {
 	w := walk.New(rs)
 	for _, t := range rs.Tables {
 		for hook := rules.Prerouting; hook <= rules.Postrouting; hook++ {
-			for _, proto := range []uint8{6, 1, 0} {
+			for _, proto := range []uint8{6, 0} {
 				p := &rules.Packet{Family: t.Family, Order: rs.Order, Host: rules.NoHost{}, Proto: proto, Tracked: rules.Yes}
 				p.Net.N, p.Trans.N = 20, 8
 				if t.Family == rules.FamilyIPv6 {

@@ -58,6 +58,8 @@ func (x *cgroup) Save(_ *Context, o *Options) {
 // not hold of a packet without one.
 type ofCgroup struct{ rules.Span }
 
+func (*ofCgroup) String() string { return "cgroup" }
+
 // Test follows cgroup_mt_v2: a packet that was received has no socket but
 // where it is delivered, by early demultiplexing.
 func (*ofCgroup) Test(p *rules.Packet) rules.Answer {

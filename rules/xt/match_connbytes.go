@@ -2,6 +2,7 @@ package xt
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -50,6 +51,12 @@ func (x *connbytes) Save(_ *Context, o *Options) {
 type countedBytes struct {
 	rules.Span
 	connbytes
+}
+
+func (x *countedBytes) String() string {
+	o := &Options{}
+	x.Save(nil, o)
+	return strings.ReplaceAll(o.String(), "--", "")
 }
 
 // Test follows connbytes_mt. The first packet is counted when conntrack has

@@ -34,6 +34,8 @@ type ofHelper struct {
 	Name string
 }
 
+func (x *ofHelper) String() string { return "helper " + quote(x.Name) }
+
 // Test follows helper_mt.
 func (x *ofHelper) Test(p *rules.Packet) rules.Answer {
 	is := rules.Decided(p.Ct.Helper != "" && (x.Name == "" || strings.HasPrefix(x.Name, p.Ct.Helper)))

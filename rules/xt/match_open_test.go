@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/walk"
 )
 
 // zeros are padding, or fields that say nothing.
@@ -229,5 +230,29 @@ func TestOpenAnswers(t *testing.T) {
 				t.Errorf("%+v, want %s resting on %v", got, tt.want, tt.rests.List())
 			}
 		})
+	}
+}
+
+// TestSocketMark: a socket's mark that a packet may have got is not known from
+// then on, whether the rest of the rule holds or not.
+func TestSocketMark(t *testing.T) {
+	for _, tt := range []struct {
+		flags, proto uint8
+		known        bool
+	}{{4, 17, false}, {4, 47, true}, {3, 17, true}} {
+		c := testContext(rules.FamilyIPv4)
+		table := &rules.Table{Family: rules.FamilyIPv4, Name: "mangle"}
+		chain := &rules.Chain{Table: table, Name: "PREROUTING", Base: &rules.BaseChain{Type: rules.ChainFilter, Priority: -150, Policy: rules.VerdictAccept}}
+		table.Chains = []*rules.Chain{chain}
+		statements := append(Match(c, &Blob{Name: "socket", Revision: 3, Info: []byte{tt.flags}}), &rules.Fixed{Holds: false})
+		chain.Rules = []*rules.Rule{{Chain: chain, Position: 1, Statements: statements}}
+		p := &rules.Packet{Order: c.Order, Family: c.Family, Proto: tt.proto, Host: rules.NoHost{}, Mark: rules.KnownUint(c.Order, 4, 7)}
+		res := walk.New(&rules.Ruleset{Order: c.Order, Tables: []*rules.Table{table}}).Hook(p, rules.Prerouting, walk.Options{})
+		if known := res.Packet.Mark.IsKnown(); known != tt.known {
+			t.Errorf("flags %d, protocol %d: mark known: %v", tt.flags, tt.proto, known)
+		}
+		if _, unknown := res.Packet.Mark.Sources(); !tt.known && !unknown.Has(rules.FromSocket) {
+			t.Errorf("mark not known for %v", unknown.List())
+		}
 	}
 }

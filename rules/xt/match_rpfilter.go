@@ -2,6 +2,7 @@ package xt
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -48,6 +49,13 @@ func (x *rpfilter) Save(_ *Context, o *Options) {
 type reversePath struct {
 	rules.Span
 	flags uint8
+}
+
+func (x *reversePath) String() string {
+	o := &Options{}
+	o.Word("rpfilter")
+	(&rpfilter{x.flags &^ rpfilterInvert}).Save(nil, o)
+	return strings.ReplaceAll(o.String(), "--", "")
 }
 
 // Test follows rpfilter_mt of ipt_rpfilter.c and ip6t_rpfilter.c.

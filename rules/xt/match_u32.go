@@ -141,6 +141,8 @@ type u32Condition struct {
 	u32Test
 }
 
+func (t *u32Condition) String() string { return "u32 " + t.u32Test.String() }
+
 // Test follows u32_match_it. Numbers are in network order, but for the
 // operators that shift.
 func (t *u32Condition) Test(p *rules.Packet) rules.Answer {
