@@ -12,6 +12,7 @@ type generator struct {
 	*rand.Rand
 	b     strings.Builder
 	proto string // of the rule being written: nft takes one only
+	six   bool   // it is one for IPv6
 }
 
 func newGenerator(seed uint64) *generator {
@@ -42,13 +43,13 @@ func (g *generator) nft() string {
 			for j := range 3 {
 				name := fmt.Sprintf("%s_%d", kind, j)
 				g.line("\tchain %s {", name)
-				g.nftRules(kind, deep, 1+g.IntN(4))
+				g.nftRules(family, kind, deep, 1+g.IntN(4))
 				g.line("\t}")
 				deep = append(deep, name)
 			}
 			for j := range 2 {
 				g.line("\tchain %s_base%d {\n\t\t%s;", kind, j, g.base(kind))
-				g.nftRules(kind, deep, 2+g.IntN(6))
+				g.nftRules(family, kind, deep, 2+g.IntN(6))
 				g.line("\t}")
 			}
 		}
@@ -67,16 +68,24 @@ func (g *generator) base(kind string) string {
 	return "type filter hook " + pick(g, "prerouting", "prerouting", "forward", "output", "postrouting", "input") + " priority " + pick(g, "-300", "-150", "-150", "-140", "0", "0", "10")
 }
 
-func (g *generator) nftRules(kind string, deep []string, n int) {
+func (g *generator) nftRules(family, kind string, deep []string, n int) {
 	for range n {
 		var words []string
-		g.proto = pick(g, "tcp", "tcp", "udp", "")
+		g.proto, g.six = pick(g, "tcp", "tcp", "udp", ""), family == "inet" && g.in(30)
+		if g.six && g.in(30) {
+			words = append(words, "meta nfproto ipv6")
+		}
 		for range g.IntN(3) {
 			words = append(words, g.nftCondition())
 		}
 		end := g.nftEnd(kind, deep)
 		if strings.Contains(end, "vmap") { // which asks for the protocol too
 			words = append(words, "meta l4proto "+g.proto)
+		}
+		for nat, nfproto := range map[string]string{"nat ip to": "ipv4", "nat ip6 to": "ipv6"} {
+			if family == "inet" && strings.Contains(end, nat) { // and here for the family
+				words = append(words, "meta nfproto "+nfproto)
+			}
 		}
 		words = append(words, "counter")
 		if g.in(15) {
@@ -105,6 +114,12 @@ func (g *generator) nftCondition() string {
 		return g.proto + " dport " + not + pick(g, "{ 80, 443 }", "{ 53, 80-81 }", "80-443", "@ports")
 	case 3:
 		return "meta l4proto { tcp, udp } th dport " + pick(g, "< 81", "> 80", ">= 443", "53", "{ 80, 81 }")
+	case 4, 5, 6, 7, 13:
+		if g.six {
+			return pick(g, "ip6 saddr ", "ip6 saddr ", "ip6 daddr ") + not + pick(g, "fd00:a::10", "fd00:a::11", "fd00:a::/64", "fd00:a::10-fd00:a::12", "fd00:b::80")
+		}
+	}
+	switch n {
 	case 4, 5:
 		return "ip saddr " + not + pick(g, clients...)
 	case 6:
@@ -136,8 +151,12 @@ func (g *generator) nftEnd(kind string, deep []string) string {
 		return pick(g, "jump", "jump", "goto") + " " + pick(g, deep...)
 	case n == 5 && len(deep) > 0 && g.proto != "":
 		return fmt.Sprintf(g.proto+" dport vmap { 80 : %s %s, 443 : %s }", pick(g, "jump", "goto"), pick(g, deep...), pick(g, "accept", "return", "drop"))
+	case n < 10 && kind == "dst" && g.six:
+		return pick(g, "dnat ip6 to fd00:b::85", "redirect")
 	case n < 10 && kind == "dst":
 		return pick(g, "dnat ip to 192.168.1.85", "redirect", "dnat ip to ip saddr map { 10.0.0.10 : 192.168.1.86 }")
+	case n < 10 && kind == "src" && g.six:
+		return pick(g, "masquerade", "snat ip6 to fd00:b::2")
 	case n < 10 && kind == "src":
 		return pick(g, "masquerade", "snat ip to 192.168.1.2")
 	case n == 10:

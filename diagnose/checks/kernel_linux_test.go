@@ -135,6 +135,7 @@ func send(t *testing.T, n *lab.Net, seed uint64) int {
 	for _, w := range []way{
 		{n.Client, clients, append(slices.Clone(servers), "10.0.0.1")},
 		{n.Server, servers[:1], clients[:2]},
+		{n.Client, []string{"fd00:a::10", "fd00:a::11", "fd00:a::12"}, []string{"fd00:b::80", "fd00:b::81", "fd00:a::1"}},
 		{n.Router, []string{"10.0.0.1", "192.168.1.2"}, append(clients[:2:2], servers[:2]...)},
 	} {
 		for _, src := range w.src {

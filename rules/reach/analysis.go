@@ -27,8 +27,6 @@ type Dead struct {
 	// By are the rules that keep the packets away: those that take them, or
 	// the jumps whose conditions exclude the rule's.
 	By []*rules.Rule
-	// Unreached: no packet comes to the rule at all, whatever it asks for.
-	Unreached bool
 	// Unsourced: it is left the packets without a source address, which a
 	// masquerade passes by.
 	Unsourced bool

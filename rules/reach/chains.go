@@ -28,7 +28,6 @@ func (a *analysis) dies(r *rules.Rule, d *Dead) {
 			was.By = append(was.By, by)
 		}
 	}
-	was.Unreached = was.Unreached && d.Unreached
 	was.Unsourced = was.Unsourced || d.Unsourced
 }
 

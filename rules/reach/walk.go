@@ -213,9 +213,7 @@ func (w *ruleWalk) keyOf(m *rules.VerdictMap, e *rules.Element) (way conj, exact
 // asks for together with what holds of them all.
 func (a *analysis) impossible(r *rules.Rule, p *parsed, s *scope, claim conj) *Dead {
 	if h := s.hiderOf(s.need); h != nil {
-		d := hiddenBy(s, claim, h)
-		d.Unreached = true
-		return d
+		return hiddenBy(s, claim, h)
 	}
 	if d := clashing(r, claim); d != nil {
 		return d
