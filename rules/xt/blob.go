@@ -81,9 +81,8 @@ func (r *reader) u16() uint16 { return r.order.Uint16(r.bytes(2)) }
 func (r *reader) u32() uint32 { return r.order.Uint32(r.bytes(4)) }
 func (r *reader) u64() uint64 { return r.order.Uint64(r.bytes(8)) }
 
-// be16 and be32 are numbers in network order.
+// be16 is a number in network order.
 func (r *reader) be16() uint16 { return binary.BigEndian.Uint16(r.bytes(2)) }
-func (r *reader) be32() uint32 { return binary.BigEndian.Uint32(r.bytes(4)) }
 
 // str is a string in an array of n bytes, up to its NUL.
 func (r *reader) str(n int) string { return cstring(r.bytes(n)) }

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ntdiag/ntdiag/diagnose/lab"
-	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/xt"
 )
 
@@ -100,12 +99,4 @@ func rawTable(h *lab.Host, domain, level int, name string) (out []byte, err erro
 		return nil
 	})
 	return out, err
-}
-
-// tableFamily is the family of a recorded table, by the name of its file.
-func tableFamily(path string) rules.Family {
-	if strings.Contains(path, "rules6") {
-		return rules.FamilyIPv6
-	}
-	return rules.FamilyIPv4
 }
