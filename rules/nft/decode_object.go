@@ -25,6 +25,8 @@ var objects = map[rules.ObjectType]func(o *rules.Object, a *attrs){
 	rules.ObjectCtTimeout: timeoutObject,
 	rules.ObjectCtExpect:  expectObject,
 	rules.ObjectSynproxy:  synproxyObject,
+	rules.ObjectSecmark:   secmarkObject,
+	rules.ObjectTunnel:    tunnelObject,
 }
 
 // AddObject takes a NFT_MSG_NEWOBJ (nf_tables_fill_obj_info).
@@ -86,8 +88,14 @@ func expectObject(o *rules.Object, a *attrs) {
 	o.Detail = fmt.Sprintf("protocol %d dport %d", a.u8(2), a.u16(3))
 }
 
-// synproxyObject follows nft_synproxy_do_dump: NFTA_SYNPROXY_MSS and
-// NFTA_SYNPROXY_WSCALE.
+// synproxyObject follows nft_synproxy_do_dump.
 func synproxyObject(o *rules.Object, a *attrs) {
-	o.Detail = fmt.Sprintf("mss %d wscale %d", a.u16(1), a.u8(2))
+	x := synproxyOf(a)
+	o.Detail = fmt.Sprintf("mss %d wscale %d", x.MSS, x.Wscale)
 }
+
+// secmarkObject follows nft_secmark_obj_dump: NFTA_SECMARK_CTX.
+func secmarkObject(o *rules.Object, a *attrs) { o.Detail = a.name(1) }
+
+// tunnelObject follows nft_tunnel_obj_dump.
+func tunnelObject(o *rules.Object, a *attrs) { o.Detail = fmt.Sprintf("id %d", a.u32(attrTunnelObjID)) }

@@ -115,3 +115,46 @@ func TestRestOfExpressions(t *testing.T) {
 		})
 	}
 }
+
+// TestObjects: objects that not every kernel has, and how they are printed.
+func TestObjects(t *testing.T) {
+	v4 := func(b ...byte) []byte { return b }
+	tunnel := func(opts []byte) []byte {
+		return tlv(4, n32(1, 10), tlv(2, tlv(1, v4(10, 0, 0, 1)), tlv(2, v4(10, 0, 0, 2))), n32(4, 0), tlv(5, v4(4)), tlv(6, v4(64)),
+			n16(7, 1000), n16(8, 4789), tlv(9, opts))
+	}
+	for _, tc := range []struct {
+		name   string
+		typ    rules.ObjectType
+		data   []byte
+		detail string
+		want   []string
+	}{
+		{"secmark", rules.ObjectSecmark, tlv(4, text(1, "system_u:object_r:ssh_t:s0")), "system_u:object_r:ssh_t:s0",
+			[]string{"secmark o {", `	"system_u:object_r:ssh_t:s0"`}},
+		{"synproxy with one option", rules.ObjectSynproxy, tlv(4, n16(1, 1460), tlv(2, v4(7)), n32(3, 7)), "mss 1460 wscale 7",
+			[]string{"synproxy o {", "	mss 1460", "	wscale 7", "	 sack-perm"}},
+		{"vxlan", rules.ObjectTunnel, tunnel(tlv(1, n32(1, 200))), "id 10",
+			[]string{"tunnel o {", "	id 10", "	ip saddr 10.0.0.1", "	ip daddr 10.0.0.2", "	sport 1000", "	dport 4789", "	tos 4", "	ttl 64",
+				"	vxlan {", "		gbp 200", "	}"}},
+		{"erspan", rules.ObjectTunnel, tunnel(tlv(2, n32(1, 1), n32(2, 5))), "id 10",
+			[]string{"	erspan {", "		version 1", "		index 5", "	}"}},
+		{"erspan of version 2", rules.ObjectTunnel, tunnel(tlv(2, n32(1, 2), tlv(3, v4(9)), tlv(4, v4(1)))), "id 10",
+			[]string{"	erspan {", "		version 2", "		direction egress", "		id 9", "	}"}},
+		{"geneve", rules.ObjectTunnel, tunnel(append(tlv(3, n16(1, 0x10), tlv(2, v4(1)), tlv(3, v4(0, 0, 0, 1))), tlv(3, n16(1, 0x20), tlv(2, v4(2)), tlv(3, v4(1, 2, 3, 4)))...)), "id 10",
+			[]string{"	geneve {", `		class 0x10 opt-type 0x1 data "0x00000001"`, `		class 0x20 opt-type 0x2 data "0x01020304"`, "	}"}},
+		{"of a kind not known", 99, tlv(4, n32(1, 1)), "", []string{"# [ [ object 99 ? ] o ? ]"}},
+	} {
+		rs := build(t, binary.LittleEndian, []recorded{{"table", tableMsg()},
+			{"object", message(text(1, "t"), text(2, "o"), n32(3, uint32(tc.typ)), tc.data)}})
+		if got := rs.Tables[0].Objects[0].Detail; got != tc.detail {
+			t.Errorf("%s: detail %q, want %q", tc.name, got, tc.detail)
+		}
+		if got, want := RulesetText(rs), "\t"+strings.Join(tc.want, "\n\t")+"\n"; !strings.Contains(got, want) {
+			t.Errorf("%s: text\n%s\nwant in it\n%s", tc.name, got, want)
+		}
+		if len(rs.Tables[0].Incomplete) > 0 {
+			t.Errorf("%s: %q", tc.name, rs.Tables[0].Incomplete)
+		}
+	}
+}

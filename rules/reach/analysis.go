@@ -137,6 +137,8 @@ func (res *Result) survey(rs *rules.Ruleset) (ctMarks bool, fed map[*rules.Set]b
 						ctMarks = ctMarks || assigned(s)&inCtMark != 0
 					case *rules.Opaque:
 						ctMarks = ctMarks || s.MayEnd
+					case *rules.Queue:
+						ctMarks = true // a program can set it (NFQA_CT)
 					}
 				}
 			}
