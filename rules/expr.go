@@ -303,8 +303,22 @@ type Hash struct {
 }
 
 func (*Hash) Width() int { return 4 }
+
+// Eval follows nft_jhash_eval: with a seed that the rule gives, and bytes that
+// are known, so is the hash. The seed that the kernel draws itself it does not
+// tell, nor that of the symmetric hash.
 func (h *Hash) Eval(p *Packet) Value {
-	return below(p, h.Modulus, h.Offset, FromHash)
+	if h.Symmetric || !h.HasSeed || h.Modulus == 0 {
+		return below(p, h.Modulus, h.Offset, FromHash)
+	}
+	x := h.X.Eval(p)
+	if !x.IsKnown() || len(x.OneOf) > 0 {
+		return below(p, h.Modulus, h.Offset, FromHash)
+	}
+	scaled := uint64(jhash(x.Bytes(), h.Seed, p.order())) * uint64(h.Modulus) >> 32 // reciprocal_scale
+	v := KnownUint(p.order(), 4, uint64(uint32(scaled)+h.Offset))
+	v.AssumedBy, _ = x.Sources()
+	return v
 }
 
 // maxAlternatives bounds how many values of an unknown number are listed.

@@ -330,30 +330,6 @@ func (e *ruleRun) verdictMap(m *rules.VerdictMap) {
 	e.cur = after
 }
 
-// chooseElement leaves one of the elements that an open key may fall on, or
-// none.
-func (e *ruleRun) chooseElement(m *rules.VerdictMap, key rules.Value, a rules.Answer, matches []*rules.Element) (rules.Answer, []*rules.Element) {
-	ways := elementWays(&key, m.Set, matches)
-	if a.Truth == rules.Unknown {
-		p := holdShare(&rules.InSet{Key: m.Key, Set: m.Set}, &key)
-		for i := range ways {
-			ways[i].Share *= p
-		}
-		none := Way{Kind: Fails}
-		if p > 0 {
-			none.Share = 1 - p
-		}
-		ways = append(ways, none)
-	}
-	way := e.choose(m, key, a, ways)
-	if way.Kind == Fails {
-		e.went = rules.No
-		return rules.Answer{Truth: rules.No}, nil
-	}
-	e.went = rules.Yes
-	return rules.Answer{Truth: rules.Yes}, []*rules.Element{way.Element}
-}
-
 // heldTo keeps the elements that lead to the chain of the hypothesis.
 func heldTo(c *rules.Chain, a rules.Answer, matches []*rules.Element) (rules.Answer, []*rules.Element) {
 	for _, el := range matches {
@@ -383,36 +359,6 @@ func (e *ruleRun) nat(n *rules.NAT) {
 	e.ended = true
 	e.out.nat = join(e.out.nat, e.cur)
 	e.cur.live = dead
-}
-
-// chooseTarget leaves one of the targets that a lookup with an open key may
-// yield.
-func (e *ruleRun) chooseTarget(n *rules.NAT, targets []Target) []Target {
-	if e.opt.Choose == nil || len(targets) < 2 {
-		return targets
-	}
-	var got rules.Value
-	ways := make([]Way, len(targets))
-	s := rules.Statement(n)
-	for _, x := range []rules.Expr{n.AddrMin, n.PortMin} {
-		in, ok := lookupIn(n, x).(*rules.InSet)
-		if x == nil || !ok {
-			continue
-		}
-		key := in.Key.Eval(&e.cur.p)
-		if _, matches := in.Set.Find(&key); len(matches) == len(targets) {
-			s, got, ways = in, key, elementWays(&key, in.Set, matches)
-			break
-		}
-	}
-	_, open := got.Sources()
-	way := e.choose(s, got, rules.Answer{Unknown: open}, ways)
-	for i := range ways {
-		if &ways[i] == way {
-			return targets[i : i+1]
-		}
-	}
-	return targets[:1]
 }
 
 func (e *ruleRun) add(c Candidate) {
@@ -473,32 +419,5 @@ func (e *ruleRun) opaque(o *rules.Opaque) {
 	if o.MayEnd && e.cur.live.Truth != rules.No {
 		e.ended = true
 		e.out.accepted = join(e.out.accepted, e.cur)
-	}
-}
-
-// chooseOpaque goes one of the ways that something not understood can lead.
-func (e *ruleRun) chooseOpaque(o *rules.Opaque) {
-	ways := []Way{{Kind: Holds}, {Kind: Fails}}
-	if o.MayEnd {
-		ways = append(ways, Way{Kind: Accepts}, Way{Kind: Drops})
-	}
-	if o.MayNAT && e.r.Chain.Base == nil || o.MayNAT && e.r.Chain.Base.Type == rules.ChainNAT {
-		ways = append(ways, Way{Kind: Rewrite})
-	}
-	way := e.choose(o, rules.Value{}, rules.Answer{Unknown: rules.Of(rules.FromOpaque)}, ways)
-	e.went = rules.Yes
-	switch way.Kind {
-	case Fails:
-		e.went = rules.No
-		e.skip()
-	case Accepts:
-		e.accept()
-	case Drops:
-		e.drop(o)
-	case Rewrite:
-		e.add(Candidate{Rule: e.r, Opaque: o, Targets: []Target{{AnyAddr: true, AnyPort: true}}})
-		e.ended = true
-		e.out.nat = join(e.out.nat, e.cur)
-		e.cur.live = dead
 	}
 }

@@ -222,3 +222,84 @@ func randomShare(m *rules.Match) float64 {
 		rules.CmpLt: n / all, rules.CmpLte: (n + 1) / all, rules.CmpGt: 1 - (n+1)/all, rules.CmpGte: 1 - n/all,
 	}[m.Op]
 }
+
+// chooseElement leaves one of the elements that an open key may fall on, or
+// none.
+func (e *ruleRun) chooseElement(m *rules.VerdictMap, key rules.Value, a rules.Answer, matches []*rules.Element) (rules.Answer, []*rules.Element) {
+	ways := elementWays(&key, m.Set, matches)
+	if a.Truth == rules.Unknown {
+		p := holdShare(&rules.InSet{Key: m.Key, Set: m.Set}, &key)
+		for i := range ways {
+			ways[i].Share *= p
+		}
+		none := Way{Kind: Fails}
+		if p > 0 {
+			none.Share = 1 - p
+		}
+		ways = append(ways, none)
+	}
+	way := e.choose(m, key, a, ways)
+	if way.Kind == Fails {
+		e.went = rules.No
+		return rules.Answer{Truth: rules.No}, nil
+	}
+	e.went = rules.Yes
+	return rules.Answer{Truth: rules.Yes}, []*rules.Element{way.Element}
+}
+
+// chooseTarget leaves one of the targets that a lookup with an open key may
+// yield.
+func (e *ruleRun) chooseTarget(n *rules.NAT, targets []Target) []Target {
+	if e.opt.Choose == nil || len(targets) < 2 {
+		return targets
+	}
+	var got rules.Value
+	ways := make([]Way, len(targets))
+	s := rules.Statement(n)
+	for _, x := range []rules.Expr{n.AddrMin, n.PortMin} {
+		in, ok := lookupIn(n, x).(*rules.InSet)
+		if x == nil || !ok {
+			continue
+		}
+		key := in.Key.Eval(&e.cur.p)
+		if _, matches := in.Set.Find(&key); len(matches) == len(targets) {
+			s, got, ways = in, key, elementWays(&key, in.Set, matches)
+			break
+		}
+	}
+	_, open := got.Sources()
+	way := e.choose(s, got, rules.Answer{Unknown: open}, ways)
+	for i := range ways {
+		if &ways[i] == way {
+			return targets[i : i+1]
+		}
+	}
+	return targets[:1]
+}
+
+// chooseOpaque goes one of the ways that something not understood can lead.
+func (e *ruleRun) chooseOpaque(o *rules.Opaque) {
+	ways := []Way{{Kind: Holds}, {Kind: Fails}}
+	if o.MayEnd {
+		ways = append(ways, Way{Kind: Accepts}, Way{Kind: Drops})
+	}
+	if o.MayNAT && e.r.Chain.Base == nil || o.MayNAT && e.r.Chain.Base.Type == rules.ChainNAT {
+		ways = append(ways, Way{Kind: Rewrite})
+	}
+	way := e.choose(o, rules.Value{}, rules.Answer{Unknown: rules.Of(rules.FromOpaque)}, ways)
+	e.went = rules.Yes
+	switch way.Kind {
+	case Fails:
+		e.went = rules.No
+		e.skip()
+	case Accepts:
+		e.accept()
+	case Drops:
+		e.drop(o)
+	case Rewrite:
+		e.add(Candidate{Rule: e.r, Opaque: o, Targets: []Target{{AnyAddr: true, AnyPort: true}}})
+		e.ended = true
+		e.out.nat = join(e.out.nat, e.cur)
+		e.cur.live = dead
+	}
+}
