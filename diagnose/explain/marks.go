@@ -38,8 +38,13 @@ func (j *job) marks(st *stage) []*rules.Rule {
 
 func setsMark(r *rules.Rule) bool {
 	return slices.ContainsFunc(r.Statements, func(s rules.Statement) bool {
-		a, ok := s.(*rules.Assign)
-		return ok && isMark(a.Dest)
+		switch s := s.(type) {
+		case *rules.Assign:
+			return isMark(s.Dest)
+		case *rules.MapIPSet:
+			return s.Mark
+		}
+		return false
 	})
 }
 

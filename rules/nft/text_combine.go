@@ -31,6 +31,10 @@ func (p *printer) combined(s rules.Statement) bool {
 		p.add(Escape(x.Name))
 	case *rules.InIPSet:
 		p.add(x.Options())
+	case *rules.FeedIPSet:
+		p.add(map[bool]string{false: "--add-set ", true: "--del-set "}[x.Delete] + x.String())
+	case *rules.MapIPSet:
+		p.add("--map-set " + x.String())
 	case fmt.Stringer: // a condition that one xtables match alone has
 		p.add(Escape(x.String()))
 	default:

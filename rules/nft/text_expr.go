@@ -65,6 +65,10 @@ func (p *printer) expr(e rules.Expr) typed {
 		return t
 	case *rules.Slice:
 		return p.slice(x)
+	case *rules.Step:
+		return typed{text: fmt.Sprintf("%s %+d", p.expr(x.X).text, x.By), typ: typeInteger, n: 1}
+	case *rules.NPT:
+		return typed{text: fmt.Sprintf("%s npt %s to %s", p.expr(x.X).text, x.From, x.To), typ: typeBitmask, n: 16}
 	case *rules.MapLookup:
 		return p.mapLookup(x)
 	case *rules.Const:

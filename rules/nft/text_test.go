@@ -257,3 +257,22 @@ func TestTextOfOddModels(t *testing.T) {
 		}
 	}
 }
+
+// TestTargetText: what targets of xtables do, where nf_tables has no words.
+func TestTargetText(t *testing.T) {
+	ref := rules.IPSetRef{Name: "seen", Dims: []rules.IPSetDir{rules.IPSetSrc}}
+	at := &rules.Payload{Base: rules.PayloadNetwork, Off: 8, Len: 1}
+	for _, tt := range []struct {
+		s    rules.Statement
+		want string
+	}{
+		{&rules.FeedIPSet{IPSetRef: ref}, "--add-set seen src"},
+		{&rules.FeedIPSet{IPSetRef: ref, Delete: true}, "--del-set seen src"},
+		{&rules.MapIPSet{InIPSet: rules.InIPSet{IPSetRef: ref}, Mark: true}, "--map-set seen src"},
+		{&rules.Assign{Target: rules.AssignPayload, Dest: at, Value: &rules.Step{X: at, By: -2}}, "@nh,64,8 set @nh,64,8 -2"},
+	} {
+		if got := ConditionText(tt.s); got != tt.want {
+			t.Errorf("%T: %q, want %q", tt.s, got, tt.want)
+		}
+	}
+}

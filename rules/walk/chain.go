@@ -129,6 +129,7 @@ func (e *ruleRun) statement(s rules.Statement) {
 	case *rules.Opaque:
 		e.opaque(s)
 	case rules.Effect:
+		e.writes++
 		s.Apply(&e.cur.p)
 	case rules.Condition:
 		e.condition(s, s.Test(&e.cur.p))
