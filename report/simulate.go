@@ -139,6 +139,9 @@ type Simulation struct {
 type Simulate struct {
 	Header
 	Query string `json:"query"`
+	// Entry is one that is there for this very tuple: packets that have it
+	// follow the entry.
+	Entry *Flow `json:"entry,omitempty"`
 	Simulation
 }
 

@@ -13,6 +13,9 @@ import (
 func simulateText(w io.Writer, d *Simulate, s Style) error {
 	var b strings.Builder
 	simulationText(&b, &d.Simulation, s)
+	if d.Entry != nil {
+		wrap(&b, s.width(), "\n  note: ", "        ", "an entry of this tuple is there already: its packets follow it, not the rules; explain says what it is by")
+	}
 	missingText(&b, d.Header, s)
 	_, err := io.WriteString(w, b.String())
 	return err

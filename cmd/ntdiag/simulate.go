@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
@@ -150,7 +151,21 @@ func (a *app) simulate(ctx context.Context, p query.Packet, wants []simulate.Exp
 	}
 	doc := &report.Simulate{Header: report.NewHeader("simulate", s, missing), Query: p.Text, Simulation: report.NewSimulation(r)}
 	doc.Expect = report.Check(r, wants)
+	doc.Entry = a.entry(ctx, l, &p)
 	return doc, nil
+}
+
+// entry is one that is there for the packet's own tuple, nil when there is none
+// or the tuple is not whole: its packets follow the entry, and not the rules.
+func (a *app) entry(ctx context.Context, l *capture.Live, p *query.Packet) *report.Flow {
+	if p.SportOpen || p.IDOpen {
+		return nil
+	}
+	f, err := l.Get(ctx, p.Tuple, capture.Original, p.Family, uint16(p.Zone.N))
+	if err != nil || f.Original != p.Tuple {
+		return nil // the answer is about a packet that finds none
+	}
+	return &report.Flow{Flow: *f}
 }
 
 // failed says which expectations do not hold, and what there is instead.

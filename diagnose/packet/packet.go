@@ -242,6 +242,22 @@ func ICMPBegins(proto, typ uint8) bool {
 	return true
 }
 
+// ICMPUntracked tells whether conntrack leaves packets of that type alone:
+// neighbour discovery and multicast listeners (noct_valid_new of
+// nf_conntrack_proto_icmpv6.c).
+func ICMPUntracked(proto, typ uint8) bool {
+	return proto == host.ProtoICMPv6 && (typ >= 130 && typ <= 136 || typ == 143)
+}
+
+// ICMPError tells whether packets of that type are about another packet
+// (icmp_is_err and its IPv6 twin; a redirect too).
+func ICMPError(proto, typ uint8) bool {
+	if proto == host.ProtoICMPv6 {
+		return typ < 128
+	}
+	return proto == host.ProtoICMP && (typ == 3 || typ == 4 || typ == 5 || typ == 11 || typ == 12)
+}
+
 // wayParts are the parts of a snapshot that tell a packet's way.
 var wayParts = []string{host.PartLinks, host.PartAddrs, host.PartRoutes, host.PartPolicy}
 

@@ -86,6 +86,9 @@ func (j *job) prepare() error {
 			return fmt.Errorf("packet %q: this host has no device %q", a.Text, name)
 		}
 	}
+	if typ, _ := host.ICMPTypeCode(a.Tuple); j.flow.IsICMP() && packet.ICMPError(a.Tuple.Proto, typ) {
+		return fmt.Errorf("packet %q: an ICMP error belongs to the flow of the packet that it quotes; name that", a.Text)
+	}
 	j.res.Entry = rules.Prerouting
 	one := start{mark: j.first.Mark}
 	switch {
@@ -196,7 +199,12 @@ func (j *job) sayTransport() {
 	}
 	if j.flow.IsICMP() {
 		typ, _ := host.ICMPTypeCode(a.Tuple)
-		p.Invalid = !packet.ICMPBegins(a.Tuple.Proto, typ)
+		switch {
+		case packet.ICMPUntracked(a.Tuple.Proto, typ):
+			p.Untracked = rules.Yes
+		default:
+			p.Invalid = !packet.ICMPBegins(a.Tuple.Proto, typ)
+		}
 	}
 	if a.SportOpen {
 		p.Trans.Open(0, 2, rules.FromPort)
@@ -388,6 +396,5 @@ func (j *job) grade() {
 // vague tells whether something about the machine that decides the way is not
 // known.
 func (j *job) vague() bool {
-	return slices.ContainsFunc(j.ways, func(w *way) bool { return len(w.notes) > 0 }) ||
-		slices.ContainsFunc(j.host.Missing, func(m host.Missing) bool { return packet.TellsWay(m.What) })
+	return len(j.host.Missing) > 0 || slices.ContainsFunc(j.ways, func(w *way) bool { return len(w.notes) > 0 })
 }
