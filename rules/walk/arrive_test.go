@@ -159,6 +159,20 @@ func TestArrive(t *testing.T) {
 	}
 }
 
+// TestBridgeConntrack: what a chain of the bridge sets in the entry is set
+// where the bridge tracks its packets.
+func TestBridgeConntrack(t *testing.T) {
+	bridge := family(rules.FamilyBridge, "br")
+	set := &rules.Assign{Target: rules.AssignCt, Dest: &rules.Ct{Key: rules.CtMark, Dir: rules.CtDirNone}, Value: &rules.Const{Data: u32(5)}}
+	bridge.chain(atBridge(rules.Prerouting, -150), do(set))
+	p := packet(rules.KnownUint(le, 4, 0))
+	p.Host, p.Iif = wires{callsIP: rules.No}, rules.Iface{State: rules.IfaceKnown, Link: links["br0"]}
+	res := New(&rules.Ruleset{Order: le, Tables: []*rules.Table{bridge.Table}}).Hook(p, rules.Prerouting, Options{})
+	if got := lowBits(&res.Packet.Ct.Mark); got != "00000?0?" {
+		t.Errorf("ct mark %s", got)
+	}
+}
+
 // lowBits are the lowest eight bits of a mark, "?" for one that is not known.
 func lowBits(v *rules.Value) string {
 	s := ""

@@ -94,16 +94,22 @@ func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value, x rules.Expr) {
 		}
 		return
 	}
-	if p.Tracked != rules.Yes {
+	if p.Tracked == rules.No {
 		return
 	}
+	var to *rules.Value
 	switch d.Key {
 	case rules.CtMark:
-		p.Ct.Mark = v
+		to = &p.Ct.Mark
 	case rules.CtLabels:
-		// labels are added to those that are there (nf_connlabels_replace)
-		p.Ct.Labels = (&rules.Bool2{Op: rules.BitOr, X: d, Y: x}).Eval(p)
+		to = &p.Ct.Labels
+	default:
+		return
 	}
+	if p.Tracked == rules.Unknown {
+		v = rules.Join(*to, v) // there may be no entry to set it in
+	}
+	*to = v
 }
 
 // zoneDirs are the directions that a zone set for dir counts for.
