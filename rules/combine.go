@@ -1,5 +1,7 @@
 package rules
 
+import "reflect"
+
 // AllOf holds when every part does: an xtables match that asks several things
 // of a packet.
 type AllOf struct {
@@ -101,4 +103,38 @@ func (c *Chance) Probability() float64 {
 type Remark struct {
 	Span
 	Name string // the extension's own name
+}
+
+// Subject is what a condition looks at, nil where that is not one thing.
+func Subject(s Statement) Expr {
+	switch s := s.(type) {
+	case *Match:
+		return s.Left
+	case *MatchRange:
+		return s.Left
+	case *InSet:
+		return s.Key
+	case *VerdictMap:
+		return s.Key
+	case *NotOf:
+		return Subject(s.Part)
+	case *AnyOf:
+		return common(s.Parts)
+	case *AllOf:
+		return common(s.Parts)
+	}
+	return nil
+}
+
+// common is what all the conditions look at.
+func common(parts []Condition) Expr {
+	var x Expr
+	for _, p := range parts {
+		y := Subject(p)
+		if y == nil || x != nil && !reflect.DeepEqual(x, y) {
+			return nil
+		}
+		x = y
+	}
+	return x
 }

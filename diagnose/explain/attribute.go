@@ -70,9 +70,22 @@ func noteOn(st *stage) string {
 		return "the rule's counter is 0: the flow is older than the rule, or the counter was reset"
 	}
 	if len(st.weak) > 0 {
-		return fmt.Sprintf("had what is assumed been otherwise, %s would have made the same rewrite", ruleName(st.weak[0].Rule))
+		return fmt.Sprintf("had %s been otherwise, %s would have made the same rewrite", givenUp(st.weakBy), ruleName(st.weak[0].Rule))
 	}
 	return ""
+}
+
+// givenUp names the assumptions without which another rule would have made the
+// rewrite.
+func givenUp(by rules.Sources) string {
+	var out []string
+	for _, s := range by.List() {
+		out = append(out, "the "+strings.TrimPrefix(s.String(), "the "))
+	}
+	if len(out) == 0 {
+		return "what is assumed"
+	}
+	return strings.Join(out, " or ")
 }
 
 // noRule says what else made the rewrite when no present rule can have.
@@ -119,6 +132,9 @@ func (j *job) assumption(s rules.Source, st *stage) string {
 	switch s {
 	case rules.FromIif:
 		from := "from reverse path"
+		if confirmed == "" && st.hook == rules.Prerouting && j.strictArrival() {
+			confirmed = ", which strict reverse path filtering asks for"
+		}
 		if st.manip == rules.ManipDst && st.route.Type == rules.AddrLocal {
 			from = "from the address asked for"
 		}

@@ -94,6 +94,8 @@ type stage struct {
 	confirmed rules.Sources
 	// weak are rules that would have made the same had an assumption not held.
 	weak []walk.Candidate
+	// weakBy are the assumptions without which the first of them fits.
+	weakBy rules.Sources
 	// ways are the packet after each walk that found a rival.
 	ways []rules.Packet
 	// refuted: with what was assumed no rule fits; those that do fit need it to

@@ -160,11 +160,17 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 			weak = add(weak, j.pass(st, &p, 0), false)
 		}
 	}
+	if len(weak) > 0 {
+		st.weakBy = used & devicesOnly
+	}
 	if rest := used & likely &^ devicesOnly; rest != 0 {
 		strong = add(strong, j.openPass(st, rest), true)
 	}
 	if rest := used &^ likely; rest != 0 {
-		weak = add(weak, j.openPass(st, rest), false)
+		n := len(weak)
+		if weak = add(weak, j.openPass(st, rest), false); n == 0 && len(weak) > 0 {
+			st.weakBy = rest
+		}
 	}
 	return strong, weak
 }

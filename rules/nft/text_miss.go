@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/xt"
 )
 
 // MissText says why a condition did not hold of a packet, for a reader: what
@@ -29,7 +30,24 @@ func MissIn(r *rules.Rule, s rules.Statement, got *rules.Value, order binary.Byt
 		p.order = order
 	}
 	p.until(r, s)
+	switch s.(type) {
+	case *rules.Match, *rules.MatchRange, *rules.InSet, *rules.VerdictMap:
+	default:
+		if words, ok := xt.MatchText(r, s); ok {
+			return p.missXT(s, words, got)
+		}
+	}
 	return p.missText(s, got)
+}
+
+// missXT is for a match of iptables that is no plain comparison: in its own
+// words, with what the packet has where it looks at one thing only.
+func (p *printer) missXT(s rules.Statement, words string, got *rules.Value) string {
+	if x := rules.Subject(s); x != nil && got != nil && got.IsKnown() {
+		t := p.expr(x)
+		return fmt.Sprintf("%s %s: %s does not hold", t.text, p.list(t, got.Bytes()), words)
+	}
+	return words + " did not hold"
 }
 
 // ConditionIn is ConditionText for a statement of rule r.
@@ -104,6 +122,9 @@ func (p *printer) missMatch(m *rules.Match, got *rules.Value) string {
 			if got == nil || !got.IsKnown() {
 				return want + " not known"
 			}
+			if have, ok := p.frontOf(pl, got.Bytes(), right); ok {
+				return have[0] + " " + missSigns[m.Op] + " " + have[1]
+			}
 			return want + " does not hold"
 		}
 	}
@@ -116,6 +137,22 @@ func (p *printer) missMatch(m *rules.Match, got *rules.Value) string {
 		sign = missSigns[m.Op]
 	}
 	return p.miss(t, got, sign, p.list(t, right))
+}
+
+// frontOf is what the packet has where the front of one address is compared,
+// and what the rule wants: "ip saddr 10.0.0.0/24", "192.168.1.0/24".
+func (p *printer) frontOf(pl *rules.Payload, got, want []byte) (out [2]string, ok bool) {
+	have, wanted := p.cut(pl, got), p.cut(pl, want)
+	if len(have) != 1 || len(wanted) != 1 || have[0].n >= have[0].f.bits {
+		return out, false
+	}
+	f := have[0].f
+	text := func(b []byte) string {
+		data := make([]byte, f.bits/8)
+		copy(data, b)
+		return fmt.Sprintf("%s/%d", p.value(typed{typ: f.typ, n: len(data)}, data), have[0].n)
+	}
+	return [2]string{have[0].h.name + " " + f.name + " " + text(have[0].data), text(wanted[0].data)}, true
 }
 
 // missMasked: the value is what is left of it behind the mask.

@@ -44,7 +44,7 @@ func (x *run) skips(r *rules.Rule, cur *state) bool {
 			}
 			x.res.Used |= a.Assumed
 			if x.opt.Trace != nil {
-				x.trace(Step{Chain: r.Chain, Rule: r, Result: rules.No, Failed: s, Got: subject(s).Eval(&cur.p)})
+				x.trace(Step{Chain: r.Chain, Rule: r, Result: rules.No, Failed: s, Got: rules.Subject(s).Eval(&cur.p)})
 			}
 			return true
 		default:
@@ -172,25 +172,10 @@ func (e *ruleRun) condition(s rules.Statement, a rules.Answer) {
 func (e *ruleRun) miss(s rules.Statement, t rules.Truth) {
 	if t == rules.No || e.result == rules.Yes {
 		e.result, e.failed = t, s
-		if x := subject(s); x != nil && e.opt.Trace != nil {
+		if x := rules.Subject(s); x != nil && e.opt.Trace != nil {
 			e.got = x.Eval(&e.cur.p)
 		}
 	}
-}
-
-// subject is what a condition looks at.
-func subject(s rules.Statement) rules.Expr {
-	switch s := s.(type) {
-	case *rules.Match:
-		return s.Left
-	case *rules.MatchRange:
-		return s.Left
-	case *rules.InSet:
-		return s.Key
-	case *rules.VerdictMap:
-		return s.Key
-	}
-	return nil
 }
 
 // skip ends the rule (NFT_BREAK): on with the next, keeping what was set.

@@ -78,7 +78,7 @@ func (e *ruleRun) decide(s rules.Statement, a rules.Answer) rules.Answer {
 		return rules.Answer{Truth: rules.No}
 	}
 	var got rules.Value
-	if x := subject(s); x != nil {
+	if x := rules.Subject(s); x != nil {
 		got = x.Eval(&e.cur.p)
 	}
 	p := holdShare(s, &got)

@@ -78,16 +78,20 @@ func (l *line) text(chain string) string {
 			o.Word(w)
 		}
 	}
+	l.saveMatches(&o)
+	if l.target != "" {
+		o.Word(l.target)
+	}
+	return o.String()
+}
+
+func (l *line) saveMatches(o *Options) {
 	for _, m := range l.matches {
 		o.Word("-m", m.name)
 		if s := m.text(); s != "" {
 			o.Word(s)
 		}
 	}
-	if l.target != "" {
-		o.Word(l.target)
-	}
-	return o.String()
 }
 
 // quoteChain: a chain's name is printed as it is, but for what a terminal or
@@ -154,6 +158,25 @@ func alias(x Extension, name string) string {
 		return a.Alias()
 	}
 	return name
+}
+
+// MatchText is the match that statement s of r was made of, as iptables-save
+// prints it: "-m multiport --dports 80,443". It is false where s is none of an
+// extension's.
+func MatchText(r *rules.Rule, s rules.Statement) (string, bool) {
+	at := s.Covers()
+	if r.Chain == nil || r.Chain.Table == nil || len(at) != 1 || at[0] >= len(r.Raw) {
+		return "", false
+	}
+	l := &line{ctx: contextOf(r)}
+	b, target, ok := blobOf(l.ctx.Order, &r.Raw[at[0]])
+	if !ok || target {
+		return "", false
+	}
+	l.extension(s, &b, false)
+	var o Options
+	l.saveMatches(&o)
+	return o.String(), true
 }
 
 // blobOf is the extension that a raw expression holds, if it holds one.
