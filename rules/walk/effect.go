@@ -102,13 +102,15 @@ func (e *ruleRun) assignCt(d *rules.Ct, v rules.Value, x rules.Expr) {
 	case rules.CtMark:
 		to = &p.Ct.Mark
 	case rules.CtLabels:
-		to = &p.Ct.Labels
+		// labels are added to those that are there (nf_connlabels_replace)
+		to, v = &p.Ct.Labels, (&rules.Bool2{Op: rules.BitOr, X: d, Y: x}).Eval(p)
 	default:
 		return
 	}
 	if p.Tracked == rules.Unknown {
 		v = rules.Join(*to, v) // there may be no entry to set it in
 	}
+	v.Absent, v.AbsentBy = rules.No, 0
 	*to = v
 }
 
