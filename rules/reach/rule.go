@@ -81,7 +81,11 @@ func endsWay(s rules.Statement) bool {
 // statement is true where the rule ends.
 func (p *parser) statement(s rules.Statement) bool {
 	switch s := s.(type) {
-	case *rules.Counter, *rules.Log, *rules.Remark, *rules.Last:
+	case *rules.Counter, *rules.Log, *rules.Last:
+	case *rules.Remark:
+		if s.Name == "TCPMSS" || s.Name == "TCPOPTSTRIP" {
+			p.write(inPayload) // TCP options, which other rules can look at
+		}
 	case *rules.Load:
 		p.loads(s.Expr)
 	case *rules.Verdict:
@@ -117,7 +121,7 @@ func (p *parser) statement(s rules.Statement) bool {
 	case *rules.Opaque:
 		p.opaque(s)
 	case *rules.Match, *rules.MatchRange, *rules.InSet, *rules.InIPSet, *rules.AllOf, *rules.AnyOf, *rules.NotOf,
-		*rules.Fixed, *rules.Open, *rules.Chance, *rules.Limit, *rules.Quota, *rules.Connlimit:
+		*rules.Fixed, *rules.Open, *rules.Chance, *rules.Cluster, *rules.Limit, *rules.Quota, *rules.Connlimit:
 		p.cond(p.a.condition(s.(rules.Condition)))
 	default: // queue, tproxy, synproxy, fwd: it may end the way, and do anything
 		p.unsure()
