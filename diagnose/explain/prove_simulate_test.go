@@ -250,6 +250,9 @@ func (k *happening) among(x *simulate.Result) string {
 	var why []string
 	for i := range x.Outcomes {
 		reason := k.differs(&x.Outcomes[i])
+		if reason == "" && k.elsewhere(x) {
+			return "" // the path is that by the device assumed
+		}
 		if reason == "" {
 			return k.looked(x)
 		}
@@ -272,7 +275,13 @@ func (k *happening) among(x *simulate.Result) string {
 // otherDevice tells whether the packet came in by the device of o, where
 // another was assumed.
 func (k *happening) otherDevice(x *simulate.Result, o *simulate.Outcome) bool {
-	return k.in != "" && o.In == k.in && !o.Certain && slices.ContainsFunc(x.Assumed, func(a string) bool {
+	return o.In == k.in && !o.Certain && k.elsewhere(x)
+}
+
+// elsewhere tells whether the packet came in by another device than was
+// assumed.
+func (k *happening) elsewhere(x *simulate.Result) bool {
+	return k.in != "" && slices.ContainsFunc(x.Assumed, func(a string) bool {
 		return strings.HasPrefix(a, "iif ") && !strings.HasPrefix(a, "iif "+k.in+" ")
 	})
 }

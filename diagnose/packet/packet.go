@@ -162,7 +162,7 @@ func Locate(s *host.Snapshot, f *host.Flow, p *rules.Packet) (entry rules.Hook, 
 		return rules.Output, r
 	}
 	p.Oif = rules.Iface{State: rules.IfaceNone}
-	r, ok := s.ReversePath(f.Original.Src, f.Original.Dst)
+	r, ok := reversePath(s, f)
 	if !ok || r.Prefix.Bits() == 0 {
 		// the far side of a default route says little; the device that has the
 		// address asked for says more, where there are several ways out
@@ -176,6 +176,25 @@ func Locate(s *host.Snapshot, f *host.Flow, p *rules.Packet) (entry rules.Hook, 
 		return rules.Prerouting, r
 	}
 	return rules.Prerouting, rules.Route{}
+}
+
+// reversePath is the route back to the source. Where it is no more than a
+// default one of a policy rule for the destination, and the source is behind
+// a route of its own, it is that one.
+func reversePath(s *host.Snapshot, f *host.Flow) (rules.Route, bool) {
+	o := f.Original
+	r, ok := s.ReversePath(o.Src, o.Dst)
+	if ok && r.Prefix.Bits() > 0 {
+		return r, ok
+	}
+	from := netip.IPv4Unspecified()
+	if o.Src.Is6() {
+		from = netip.IPv6Unspecified()
+	}
+	if plain, found := s.ReversePath(o.Src, from); found && plain.Prefix.Bits() > 0 {
+		return plain, true
+	}
+	return r, ok
 }
 
 // holder is the device that has address a, as a route to it.

@@ -41,7 +41,7 @@ func (w *way) arrives() bool {
 		return true
 	}
 	if w.flow.Original.Src.IsLoopback() || w.flow.Original.Dst.IsLoopback() {
-		w.stop(VerdictDrop, nil, nil, "a loopback address from another device is refused (ip6_rcv)")
+		w.refuseArrival("a loopback address from another device is refused (ip6_rcv)")
 		return false
 	}
 	return true
@@ -100,10 +100,16 @@ func (w *way) oneOf(q rules.RouteQuery, lo, hi netip.Addr) (rules.Route, rules.T
 		}
 		q.Dst = a
 		r, known := w.host.Lookup(q)
-		r.Prefix, r.PrefSrc = netip.Prefix{}, netip.Addr{}
-		if x := (answer{r, known}); !seen[x] {
-			seen[x] = true
-			all = append(all, x)
+		hops := []rules.Route{r}
+		if r.Multipath {
+			hops = w.host.Hops(q)
+		}
+		for _, r := range hops {
+			r.Prefix, r.PrefSrc = netip.Prefix{}, netip.Addr{}
+			if x := (answer{r, known}); !seen[x] {
+				seen[x] = true
+				all = append(all, x)
+			}
 		}
 	}
 	i := w.script.pick(len(all), func(i int) string { return "an address that goes by " + w.routeName(all[i].r) })
@@ -261,6 +267,12 @@ func (w *way) forwards() bool {
 	return true
 }
 
+// refuseArrival ends the way for where the packet came in.
+func (w *way) refuseArrival(why string) {
+	w.stop(VerdictDrop, nil, nil, why)
+	w.out.astray = true
+}
+
 // sane is what ip_route_input_slow refuses before it looks at routes.
 func (w *way) sane() bool {
 	dev := w.p.Iif.Link.Name
@@ -289,7 +301,7 @@ func (w *way) sane() bool {
 		w.note("route_localnet of " + dev)
 		return true
 	}
-	w.stop(VerdictDrop, nil, nil, why)
+	w.refuseArrival(why)
 	return false
 }
 
@@ -317,7 +329,7 @@ func (w *way) validSource(to rules.Route) bool {
 	}
 	own := w.host.IsLocal(src) == rules.Yes
 	if own && w.host.DevConf(dev.Name, "accept_local") != 1 {
-		w.stop(VerdictDrop, nil, nil, fmt.Sprintf("martian source %s: it is this host's own, and came in by %s", src, dev.Name))
+		w.refuseArrival(fmt.Sprintf("martian source %s: it is this host's own, and came in by %s", src, dev.Name))
 		return false
 	}
 	rpf := w.host.RPFilter(dev.Name)
@@ -342,7 +354,7 @@ func (w *way) validSource(to rules.Route) bool {
 	default:
 		return true
 	}
-	w.stop(VerdictDrop, nil, nil, why)
+	w.refuseArrival(why)
 	return false
 }
 

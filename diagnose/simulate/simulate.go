@@ -346,7 +346,7 @@ func (j *job) otherwise() {
 		var found []Outcome
 		j.gather(st, maxOtherWays, nil, &found)
 		for _, o := range found {
-			if !holds(j.res.Outcomes, &o) && !o.refused() {
+			if !holds(j.res.Outcomes, &o) && !o.astray {
 				o.Stated = false
 				merge(&j.res.Otherwise, o)
 			}
@@ -361,12 +361,6 @@ func (j *job) clash() {
 			merge(&j.res.Otherwise, o)
 		}
 	}
-}
-
-// refused tells whether routing would not have taken the packet in by that
-// device: then it did not come by it.
-func (o *Outcome) refused() bool {
-	return o.Verdict == VerdictDrop && o.By == nil && o.Chain == nil && o.DNAT == nil
 }
 
 // grade orders the outcomes and says whether the one is certain.

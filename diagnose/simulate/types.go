@@ -90,9 +90,12 @@ type Outcome struct {
 	Local   bool
 	// Untracked: conntrack does not see it, so that nothing rewrites it.
 	Untracked bool
-	// Final is the packet as it leaves or is delivered: of each end what is
-	// known.
+	// Src and Dst are the packet as it leaves or is delivered: of each end what
+	// is known.
 	Src, Dst To
+	// astray: routing refused the packet by where it came in. Had the device
+	// been assumed, it did not come by that.
+	astray bool
 }
 
 // Miss is a rule that could have rewritten the packet, and the first condition
