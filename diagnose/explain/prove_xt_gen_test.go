@@ -248,9 +248,10 @@ var xtMarks = []func(*xtGenerator, *xtDraft){
 }
 
 // xtHeader writes the fields of the IP header that a rule can set. The hop
-// limit stays high enough for the packet to arrive.
+// limit stays high enough for the packet to arrive, and that of neighbour
+// discovery, which has to be 255, as it is.
 func xtHeader(x *xtGenerator, d *xtDraft) {
-	if x.table != "mangle" {
+	if x.table != "mangle" || !d.hasPorts() {
 		return
 	}
 	hops := map[string]string{"ip": "-j TTL --ttl-", "ip6": "-j HL --hl-"}[x.ip]
