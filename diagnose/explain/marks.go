@@ -38,49 +38,22 @@ func (j *job) marks(st *stage) []*rules.Rule {
 
 func setsMark(r *rules.Rule) bool {
 	return slices.ContainsFunc(r.Statements, func(s rules.Statement) bool {
-		switch s := s.(type) {
-		case *rules.Assign:
-			return isMark(s.Dest)
-		case *rules.MapIPSet:
-			return s.Mark
-		}
-		return false
+		a, ok := s.(*rules.Assign)
+		return ok && isMark(a.Dest)
 	})
 }
 
-func asksMark(r *rules.Rule) bool { return slices.ContainsFunc(r.Statements, conditionOnMark) }
-
-func conditionOnMark(s rules.Statement) bool {
-	switch c := s.(type) {
-	case *rules.Match:
-		return isMark(c.Left)
-	case *rules.MatchRange:
-		return isMark(c.Left)
-	case *rules.InSet:
-		return isMark(c.Key)
-	case *rules.InIPSet:
-		return c.AsksMark()
-	case *rules.VerdictMap:
-		return isMark(c.Key)
-	case *rules.NotOf:
-		return conditionOnMark(c.Part)
-	case *rules.AllOf:
-		return slices.ContainsFunc(c.Parts, func(p rules.Condition) bool { return conditionOnMark(p) })
-	case *rules.AnyOf:
-		return slices.ContainsFunc(c.Parts, func(p rules.Condition) bool { return conditionOnMark(p) })
+// asksMark tells whether what r does depends on the packet mark.
+func asksMark(r *rules.Rule) (asks bool) {
+	for _, s := range r.Statements {
+		if _, sets := s.(*rules.Assign); !sets {
+			rules.Reads(s, func(x rules.Expr) { asks = asks || isMark(x) })
+		}
 	}
-	return false
+	return asks
 }
 
-// isMark tells whether x is the packet mark, or a part of it.
 func isMark(x rules.Expr) bool {
-	switch x := x.(type) {
-	case *rules.Meta:
-		return x.Key == rules.MetaMark
-	case *rules.Bitwise:
-		return isMark(x.X)
-	case *rules.Concat:
-		return slices.ContainsFunc(x.Parts, isMark)
-	}
-	return false
+	m, ok := x.(*rules.Meta)
+	return ok && m.Key == rules.MetaMark
 }

@@ -54,21 +54,11 @@ const (
 // Trace listens from now on; rules with `meta nftrace set 1` choose packets.
 func (h *Host) Trace() (*Trace, error) {
 	t := &Trace{buf: make([]byte, 64<<10), ct: map[uint32]TraceEvent{}}
-	err := h.Do(func() error {
-		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
-		if err != nil {
+	err := h.Do(func() (err error) {
+		if t.fd, err = eventSocket(); err != nil {
 			return err
 		}
-		t.fd = fd
-		const size = 8 << 20
-		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
-			// in a user namespace the system's limit holds
-			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
-		}
-		if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-			return err
-		}
-		return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, groupTrace)
+		return unix.SetsockoptInt(t.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, groupTrace)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("host %s: trace: %w", h.Name, err)
@@ -81,18 +71,40 @@ func (h *Host) Trace() (*Trace, error) {
 // before the packet goes on, so that whoever has seen an answer has the whole
 // trace of the question.
 func (t *Trace) Events() ([]TraceEvent, error) {
+	if err := drain(t.fd, t.buf, t.messages); err != nil {
+		return t.events, fmt.Errorf("trace: %w", err)
+	}
+	return t.events, nil
+}
+
+// eventSocket is a nfnetlink socket with room for a burst of events.
+func eventSocket() (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return -1, err
+	}
+	const size = 8 << 20
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+		// in a user namespace the system's limit holds
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+	}
+	return fd, unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+}
+
+// drain hands over every datagram that has arrived.
+func drain(fd int, buf []byte, f func([]byte) error) error {
 	for {
-		n, _, err := unix.Recvfrom(t.fd, t.buf, unix.MSG_DONTWAIT)
+		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
-			return t.events, nil
+			return nil
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			return t.events, fmt.Errorf("trace: %w", err)
+			return err
 		}
-		if err := t.messages(t.buf[:n]); err != nil {
-			return t.events, err
+		if err := f(buf[:n]); err != nil {
+			return err
 		}
 	}
 }

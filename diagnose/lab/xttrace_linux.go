@@ -54,16 +54,7 @@ func (h *Host) XTTrace() (*XTTrace, error) {
 		return nil, fmt.Errorf("host %s: xtables trace: %w", h.Name, err)
 	}
 	err := h.Do(func() (err error) {
-		t.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
-		if err != nil {
-			return err
-		}
-		const size = 8 << 20
-		if unix.SetsockoptInt(t.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
-			// in a user namespace the system's limit holds
-			_ = unix.SetsockoptInt(t.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
-		}
-		if err := unix.Bind(t.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		if t.fd, err = eventSocket(); err != nil {
 			return err
 		}
 		return t.bind()
@@ -115,27 +106,17 @@ func (t *XTTrace) bind() error {
 // Events returns all that has arrived so far. The kernel queues an event
 // before the packet goes on.
 func (t *XTTrace) Events() ([]XTTraceEvent, error) {
-	for {
-		n, _, err := unix.Recvfrom(t.fd, t.buf, unix.MSG_DONTWAIT)
-		switch {
-		case errors.Is(err, unix.EAGAIN):
-			return t.events, nil
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return t.events, fmt.Errorf("xtables trace: %w", err)
-		}
-		if err := t.messages(t.buf[:n]); err != nil {
-			return t.events, err
-		}
+	if err := drain(t.fd, t.buf, t.messages); err != nil {
+		return t.events, fmt.Errorf("xtables trace: %w", err)
 	}
+	return t.events, nil
 }
 
 func (t *XTTrace) messages(b []byte) error {
 	for len(b) >= 20 {
 		n := int(binary.NativeEndian.Uint32(b))
 		if n < 20 || n > len(b) {
-			return errors.New("xtables trace: message of impossible length")
+			return errors.New("message of impossible length")
 		}
 		if binary.NativeEndian.Uint16(b[4:]) == logPacket {
 			if err := t.packet(b[16], b[20:n]); err != nil {
@@ -151,7 +132,7 @@ func (t *XTTrace) messages(b []byte) error {
 func (t *XTTrace) packet(family uint8, b []byte) error {
 	d, err := netlink.NewAttributeDecoder(b)
 	if err != nil {
-		return fmt.Errorf("xtables trace: %w", err)
+		return err
 	}
 	e := XTTraceEvent{Family: family}
 	var prefix string
@@ -168,7 +149,7 @@ func (t *XTTrace) packet(family uint8, b []byte) error {
 		}
 	}
 	if err := d.Err(); err != nil {
-		return fmt.Errorf("xtables trace: %w", err)
+		return err
 	}
 	text, ok := strings.CutPrefix(prefix, "TRACE: ")
 	if !ok {
@@ -176,11 +157,11 @@ func (t *XTTrace) packet(family uint8, b []byte) error {
 	}
 	words := strings.Split(text, ":")
 	if len(words) != 4 {
-		return fmt.Errorf("xtables trace: %q", prefix)
+		return fmt.Errorf("prefix %q", prefix)
 	}
 	e.Table, e.Chain, e.Kind = words[0], words[1], words[2]
 	if e.Position, err = strconv.Atoi(words[3]); err != nil {
-		return fmt.Errorf("xtables trace: %q: %w", prefix, err)
+		return fmt.Errorf("prefix %q: %w", prefix, err)
 	}
 	t.events = append(t.events, e)
 	return nil

@@ -43,56 +43,17 @@ func marksTested(rs *rules.Ruleset) marks {
 }
 
 func (m *marks) rule(r *rules.Rule) {
-	for _, c := range r.Conditions() {
-		switch c := c.(type) {
-		case *rules.Match:
-			m.reads(c.Left)
-		case *rules.MatchRange:
-			m.reads(c.Left)
-		case *rules.InSet:
-			m.reads(c.Key)
-		case *rules.InIPSet:
-			if c.AsksMark() {
-				m.reads(&rules.Meta{Key: rules.MetaMark})
-			}
-		case *rules.AnyOf:
-			for _, p := range c.Parts {
-				if q, ok := p.(*rules.Match); ok {
-					m.reads(q.Left)
-				}
-			}
-		}
-	}
 	for _, s := range r.Statements {
-		switch s := s.(type) {
-		case *rules.VerdictMap:
-			m.reads(s.Key)
-		case *rules.NAT:
-			m.reads(s.AddrMin)
-			m.reads(s.PortMin)
+		if _, sets := s.(*rules.Assign); sets {
+			continue
 		}
-	}
-}
-
-func (m *marks) reads(x rules.Expr) {
-	switch x := x.(type) {
-	case *rules.Meta:
-		m.packet = m.packet || x.Key == rules.MetaMark
-	case *rules.Ct:
-		m.ct = m.ct || x.Key == rules.CtMark
-	case *rules.Bitwise:
-		m.reads(x.X)
-	case *rules.Byteorder:
-		m.reads(x.X)
-	case *rules.Shift:
-		m.reads(x.X)
-	case *rules.Slice:
-		m.reads(x.X)
-	case *rules.MapLookup:
-		m.reads(x.Key)
-	case *rules.Concat:
-		for _, p := range x.Parts {
-			m.reads(p)
-		}
+		rules.Reads(s, func(x rules.Expr) {
+			switch x := x.(type) {
+			case *rules.Meta:
+				m.packet = m.packet || x.Key == rules.MetaMark
+			case *rules.Ct:
+				m.ct = m.ct || x.Key == rules.CtMark
+			}
+		})
 	}
 }
