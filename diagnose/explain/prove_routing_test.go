@@ -53,7 +53,7 @@ func (g *generator) routing() *routingSetup {
 	some(40, &r.ip, "route add blackhole 203.0.113.128/25", "route add unreachable 203.0.113.0/25", "route add prohibit 203.0.114.0/26",
 		"route add throw 203.0.113.0/24", "-6 route add blackhole 2001:db8::/65", "-6 route add unreachable 2001:db8:1::/116")
 	some(25, &r.ip, "route replace default nexthop via 192.168.1.80 nexthop via 10.0.0.14", "route del default",
-		"route add 203.0.114.0/26 via 10.0.0.14", "-6 route replace default via fd00:a::14", "-6 route del default")
+		"route add 203.0.114.0/27 via 10.0.0.14", "-6 route replace default via fd00:a::14", "-6 route del default")
 	if g.in(40) {
 		r.ip = append(r.ip, "route add default via 10.0.0.14 table 100", "-6 route add default via fd00:a::14 table 100")
 		some(100, &r.ip, "rule add fwmark 0x1 lookup 100", "rule add fwmark 0x1/0x1 lookup 100", "rule add iif c0 lookup 100",

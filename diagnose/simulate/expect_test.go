@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -88,9 +89,14 @@ func FuzzExpect(f *testing.F) {
 	for _, s := range []string{"dnat to 10.0.0.5:80", "no nat", `possible: snat by "x"`, "to [fd00::1]:80", "drop by 7", "masquerade to 10.0.0.0/8 out s0"} {
 		f.Add(s)
 	}
-	s := gateway(func(t *table) { t.chain(pre(), do(dnat("192.168.1.81", 80))) })
-	p := Result{}
-	_ = s
+	p, err := query.ParsePacket([]string{web})
+	if err != nil {
+		f.Fatal(err)
+	}
+	r, err := New(gateway(func(t *table) { t.chain(pre(), do(dnat("192.168.1.81", 80))) })).Simulate(p)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		e, err := ParseExpectation(text)
 		if err != nil {
@@ -99,6 +105,8 @@ func FuzzExpect(f *testing.F) {
 			}
 			return
 		}
-		e.Check(&p)
+		if holds, instead := e.Check(r); holds == (len(instead) == len(r.Outcomes)) {
+			t.Errorf("%q holds %v, with %d of %d outcomes instead", text, holds, len(instead), len(r.Outcomes))
+		}
 	})
 }

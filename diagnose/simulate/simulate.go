@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
@@ -293,21 +294,43 @@ func (j *job) otherOrders() {
 			}
 		}
 	}
+	first := slices.Clone(j.res.Outcomes)
 	for _, c := range combos[1:] {
+		var found []Outcome
 		for _, st := range j.starts {
 			st.orders = c
 			st.when = joined(st.when, "tables that share a priority are in another order than their handles say")
-			n := len(j.res.Outcomes)
-			var found []Outcome
 			j.gather(st, maxOtherWays, &j.ways, &found)
-			for _, o := range found {
-				if !holds(j.res.Outcomes[:n], &o) {
-					merge(&j.res.Outcomes, o)
-					j.used |= rules.Of(rules.FromChainOrder)
-				}
+		}
+		if sameOdds(first, found) {
+			continue
+		}
+		j.used |= rules.Of(rules.FromChainOrder)
+		for _, o := range found {
+			if !holds(first, &o) {
+				merge(&j.res.Outcomes, o)
 			}
 		}
 	}
+	if j.used.Has(rules.FromChainOrder) { // then nothing states how likely any is
+		for i := range j.res.Outcomes {
+			j.res.Outcomes[i].Stated = false
+		}
+	}
+}
+
+// sameOdds tells whether two lists have the same outcomes, as likely.
+func sameOdds(a, b []Outcome) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		k := slices.IndexFunc(b, func(o Outcome) bool { return o.same(&a[i]) })
+		if k < 0 || math.Abs(a[i].Probability-b[k].Probability) > 1e-9 {
+			return false
+		}
+	}
+	return true
 }
 
 func joined(a, b string) string {

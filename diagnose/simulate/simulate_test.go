@@ -290,6 +290,25 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Two tables whose chains share a priority can be in either order, and nothing
+// says how likely each is.
+func TestOrders(t *testing.T) {
+	s := gateway(func(t *table) { t.chain(pre(), do(dnat("192.168.1.81", 0))) })
+	other := &table{Table: &rules.Table{Backend: rules.BackendNft, Family: rules.FamilyIPv4, Name: "u", Handle: 2}}
+	other.chain(pre(), do(&rules.Chance{Hits: 1, Of: 2}, dnat("192.168.1.82", 0)))
+	other.Chains[0].Rules[0].Handle = 99
+	s.Rules.Tables = append(s.Rules.Tables, other.Table)
+	want := "accept dnat 192.168.1.82:80 99 out s0\naccept dnat 192.168.1.81:80 11 out s0\n"
+	if diff := cmp.Diff(want, outline(simulate(t, s, web))); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	other.Chains[0].Rules[0].Statements = other.Chains[0].Rules[0].Statements[1:] // always
+	r := simulate(t, s, web)
+	if len(r.Outcomes) != 2 || r.Outcomes[0].Certain || r.Outcomes[0].Stated || r.Outcomes[1].Stated {
+		t.Errorf("the order of tables decides: %s", outline(r))
+	}
+}
+
 // The path has every step of every way, in the packet's order.
 func TestPath(t *testing.T) {
 	r := simulate(t, gateway(func(t *table) {
