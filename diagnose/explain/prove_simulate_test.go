@@ -105,6 +105,7 @@ func proveSimulate(t *testing.T, seed uint64, total *tally) {
 			continue
 		}
 		k.blind = given.legacy() && k.entry == nil
+		k.lastLegacy(r.xtEvents, i+1)
 		made++
 		x := answers[f.Tuple]
 		why := k.among(x)
@@ -165,8 +166,10 @@ type happening struct {
 	drop    *lab.TraceEvent
 	// blind: which rules of iptables-legacy ran cannot be told without an entry.
 	blind bool
-	in    string // device that it was sent to, "" for the router's own
-	out   string // device at postrouting, "" when no chain saw it there
+	// last is what iptables-legacy traced last, a rule that drops perhaps.
+	last *lab.XTTraceEvent
+	in   string // device that it was sent to, "" for the router's own
+	out  string // device at postrouting, "" when no chain saw it there
 }
 
 // happened reads the trace for the packet of f, nil when it was not sent.
@@ -288,7 +291,7 @@ func (k *happening) elsewhere(x *simulate.Result) bool {
 
 // differs says what of an outcome is not what happened.
 func (k *happening) differs(o *simulate.Outcome) string {
-	gone := k.tracked == rules.Yes && k.entry == nil || k.drop != nil
+	gone := k.tracked == rules.Yes && k.entry == nil || k.drop != nil || k.endedBy(o)
 	switch {
 	case k.tracked == rules.Unknown && k.drop == nil:
 		if o.Verdict == simulate.VerdictAccept && !o.Untracked {
@@ -312,6 +315,22 @@ func (k *happening) differs(o *simulate.Outcome) string {
 		return k.otherEnds(o)
 	}
 	return ""
+}
+
+func (k *happening) lastLegacy(events []lab.XTTraceEvent, number int) {
+	for i := range events {
+		if packetNumber(events[i].Payload) == number {
+			k.last = &events[i]
+		}
+	}
+}
+
+// endedBy tells whether the packet was last seen at the rule of
+// iptables-legacy that ends it by o: one that comes back over lo has its entry
+// by then.
+func (k *happening) endedBy(o *simulate.Outcome) bool {
+	return k.last != nil && o.By != nil && o.By.Handle == 0 && k.last.Kind == "rule" &&
+		k.last.Table == o.By.Chain.Table.Name && k.last.Chain == o.By.Chain.Name && k.last.Position == o.By.Position
 }
 
 func isRule(n *simulate.NAT, id *ruleID) bool {
