@@ -153,10 +153,8 @@ func answer(x *Explained) string {
 
 func shortCause(r *Rewrite) string {
 	switch {
-	case r.Cause == explain.CauseRule && len(r.Rules) == 1 && r.Rules[0].Handle == 0:
-		return "by " + safe(r.Rules[0].Chain) + " " + ruleName(&r.Rules[0])
 	case r.Cause == explain.CauseRule && len(r.Rules) == 1:
-		return "by " + ruleName(&r.Rules[0])
+		return "by " + shortName(&r.Rules[0])
 	case r.Cause == explain.CauseRule && len(r.Rules) > 1:
 		return "by one of " + itoa(len(r.Rules)) + " rules"
 	case r.Cause == explain.CauseRuleGone:
@@ -171,15 +169,25 @@ func shortCause(r *Rewrite) string {
 	return "by an unknown cause"
 }
 
+// ruleName names a rule inside its chain.
 func ruleName(r *Rule) string {
-	name := "handle " + strconv.FormatUint(r.Handle, 10)
-	if r.Handle == 0 {
-		name = "rule " + itoa(r.Position)
+	return rules.RuleRef(r.Backend, r.Handle, r.Position) + quoted(r.Comment)
+}
+
+// shortName names a rule in the line that is read first: of iptables by chain
+// and number.
+func shortName(r *Rule) string {
+	if r.Backend.Iptables() {
+		return safe(r.Chain) + " " + rules.RuleRef(r.Backend, 0, r.Position) + quoted(r.Comment)
 	}
-	if r.Comment != "" {
-		name += " \"" + safe(r.Comment) + "\""
+	return ruleName(r)
+}
+
+func quoted(comment string) string {
+	if comment == "" {
+		return ""
 	}
-	return name
+	return " \"" + safe(comment) + "\""
 }
 
 // text is the end with its port, or with its id for ICMP.

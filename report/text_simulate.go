@@ -96,7 +96,7 @@ func oneSource(d *Simulation, icmp bool) string {
 		}
 		text := ""
 		if n := o.outcome.SNAT; n != nil {
-			text = ", from " + n.Text(icmp) + " by " + ruleName(&o.SNAT.Rule)
+			text = ", from " + n.Text(icmp) + " by " + shortName(&o.SNAT.Rule)
 		}
 		if i > 0 && text != from {
 			return ""
@@ -160,7 +160,7 @@ func natText(o *Outcome, icmp, withRule bool) string {
 		}
 		text := r.verb + r.n.Text(icmp)
 		if withRule {
-			text += " by " + ruleName(&r.json.Rule)
+			text += " by " + shortName(&r.json.Rule)
 		}
 		parts = append(parts, text)
 	}

@@ -212,12 +212,25 @@ type RawExpr struct {
 }
 
 // Ref names the rule inside its chain as its tool does: "handle 7", or for
-// iptables-legacy, which has no handles, "rule 3" (iptables -L --line-numbers).
+// iptables "rule 3" (iptables -L --line-numbers), with the handle where there
+// is one: "rule 3 (handle 7)".
 func (r *Rule) Ref() string {
-	if r.Handle == 0 {
-		return "rule " + itoa(r.Position)
+	if r.Chain == nil || r.Chain.Table == nil {
+		return RuleRef(BackendNft, r.Handle, r.Position)
 	}
-	return "handle " + strconv.FormatUint(r.Handle, 10)
+	return RuleRef(r.Chain.Table.Backend, r.Handle, r.Position)
+}
+
+// RuleRef is Rule.Ref of a rule that is known by its parts.
+func RuleRef(b Backend, handle uint64, position int) string {
+	switch h := strconv.FormatUint(handle, 10); {
+	case handle == 0:
+		return "rule " + itoa(position)
+	case b == BackendIptablesNft:
+		return "rule " + itoa(position) + " (handle " + h + ")"
+	default:
+		return "handle " + h
+	}
 }
 
 // Decoded tells whether no expression of the rule is opaque.

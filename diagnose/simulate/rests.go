@@ -216,10 +216,5 @@ func valueText(c *walk.Choice, v *rules.Value, o binary.ByteOrder) string {
 
 // ruleName names a rule inside its table.
 func ruleName(r *rules.Rule) string {
-	t := r.Chain.Table
-	name := fmt.Sprintf("%s %s", nft.Escape(t.Name), nft.Escape(r.Chain.Name))
-	if r.Handle != 0 {
-		return fmt.Sprintf("%s handle %d", name, r.Handle)
-	}
-	return fmt.Sprintf("%s rule %d", name, r.Position)
+	return fmt.Sprintf("%s %s %s", nft.Escape(r.Chain.Table.Name), nft.Escape(r.Chain.Name), r.Ref())
 }
