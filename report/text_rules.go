@@ -290,6 +290,10 @@ func (t *rulesWriter) row(r *RuleRow) {
 		where = safe(r.Rule.Chain) + " "
 	}
 	name := ruleName(&r.Rule)
+	if r.Rule.Backend.Iptables() {
+		// its text holds its comment
+		name = rules.RuleRef(r.Rule.Backend, r.Rule.Handle, r.Rule.Position)
+	}
 	if what := roles[r.Role]; what != "" {
 		name += " (" + what + ")"
 	}

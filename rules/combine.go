@@ -103,6 +103,18 @@ func (c *Chance) Probability() float64 {
 type Remark struct {
 	Span
 	Name string // the extension's own name
+	Text string // of a comment
+}
+
+// CommentIn is the comment that a rule of iptables carries as a match, "" when
+// it has none.
+func CommentIn(list []Statement) string {
+	for _, s := range list {
+		if r, ok := s.(*Remark); ok && r.Text != "" {
+			return r.Text
+		}
+	}
+	return ""
 }
 
 // Subject is what a condition looks at, nil where that is not one thing.

@@ -72,7 +72,9 @@ func DecodeRule(order binary.ByteOrder, table *rules.Table, r *rules.Rule) {
 
 func (s scope) rule(r *rules.Rule) {
 	r.Statements = s.list(r.Raw)
-	r.Comment = cstring(userdata(r.UserData, udataRuleComment))
+	if r.Comment = cstring(userdata(r.UserData, udataRuleComment)); r.Comment == "" {
+		r.Comment = rules.CommentIn(r.Statements)
+	}
 }
 
 // udataRuleComment is NFTNL_UDATA_RULE_COMMENT.

@@ -256,14 +256,12 @@ func (d *legacyDecoder) rule(c *rules.Chain, e *entry, position int) *rules.Rule
 	for i := range e.matches {
 		ctx.Span = rules.Span{i + 1}
 		out = append(out, Match(ctx, &e.matches[i])...)
-		if e.matches[i].Name == "comment" && r.Comment == "" {
-			r.Comment = cstring(e.matches[i].Info)
-		}
 	}
 	// the kernel counts a rule whose matches all hold, before its target
 	out = append(out, &rules.Counter{Span: rules.Span{0}, Packets: e.packets, Bytes: e.bytes})
 	ctx.Span = rules.Span{len(e.matches) + 1}
 	r.Statements = append(out, d.targetOf(ctx, e)...)
+	r.Comment = rules.CommentIn(r.Statements)
 	return r
 }
 

@@ -7,6 +7,8 @@ type comment struct{ text string }
 
 func decodeComment(_ *Context, r *reader) Extension { return &comment{r.str(256)} }
 
-func (x *comment) Statements(*Context) []rules.Statement { return nil }
+func (x *comment) Statements(c *Context) []rules.Statement {
+	return []rules.Statement{&rules.Remark{Span: c.Span, Name: "comment", Text: x.text}}
+}
 
 func (x *comment) Save(_ *Context, o *Options) { o.Word("--comment", quote(x.text)) }
