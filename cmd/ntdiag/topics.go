@@ -124,7 +124,8 @@ have mattered.
 		b.WriteString("\nThe " + list.what + " that are understood:\n\n" + wrapped(list.names))
 	}
 	b.WriteString(`
-Not looked at: rules of iptables-legacy, and everything outside netfilter (XDP,
+Rules of iptables are the same in both forms, iptables-nft and iptables-legacy,
+with the ipsets that they ask. Not looked at: everything outside netfilter (XDP,
 tc, IPVS, eBPF, routing by IPsec policy).`)
 	return b.String()
 }
