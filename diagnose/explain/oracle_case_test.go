@@ -32,7 +32,8 @@ import (
 //	allow-noted REASON              inferred may name another rule, if its note names the kernel's
 //	want N dnat|snat CAUSE [GRADE]  of the Nth flow, counted from 1; "data" is FTP's
 //	want N none                     it has no rewrite
-//	says N TEXT                     a note on it, or why there is no rewrite, has TEXT
+//	says N TEXT                     a note on it, or why there is no rewrite, has TEXT; so
+//	                                have "dnat via CHAIN…" and "snat marked by CHAIN…"
 //
 //	exact [N...]                    the rules of these flows, or of all, are named with grade exact
 //

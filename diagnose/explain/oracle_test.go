@@ -407,12 +407,21 @@ func (r *oracleRun) compareFlow(t *testing.T, ex *explain.Explainer, name string
 	}
 }
 
+// notes are what is said of a rewrite beside the rule: notes, the chains that
+// lead to it, and those that set the mark it asks for.
 func notes(x *explain.Explanation) string {
 	all := x.WhyNone
 	for _, rw := range x.Rewrites {
-		all += "\n" + rw.Note
+		all += "\n" + rw.Note + "\n" + rw.Manip.String() + " via"
+		for _, r := range rw.Via {
+			all += " " + r.Chain.Name
+		}
+		all += "\n" + rw.Manip.String() + " marked by"
+		for _, r := range rw.Marks {
+			all += " " + r.Chain.Name
+		}
 	}
-	return all
+	return all + "\n"
 }
 
 func (r *oracleRun) want(flow, kind string) *want {
