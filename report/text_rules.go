@@ -155,7 +155,7 @@ func (t *rulesWriter) chainHead(c *ChainRow) {
 		if len(c.Tied) > 1 {
 			what = "others"
 		}
-		wrap(&t.b, t.s.width(), "    ", "    ", t.s.paintWords(dim, "before or after "+what+" of the same priority: nothing tells"))
+		wrap(&t.b, t.s.width(), "    ", "    ", t.s.paintWords(dim, "before or after "+what+": same priority, order not known"))
 	}
 }
 
