@@ -29,9 +29,19 @@ func simulationText(b *strings.Builder, d *Simulation, s Style) {
 	if len(d.Outcomes) == 1 {
 		oneOutcome(b, d, s)
 	} else {
+		same := sharedSource(d)
 		for i := range shown(len(d.Outcomes), s) {
 			b.WriteByte('\n')
-			outcomeRow(b, d, &d.Outcomes[i], s)
+			o := d.Outcomes[i]
+			if same != nil {
+				o = withoutSource(o)
+			}
+			outcomeRow(b, d, &o, s)
+		}
+		if same != nil {
+			b.WriteByte('\n')
+			wrap(b, s.width(), "  each  ", "      ", natText(same, d.Packet.ICMP != nil, true))
+			ruleText(b, &same.SNAT.Rule, s)
 		}
 		if rest := len(d.Outcomes) - shown(len(d.Outcomes), s); rest > 0 {
 			wrap(b, s.width(), "\n  ", "  ", plural(rest, "more outcome", "more outcomes")+": -v lists them")
@@ -105,6 +115,36 @@ func oneSource(d *Simulation, icmp bool) string {
 		to = append(to, strings.TrimSpace(o.outcome.DNAT.Text(icmp)+" "+chanceText(o)))
 	}
 	return "to " + strings.Join(to, " or ") + from
+}
+
+// sharedSource is the source rewrite by one rule that every outcome has beside a
+// destination rewrite of its own, so that it need be said once; else nil.
+func sharedSource(d *Simulation) *Outcome {
+	icmp := d.Packet.ICMP != nil
+	var first *Outcome
+	for i := range d.Outcomes {
+		o := &d.Outcomes[i]
+		if o.outcome.DNAT == nil || o.outcome.SNAT == nil {
+			return nil
+		}
+		only := withoutDestination(*o)
+		if first == nil {
+			first = &only
+		} else if first.outcome.SNAT.Rule != o.outcome.SNAT.Rule || natText(first, icmp, true) != natText(&only, icmp, true) {
+			return nil
+		}
+	}
+	return first
+}
+
+func withoutSource(o Outcome) Outcome {
+	o.SNAT, o.outcome.SNAT = nil, nil
+	return o
+}
+
+func withoutDestination(o Outcome) Outcome {
+	o.DNAT, o.outcome.DNAT = nil, nil
+	return o
 }
 
 func chanceText(o *Outcome) string {

@@ -82,6 +82,15 @@ func TestSamePriority(t *testing.T) {
 			[]string{"info 0: prerouting, priority -100: which of ip o d and ip n c runs first depends on which was made last"}},
 		{"two backends", two(nft, legacy, do(dport(80), dnat("10.0.0.1")), do(dnat("10.0.0.2"))), nil,
 			[]string{"warning 0: prerouting, priority -100: which of ip n c and ip o d (legacy) runs first depends on which was made last; ip n c handle 1 and ip o d (legacy) rule 1 can want the same packet: the first of them takes it"}},
+		{"at two hooks they are one finding", func(m *model) {
+			for _, name := range []string{"n", "o"} {
+				t := m.table(nft, rules.FamilyIPv4, name)
+				m.chain(t, "c", natAt(rules.Prerouting, -100), do(dport(80), dnat("10.0.0.1")))
+				m.chain(t, "d", natAt(rules.Output, -100), do(dport(81), dnat("10.0.0.1")))
+			}
+		}, nil, []string{"warning 0: chains at one hook and priority: which runs first depends on which was made last; " +
+			"prerouting, priority -100: ip o c and ip n c; ip o c handle 3 and ip n c handle 1 can want the same packet: the first of them takes it; " +
+			"output, priority -100: ip o d and ip n d; ip o d handle 4 and ip n d handle 2 can want the same packet: the first of them takes it"}},
 		{"in one table the order is known", func(m *model) {
 			n := m.table(nft, rules.FamilyIPv4, "n")
 			m.chain(n, "c", natAt(rules.Prerouting, -100), do(dnat("10.0.0.1")))

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/order"
 	"github.com/ntdiag/ntdiag/rules"
@@ -11,21 +12,75 @@ import (
 // samePriority tells of chains of several tables at one hook and priority: the
 // one registered last runs first (nf_hook_entries_grow), and which that was is
 // not recorded. It matters where the first takes a packet, or sets a mark, that
-// the other is for.
+// the other is for. Programs that have such a chain have one at many hooks: they
+// are one finding, with a line a hook.
 func samePriority(p *Pass) {
+	var contested, idle []tie
 	for i := range p.Hooks {
 		var told []*rules.Chain
 		for _, b := range p.Hooks[i].Chains {
 			if len(b.Tied) == 0 || slices.Contains(told, b.Chain) {
 				continue
 			}
-			run := p.tiedWith(&p.Hooks[i], b)
-			for _, t := range run {
-				told = append(told, t.Chain)
+			t := p.tie(&p.Hooks[i], b)
+			told = append(told, t.chains...)
+			if len(t.rivals) > 0 {
+				contested = append(contested, t)
+			} else {
+				idle = append(idle, t)
 			}
-			p.tie(&p.Hooks[i], run)
 		}
 	}
+	p.ties(contested, Warning, "give one of the chains another priority")
+	p.ties(idle, Info, "")
+}
+
+// tie is several chains of one hook and priority, and two of their NAT rules
+// that can want the same packet, if there are any.
+type tie struct {
+	where, names string
+	chains       []*rules.Chain
+	rivals       []*rules.Rule
+}
+
+func (p *Pass) tie(h *order.Hook, b *order.Base) tie {
+	run := p.tiedWith(h, b)
+	t := tie{where: fmt.Sprintf("%s, priority %d", h.Hook, b.Chain.Base.Priority)}
+	var names []string
+	for _, c := range run {
+		names = append(names, order.Name(c.Chain))
+		t.chains = append(t.chains, c.Chain)
+	}
+	t.names = list(names)
+	if a, b := p.rivals(run); a != nil {
+		t.rivals = []*rules.Rule{a, b}
+	}
+	return t
+}
+
+// ties reports all of one severity.
+func (p *Pass) ties(ts []tie, sev Severity, do string) {
+	if len(ts) == 0 {
+		return
+	}
+	f := Finding{Severity: sev, Do: do, Text: "chains at one hook and priority: which runs first depends on which was made last"}
+	if len(ts) == 1 {
+		f.Text = ts[0].where + ": which of " + ts[0].names + " runs first depends on which was made last"
+	}
+	for _, t := range ts {
+		var parts []string
+		if len(ts) > 1 {
+			parts = append(parts, t.where+": "+t.names)
+		}
+		if len(t.rivals) > 0 {
+			parts = append(parts, fmt.Sprintf("%s and %s can want the same packet: the first of them takes it", full(t.rivals[0]), full(t.rivals[1])))
+			f.Rules = append(f.Rules, t.rivals...)
+		}
+		if len(parts) > 0 {
+			f.More = append(f.More, strings.Join(parts, "; "))
+		}
+	}
+	p.report(f)
 }
 
 // tiedWith are b and the chains that share its priority.
@@ -37,20 +92,6 @@ func (p *Pass) tiedWith(h *order.Hook, b *order.Base) []*order.Base {
 		}
 	}
 	return run
-}
-
-func (p *Pass) tie(h *order.Hook, run []*order.Base) {
-	var names []string
-	for _, b := range run {
-		names = append(names, order.Name(b.Chain))
-	}
-	f := Finding{Severity: Info, Text: fmt.Sprintf("%s, priority %d: which of %s runs first depends on which was made last", h.Hook, run[0].Chain.Base.Priority, list(names))}
-	if a, b := p.rivals(run); a != nil {
-		f.Severity, f.Rules = Warning, []*rules.Rule{a, b}
-		f.More = []string{fmt.Sprintf("%s and %s can want the same packet: the first of them takes it", full(a), full(b))}
-		f.Do = "give one of the chains another priority"
-	}
-	p.report(f)
 }
 
 // maxPairs bounds how many pairs of rules are compared.
