@@ -183,6 +183,11 @@ func shortName(r *Rule) string {
 	return ruleName(r)
 }
 
+// longName names a rule among all.
+func longName(r *Rule) string {
+	return safe(r.Family+" "+r.Table+" "+r.Chain) + " " + ruleName(r)
+}
+
 func quoted(comment string) string {
 	if comment == "" {
 		return ""
@@ -331,14 +336,10 @@ func moreText(b *strings.Builder, n int, what string, s Style) {
 }
 
 func ruleText(b *strings.Builder, r *Rule, s Style) {
-	where := safe(r.Family+" "+r.Table+" "+r.Chain) + " " + ruleName(r)
-	name := "by rule " + where
-	switch r.Backend {
-	case rules.BackendIptablesNft:
-		name += ", iptables-nft"
-	case rules.BackendIptablesLegacy:
-		// it has a number of its own in its chain
-		name = "by " + where + ", iptables-legacy"
+	name := "by rule " + longName(r)
+	if r.Backend.Iptables() {
+		// "rule" is in its name already
+		name = "by " + longName(r) + ", " + string(r.Backend)
 	}
 	wrap(b, s.width(), "      ", "        ", name)
 	wrap(b, s.width(), "        ", "          ", s.paintWords(bold, safe(r.Text)))

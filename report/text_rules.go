@@ -372,8 +372,7 @@ func (t *rulesWriter) elsewhere() {
 			fmt.Fprintf(&t.b, "  %d more: --all shows them\n", len(t.doc.Elsewhere)-i)
 			return
 		}
-		name := f.Rule.Family + " " + f.Rule.Table + " " + f.Rule.Chain + " " + ruleName(f.Rule)
-		wrap(&t.b, t.s.width(), "  ", "    ", safe(name)+": "+safe(f.Text))
+		wrap(&t.b, t.s.width(), "  ", "    ", longName(f.Rule)+": "+safe(f.Text))
 	}
 }
 

@@ -38,13 +38,13 @@ func simulationText(b *strings.Builder, d *Simulation, s Style) {
 			}
 			outcomeRow(b, d, &o, s)
 		}
+		if rest := len(d.Outcomes) - shown(len(d.Outcomes), s); rest > 0 {
+			wrap(b, s.width(), "\n  ", "  ", plural(rest, "more outcome", "more outcomes")+": -v lists them")
+		}
 		if same != nil {
 			b.WriteByte('\n')
 			wrap(b, s.width(), "  each  ", "      ", natText(same, d.Packet.ICMP != nil, true))
 			ruleText(b, &same.SNAT.Rule, s)
-		}
-		if rest := len(d.Outcomes) - shown(len(d.Outcomes), s); rest > 0 {
-			wrap(b, s.width(), "\n  ", "  ", plural(rest, "more outcome", "more outcomes")+": -v lists them")
 		}
 	}
 	if d.More {
@@ -219,7 +219,7 @@ func endingText(o *Outcome) string {
 	case what == "":
 		return ""
 	case o.By != nil:
-		what += " by " + o.By.Family + " " + safe(o.By.Table) + " " + safe(o.By.Chain) + " " + ruleName(o.By)
+		what += " by " + longName(o.By)
 	case o.Policy != "":
 		return what + " by the policy of " + safe(o.Policy)
 	}
@@ -337,19 +337,20 @@ func evidence(b *strings.Builder, d *Simulation, s Style) {
 	}
 	evidenceList(b, s, "assumed", d.Assumed)
 	evidenceList(b, s, "unknown", d.Unknown)
-	n := len(d.Otherwise)
+	others := otherwise(d)
+	n := len(others)
 	if !s.Verbose {
 		n = min(n, maxOtherwise)
 	}
 	for i := range n {
-		o := &d.Otherwise[i]
+		o := &others[i]
 		text := outcomeText(o, icmp)
 		if len(o.When) > 0 {
 			text += ", when " + safe(strings.Join(o.When, "; "))
 		}
 		wrap(b, s.width(), "  otherwise: ", "             ", text)
 	}
-	if rest := len(d.Otherwise) - n; rest > 0 {
+	if rest := len(others) - n; rest > 0 {
 		wrap(b, s.width(), "  ", "  ", plural(rest, "more outcome", "more outcomes")+" with other assumptions: -v lists them")
 	}
 	for i := range shown(len(d.Not), s) {
@@ -359,6 +360,79 @@ func evidence(b *strings.Builder, d *Simulation, s Style) {
 	if rest := len(d.Not) - shown(len(d.Not), s); rest > 0 {
 		wrap(b, s.width(), "  ", "  ", plural(rest, "more rule", "more rules")+" that did not match: -v lists them")
 	}
+}
+
+// otherwise are the outcomes that only another assumption brings. Where that
+// gives every outcome the same other source, it is one of them, without the
+// destinations and the choices that led there.
+func otherwise(d *Simulation) []Outcome {
+	if len(d.Outcomes) < 2 {
+		return d.Otherwise
+	}
+	has := map[string]map[int]bool{} // the outcomes that a change of source applies to
+	for i := range d.Otherwise {
+		if c, at := newSource(d, &d.Otherwise[i]); at >= 0 {
+			key := sourceKey(d, &c)
+			if has[key] == nil {
+				has[key] = map[int]bool{}
+			}
+			has[key][at] = true
+		}
+	}
+	var out []Outcome
+	told := map[string]bool{}
+	for i := range d.Otherwise {
+		c, at := newSource(d, &d.Otherwise[i])
+		key := sourceKey(d, &c)
+		switch {
+		case at < 0 || len(has[key]) < len(d.Outcomes):
+			out = append(out, d.Otherwise[i])
+		case !told[key]:
+			told[key] = true
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// newSource finds the outcome that o is but for its source and for what that
+// takes, and returns the difference; -1 when there is none.
+func newSource(d *Simulation, o *Outcome) (Outcome, int) {
+	for i := range d.Outcomes {
+		m := &d.Outcomes[i]
+		rest, ok := cutChoices(o.When, m.When)
+		if ok && len(rest) > 0 && o.Verdict == m.Verdict && o.outcome.SNAT != nil && destination(o) != "" && destination(o) == destination(m) {
+			c := withoutDestination(*o)
+			c.When = rest
+			return c, i
+		}
+	}
+	return Outcome{}, -1
+}
+
+func sourceKey(d *Simulation, c *Outcome) string {
+	return outcomeText(c, d.Packet.ICMP != nil) + " when " + strings.Join(c.When, "; ")
+}
+
+// destination is the destination rewrite of an outcome with its rule.
+func destination(o *Outcome) string {
+	if o.DNAT == nil {
+		return ""
+	}
+	return o.outcome.DNAT.Text(false) + " " + longName(&o.DNAT.Rule)
+}
+
+// cutChoices takes the conditions less from all, when it has them in that order.
+func cutChoices(all, less []string) ([]string, bool) {
+	var rest []string
+	for _, w := range all {
+		if len(less) > 0 && less[0] == w {
+			less = less[1:]
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	return rest, len(less) == 0
 }
 
 func evidenceList(b *strings.Builder, s Style, name string, items []string) {

@@ -136,6 +136,9 @@ func (p *printer) missMatch(m *rules.Match, got *rules.Value) string {
 	if int(m.Op) < len(missSigns) {
 		sign = missSigns[m.Op]
 	}
+	if _, ok := left.(*rules.Bitwise); ok && got != nil && got.IsKnown() {
+		t.text += " =" // meta mark & 0x1 = 0x0 ≠ 0x1
+	}
 	return p.miss(t, got, sign, p.list(t, right))
 }
 
