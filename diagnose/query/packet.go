@@ -268,6 +268,8 @@ func (p *Packet) tuple(q *Query) error {
 		return fmt.Errorf("id %d names an entry, not a packet", q.ID.N)
 	case !q.Proto.Set:
 		return errors.New("the protocol is missing: tcp, udp, icmp, … or its number")
+	case len(q.Any) > 0 && q.Src == (End{}) && q.Dst == (End{}):
+		return errors.New("one end only: name both, SRC > DST")
 	case !q.Src.whole():
 		return missingEnd("source", q.Src)
 	case !q.Dst.whole():

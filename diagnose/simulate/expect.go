@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/query"
-	"github.com/ntdiag/ntdiag/rules"
 )
 
 // Expectation is what every outcome, or with Possible one at least, is to be.
@@ -26,10 +25,7 @@ type Expectation struct {
 	Out    string // device
 	Lo, Hi netip.Addr
 	Port   query.Opt
-	// Handle or Comment name the rule; HasRule when one of them does.
-	Handle  uint64
-	Comment string
-	HasRule bool
+	Rule   *RuleName // nil for any
 }
 
 // ExpectHelp is the grammar of an expectation.
@@ -39,11 +35,10 @@ const ExpectHelp = `  [possible:] [dnat|snat|masquerade|redirect|netmap] [to ADD
 
 dnat and snat stand for every rewrite of that end; masquerade, redirect and
 netmap for a rule with that statement. ADDR is an address, a prefix, LO-HI, or
-absent (to :80). RULE is a handle (of
-iptables-legacy the rule's number), or a comment in quotes. A rewrite is judged
-by itself: a packet that is dropped later has it all the same, so add accept.
-An expectation holds when every outcome fulfils it; after possible: one is
-enough.`
+absent (to :80). RULE is as answers name it: handle 4, DOCKER rule 7 (of
+iptables, by chain and number), or a comment in quotes. A rewrite is judged by
+itself: a packet that is dropped later has it all the same, so add accept. An
+expectation holds when every outcome fulfils it; after possible: one is enough.`
 
 // ParseExpectation reads one, by the grammar of ExpectHelp.
 func ParseExpectation(text string) (Expectation, error) {
@@ -126,13 +121,14 @@ func (e *Expectation) parse(words []string) error {
 				return err
 			}
 		case w == "by":
-			n, err := e.rule(words[1:])
+			n, err := parseRuleName(words[1:])
 			if err != nil {
 				return err
 			}
-			used += n
+			e.Rule = &n.RuleName
+			used += n.words
 		default:
-			return fmt.Errorf("%q is not understood", words[0])
+			return fmt.Errorf("%q is not understood (ntdiag help simulate says what is)", words[0])
 		}
 		words = words[used:]
 	}
@@ -186,24 +182,6 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// rule reads HANDLE, handle HANDLE, "COMMENT" or comment "COMMENT".
-func (e *Expectation) rule(words []string) (used int, err error) {
-	e.HasRule = true
-	w := words[0]
-	if (w == "handle" || w == "comment" || w == "rule") && len(words) > 1 {
-		used, w = 1, words[1]
-	}
-	used++
-	if c, ok := strings.CutPrefix(w, `"`); ok {
-		e.Comment = c
-		return used, nil
-	}
-	if e.Handle, err = strconv.ParseUint(w, 10, 64); err != nil {
-		return used, fmt.Errorf("rule %q: a handle, or a comment in quotes", w)
-	}
-	return used, nil
-}
-
 // Check tells whether the expectation holds, and what there is instead: the
 // outcomes that do not fulfil it, or all of them for one that is possible.
 func (e *Expectation) Check(r *Result) (holds bool, instead []*Outcome) {
@@ -230,7 +208,7 @@ func (e *Expectation) met(o *Outcome) bool {
 		return false
 	case e.None:
 		return !(e.Kind != "snat" && o.DNAT.Changes() || e.Kind != "dnat" && o.SNAT.Changes())
-	case e.Kind == "" && !e.Lo.IsValid() && !e.Port.Set && !e.HasRule:
+	case e.Kind == "" && !e.Lo.IsValid() && !e.Port.Set && e.Rule == nil:
 		return true
 	}
 	return e.metBy(o.DNAT) || e.metBy(o.SNAT) || e.endedBy(o)
@@ -241,7 +219,7 @@ func (e *Expectation) metBy(n *NAT) bool {
 	case n == nil:
 		return false
 	case e.Kind != "" && e.Kind != n.Manip.String() && e.Kind != n.Kind,
-		e.HasRule && !e.names(n.Rule),
+		e.Rule != nil && !e.Rule.names(n.Rule),
 		e.Lo.IsValid() && (!n.To.Lo.IsValid() || n.To.Lo.Less(e.Lo) || e.Hi.Less(n.To.Hi)),
 		e.Port.Set && (!n.To.HasPort || n.To.PortLo != n.To.PortHi || uint32(n.To.PortLo) != e.Port.N):
 		return false
@@ -251,18 +229,5 @@ func (e *Expectation) metBy(n *NAT) bool {
 
 // endedBy: "drop by 7".
 func (e *Expectation) endedBy(o *Outcome) bool {
-	return e.HasRule && e.Kind == "" && !e.Lo.IsValid() && !e.Port.Set && o.By != nil && e.names(o.By)
-}
-
-func (e *Expectation) names(r *rules.Rule) bool {
-	if r == nil {
-		return false
-	}
-	if e.Comment != "" {
-		return r.Comment == e.Comment
-	}
-	if r.Handle == 0 { // iptables-legacy counts its rules
-		return uint64(r.Position) == e.Handle
-	}
-	return r.Handle == e.Handle
+	return e.Rule != nil && e.Kind == "" && !e.Lo.IsValid() && !e.Port.Set && o.By != nil && e.Rule.names(o.By)
 }

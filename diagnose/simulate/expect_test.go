@@ -63,6 +63,42 @@ func TestExpect(t *testing.T) {
 	}
 }
 
+func TestExpectRule(t *testing.T) {
+	in := func(b rules.Backend, handle uint64, position int) *rules.Rule {
+		tab := &rules.Table{Backend: b, Family: rules.FamilyIPv4, Name: "nat"}
+		return &rules.Rule{Chain: &rules.Chain{Table: tab, Name: "DOCKER"}, Handle: handle, Position: position, Comment: "web out"}
+	}
+	nft, both, legacy := in(rules.BackendNft, 7, 2), in(rules.BackendIptablesNft, 7, 2), in(rules.BackendIptablesLegacy, 0, 2)
+	for text, want := range map[string][3]bool{ // of nft, iptables-nft and iptables-legacy
+		"by 7":                           {true, true, false},
+		"by 2":                           {false, false, true},
+		"by handle 7":                    {true, true, false},
+		"by rule 2":                      {false, true, true},
+		"by rule 7":                      {false, false, false},
+		"by DOCKER rule 2":               {false, true, true},
+		"by DOCKER handle 7":             {true, true, false},
+		"by KUBE rule 2":                 {false, false, false},
+		`by DOCKER rule 2 "web out"`:     {false, true, true},
+		`by ip nat DOCKER rule 2 accept`: {false, true, true},
+		`by rule ip nat DOCKER handle 7`: {true, true, false},
+		`by ip6 nat DOCKER handle 7`:     {false, false, false},
+		`by mangle DOCKER handle 7`:      {false, false, false},
+		`by "web out"`:                   {true, true, true},
+		`by comment "web"`:               {false, false, false},
+	} {
+		e, err := ParseExpectation(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		for i, r := range []*rules.Rule{nft, both, legacy} {
+			if got := e.Rule.names(r); got != want[i] {
+				t.Errorf("%s names a rule of %s: %v", text, r.Chain.Table.Backend, got)
+			}
+		}
+	}
+}
+
 func TestExpectErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "says nothing",
@@ -71,7 +107,11 @@ func TestExpectErrors(t *testing.T) {
 		"dnat to 10.0.0.300":        `bad address "10.0.0.300"`,
 		"dnat to 10.0.0.1:x":        `bad port "x"`,
 		"dnat to 10.0.0.9-10.0.0.1": "bad range",
-		"dnat by web":               `rule "web": a handle, or a comment in quotes`,
+		"dnat by web":               `rule "web": neither "handle N", "CHAIN rule N" nor a comment in quotes`,
+		"dnat by a b c d handle 4":  `rule "a b c d": more than a family, a table and a chain`,
+		`dnat by ""`:                `rule "": neither`,
+		"dnat by rule x":            `rule "x": neither`,
+		"dnat by rule 0":            `rule "0": neither`,
 		`dnat by "web`:              "a quote that does not end",
 		"no way":                    "after no: nat, dnat or snat",
 		"dnat snat":                 `"snat" is not understood`,
