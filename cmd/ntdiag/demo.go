@@ -27,7 +27,7 @@ traffic through it, and runs the real commands on what came of it.
 It needs no root where user namespaces are allowed, no nft program and no
 network. Nothing of this machine's own network is touched, and nothing is left
 behind.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !inside {
 				code, err := lab.DemoInside(cmd.Context(), "demo", "--inside")

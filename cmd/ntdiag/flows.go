@@ -20,11 +20,12 @@ func newFlowsCmd(a *app) *cobra.Command {
 		Use:   "flows",
 		Short: "list the conntrack table, rewrites as before → after",
 		Long: `flows lists conntrack entries. Where NAT rewrote an end, it stands as
-before → after. A table is bounded to a page; -o jsonl streams tables of any size.`,
+before → after. A table is bounded to a page; -o jsonl streams tables of any
+size.`,
 		Example: `  ntdiag flows --dnat --port 443
   ntdiag flows --addr 10.0.0.0/8 --state syn-sent
   ntdiag flows --status unreplied --proto udp -o jsonl`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.flows(cmd, f) },
 	}
 	f.add(cmd)
@@ -84,16 +85,34 @@ func (f *flowFlags) add(cmd *cobra.Command) {
 		f.on[row.name] = cmd.Flags().BoolP(row.name, short[row.name], false, row.help)
 	}
 	cmd.Flags().IntVar(&f.limit, "limit", 0, "at most this many flows")
-	cmd.MarkFlagsMutuallyExclusive("any-nat", "no-nat")
-	cmd.MarkFlagsMutuallyExclusive("snat", "no-nat")
-	cmd.MarkFlagsMutuallyExclusive("dnat", "no-nat")
-	cmd.MarkFlagsMutuallyExclusive("ipv4", "ipv6", "family")
 	outputFlag(cmd, &f.output)
+}
+
+// exclusive are flags of which one at most can be said.
+var exclusive = [][]string{{"any-nat", "no-nat"}, {"snat", "no-nat"}, {"dnat", "no-nat"}, {"ipv4", "ipv6", "family"}}
+
+func checkExclusive(cmd *cobra.Command) error {
+	for _, group := range exclusive {
+		said := ""
+		for _, name := range group {
+			switch {
+			case !cmd.Flags().Changed(name):
+			case said == "":
+				said = name
+			default:
+				return fmt.Errorf("--%s and --%s exclude each other", said, name)
+			}
+		}
+	}
+	return nil
 }
 
 // filter reads the flags.
 func (f *flowFlags) filter(cmd *cobra.Command) (query.Filter, error) {
 	var x query.Filter
+	if err := checkExclusive(cmd); err != nil {
+		return x, err
+	}
 	for _, row := range filterFlags {
 		if !cmd.Flags().Changed(row.name) {
 			continue

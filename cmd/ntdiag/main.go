@@ -112,5 +112,7 @@ nothing: no rule is added, no traffic sent, no module loaded.`,
 	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), demo, newVersionCmd(), newManCmd())
 	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(helpTopics()...)
+	root.SetUsageFunc(usageFunc)
+	completion(root)
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +16,12 @@ func newManCmd() *cobra.Command {
 		Use:    "man DIR",
 		Short:  "write the manual pages into DIR",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(errors.New("man: name one directory to write the pages into"))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return incomplete(err)
@@ -52,8 +58,8 @@ func manPage(cmd *cobra.Command) string {
 	if cmd.Long != "" {
 		fmt.Fprintf(&b, ".SH DESCRIPTION\n.nf\n%s\n.fi\n", roff(cmd.Long))
 	}
-	manFlags(&b, "OPTIONS", cmd.NonInheritedFlags().FlagUsages())
-	manFlags(&b, "GLOBAL OPTIONS", cmd.InheritedFlags().FlagUsages())
+	manFlags(&b, "OPTIONS", cmd.NonInheritedFlags().FlagUsagesWrapped(maxWidth))
+	manFlags(&b, "GLOBAL OPTIONS", cmd.InheritedFlags().FlagUsagesWrapped(maxWidth))
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(cmd.Example))
 	}

@@ -37,7 +37,7 @@ func newRulesCmd(a *app) *cobra.Command {
   sudo ntdiag rules --finding any
   sudo ntdiag rules --owner docker --hook postrouting
   sudo ntdiag rules --all-chains -o json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runRules(cmd, &f) },
 	}
 	outputFlag(cmd, &f.output)
@@ -99,7 +99,7 @@ What is looked for, by the name that --finding takes:
 
 `)
 	for _, c := range checks.All {
-		fmt.Fprintf(&b, "  %-14s %s\n", c.Name, c.Doc)
+		listed(&b, 14, c.Name, c.Doc)
 	}
 	b.WriteString(`
 A rule that is called shadowed or never matching is so for every packet; sets

@@ -23,9 +23,9 @@ func newSimulateCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate PACKET…",
 		Short: "say what would happen to a packet",
-		Long: `simulate takes a packet that nobody has sent through the rules and routes as they
-are now: the hooks in their order, the routing decision after DNAT, forwarding
-or delivery, and the source rewrite. It sends nothing.
+		Long: `simulate takes a packet that nobody has sent through the rules and routes as
+they are now: the hooks in their order, the routing decision after DNAT,
+forwarding or delivery, and the source rewrite. It sends nothing.
 
 A packet is written as a flow is for explain, with what else the rules ask for:
 
@@ -43,7 +43,7 @@ With --expect the exit code is 1 unless it is so:
 		Example: `  ntdiag simulate 'tcp 10.0.0.10:5536 > 10.0.0.1:8080'
   ntdiag simulate icmp 10.0.0.10 192.0.2.7 iif eth0 -v
   ntdiag simulate 'udp [fd00::10]:5000 > [fd00::53]:53' --mark 0x2a -o json
-  ntdiag simulate 'tcp 10.0.0.10 > 10.0.0.1:80' --expect 'dnat to 10.0.0.5:80' --expect accept`,
+  ntdiag simulate 'tcp 10.0.0.10 > 10.0.0.1:80' --expect 'dnat to 10.0.0.5:80'`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -102,7 +102,7 @@ func packetKeysText() string {
 	var b strings.Builder
 	b.WriteByte('\n')
 	for _, k := range query.PacketKeys() {
-		fmt.Fprintf(&b, "  %-18s %s\n", k.Names[0]+" "+k.Value, k.Help)
+		listed(&b, 11, k.Names[0]+" "+k.Value, k.Help)
 	}
 	return b.String()
 }
@@ -173,7 +173,7 @@ func failed(d *report.Simulate) string {
 	var out []string
 	for _, e := range d.Expect {
 		if !e.Holds {
-			out = append(out, fmt.Sprintf("expected %s, got %s", e.Expect, e.Got))
+			out = append(out, fmt.Sprintf("expected %s; got: %s", e.Expect, e.Got))
 		}
 	}
 	return strings.Join(out, "\nntdiag: ")

@@ -26,7 +26,7 @@ var topics = []struct {
 func helpTopics() []*cobra.Command {
 	var out []*cobra.Command
 	for _, t := range topics {
-		out = append(out, &cobra.Command{Use: t.name, Short: t.short, Long: strings.TrimSpace(t.text())})
+		out = append(out, &cobra.Command{Use: t.name, Short: t.short, Long: strings.Trim(t.text(), "\n")})
 	}
 	return out
 }
@@ -83,7 +83,7 @@ const exitCodesText = `
 
 func queriesText() string {
 	var b strings.Builder
-	b.WriteString(`A query names a flow by what you have at hand. It may be one argument or several.
+	b.WriteString(`A query names a flow by what you have at hand, in one argument or several.
 
   10.0.0.10:5536 10.8.2.12:80              two ends, source first
   tcp 10.0.0.10:5536 > 10.8.2.12:80        also ->, → and a protocol
@@ -104,7 +104,7 @@ tuple is looked up in the kernel; everything else reads the table.
 Keys:
 `)
 	for _, k := range query.Keys() {
-		fmt.Fprintf(&b, "  %-18s %s\n", k.Names[0]+"="+k.Value, k.Help)
+		listed(&b, 18, k.Names[0]+"="+k.Value, k.Help)
 	}
 	return b.String()
 }
