@@ -77,7 +77,7 @@ func explainNothing(b *strings.Builder, d *Explain, s Style) {
 		wrap(b, s.width(), "  try: ", "       ", hint)
 	}
 	if d.Simulated != nil {
-		b.WriteString("\nA new packet like this would meet the present rules so:\n")
+		b.WriteString("\nWhat would happen to a new packet like this, by the present rules:\n")
 		simulationText(b, d.Simulated, s)
 	}
 }
@@ -392,7 +392,7 @@ func pathText(b *strings.Builder, path []Step, s Style) {
 }
 
 func missingText(b *strings.Builder, h Header, s Style) {
-	for _, m := range h.Missing {
-		wrap(b, s.width(), "\n"+s.paint(yellow, "not read:")+" ", "  ", safe(m.What+": "+m.Why))
+	for _, m := range host.MissingText(h.Missing) {
+		wrap(b, s.width(), "\n"+s.paint(yellow, "not read:")+" ", "  ", safe(m))
 	}
 }

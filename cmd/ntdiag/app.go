@@ -114,11 +114,7 @@ func finish(cmd *cobra.Command, h report.Header, something bool) error {
 	if h.Complete {
 		return nil
 	}
-	var what []string
-	for _, m := range h.Missing {
-		what = append(what, m.What+": "+m.Why)
-	}
-	return incomplete(fmt.Errorf("the answer is not complete: %s", strings.Join(what, "; ")))
+	return incomplete(fmt.Errorf("the answer is not complete: %s", strings.Join(host.MissingText(h.Missing), "; ")))
 }
 
 // host names the machine where nothing else of it is read.

@@ -141,6 +141,10 @@ func (a *app) simulate(ctx context.Context, p query.Packet, wants []simulate.Exp
 	if err != nil {
 		return nil, err
 	}
+	if s.RulesUnread() && len(s.Rules.Tables) == 0 {
+		// whatever the rules are, an answer without any would be about none
+		return nil, incomplete(errors.New(strings.Join(host.MissingText(s.Missing), "; ")))
+	}
 	r, err := simulate.New(s).Simulate(p)
 	if err != nil {
 		return nil, usage(err)

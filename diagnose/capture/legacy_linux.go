@@ -52,7 +52,7 @@ func (l *Live) legacy(ctx context.Context, rs *rules.Ruleset) []host.Missing {
 	closed := l.ns.do(func() {
 		for i := range legacyFamilies {
 			f := &legacyFamilies[i]
-			what := "iptables-legacy " + f.family.String()
+			what := host.PartLegacy + " " + f.family.String()
 			names, err := os.ReadFile(f.tables)
 			if errors.Is(err, os.ErrNotExist) {
 				continue // not loaded: there is no table

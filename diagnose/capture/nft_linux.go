@@ -69,7 +69,7 @@ type nftReader struct {
 // ruleset reads every nf_tables table, the same generation before and after
 // when that can be had. ipsets are those that its rules may refer to.
 func (l *Live) ruleset(ctx context.Context, ipsets []*rules.IPSet) (*rules.Ruleset, []host.Missing) {
-	const what = "nftables ruleset"
+	const what = host.PartNft + " ruleset"
 	empty := &rules.Ruleset{Order: ne, IPSets: ipsets}
 	empty.PrepareIPSets()
 	if wouldLoad(nftModule) {
@@ -129,7 +129,7 @@ func (r *nftReader) readOnce(ctx context.Context) (uint32, error) {
 		if k.typ == nftGetTable {
 			return 0, err
 		}
-		r.miss("nftables "+k.what, err)
+		r.miss(host.PartNft+" "+k.what, err)
 	}
 	after, err := r.generation(ctx)
 	if err != nil {
@@ -161,7 +161,7 @@ func (r *nftReader) dump(ctx context.Context, typ uint16, req []byte, family uin
 		return nil
 	})
 	if refused > 0 {
-		r.missing = append(r.missing, host.Missing{What: "nftables ruleset", Why: fmt.Sprintf("%d messages could not be read: %v", refused, first)})
+		r.missing = append(r.missing, host.Missing{What: host.PartNft + " ruleset", Why: fmt.Sprintf("%d messages could not be read: %v", refused, first)})
 	}
 	r.changed = r.changed || info.interrupted
 	return err

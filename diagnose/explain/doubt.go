@@ -2,7 +2,6 @@ package explain
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/packet"
@@ -12,7 +11,7 @@ import (
 // not be read: without all rules, that no rule makes a rewrite and that only
 // one can; without devices, addresses and routes, which way the packet took.
 func doubt(x *Explanation, s *host.Snapshot) {
-	noRules := slices.ContainsFunc(s.Missing, func(m host.Missing) bool { return strings.HasPrefix(m.What, "nftables") })
+	noRules := s.RulesUnread()
 	noRoutes := slices.ContainsFunc(s.Missing, func(m host.Missing) bool { return packet.TellsWay(m.What) })
 	for i := range x.Rewrites {
 		r := &x.Rewrites[i]

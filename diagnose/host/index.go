@@ -13,6 +13,8 @@ const (
 	PartAddrs  = "addresses"
 	PartRoutes = "routes"
 	PartPolicy = "policy rules"
+	PartNft    = "nftables"        // and what of it
+	PartLegacy = "iptables-legacy" // and the family
 )
 
 // index is what lookups go by: links by index and name, routes by table and

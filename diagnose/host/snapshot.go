@@ -5,6 +5,8 @@ package host
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +36,25 @@ type Missing struct {
 	Why  string `json:"why"`
 }
 
+// MissingText is what could not be read, one clause a reason: things that have
+// one reason stand together.
+func MissingText(missing []Missing) []string {
+	var out []string
+	for i, m := range missing {
+		if slices.ContainsFunc(missing[:i], func(o Missing) bool { return o.Why == m.Why }) {
+			continue
+		}
+		what := m.What
+		for _, o := range missing[i+1:] {
+			if o.Why == m.Why {
+				what += ", " + o.What
+			}
+		}
+		out = append(out, what+": "+m.Why)
+	}
+	return out
+}
+
 // Snapshot is everything but the flows, which are streamed.
 type Snapshot struct {
 	Hostname   string
@@ -52,6 +73,14 @@ type Snapshot struct {
 
 	// lookups is made by Prepare, or when first needed.
 	lookups atomic.Pointer[index]
+}
+
+// RulesUnread tells whether some rules, of nf_tables or of iptables-legacy,
+// could not be read.
+func (s *Snapshot) RulesUnread() bool {
+	return slices.ContainsFunc(s.Missing, func(m Missing) bool {
+		return strings.HasPrefix(m.What, PartNft) || strings.HasPrefix(m.What, PartLegacy)
+	})
 }
 
 // Addr is one address of a device.

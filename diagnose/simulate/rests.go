@@ -27,6 +27,9 @@ func (j *job) rests() {
 			}
 		}
 	}
+	if j.host.RulesUnread() {
+		r.Unknown = append(r.Unknown, "rules that could not be read")
+	}
 	for _, s := range unknown.List() {
 		r.Unknown = append(r.Unknown, s.String())
 	}
