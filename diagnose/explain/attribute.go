@@ -248,7 +248,7 @@ func (j *job) whyNone(dst, src *stage) string {
 
 // unchanging names the rules whose rewrite leaves the packet as it is.
 func unchanging(st *stage) string {
-	if len(st.fits) == 1 && st.fits[0].Answer.Truth == rules.Yes && !st.refuted {
+	if len(st.fits) == 1 && st.fits[0].Answer.Truth == rules.Yes && !st.refuted && !st.orderOpen {
 		return ruleName(st.fits[0].Rule) + " applies and changes nothing"
 	}
 	var names []string

@@ -104,6 +104,9 @@ type stage struct {
 	// unruled: no rule need have been applied, the null binding changes the
 	// source port too.
 	unruled bool
+	// orderOpen: in another order of the chains, which can have been the
+	// kernel's, other rules are met.
+	orderOpen bool
 	// shadowed: a newer rule, the blocker, takes such packets now.
 	shadowed bool
 	// dropper names what drops such packets now, which is newer.
@@ -136,11 +139,7 @@ func (j *job) source(dst *stage) *stage {
 		p.Oif, st.route = packet.OutDevice(j.host, &p, j.f.Reply.Src)
 		j.out.Out = p.Oif.Link.Name
 		if dst.hook == rules.Prerouting {
-			fwd := j.walker.Hook(&p, rules.Forward, j.walkOptions(st, nil))
-			st.crossed, st.steps = st.steps, nil
-			if fwd.Alive.Truth != rules.No {
-				p = fwd.Packet
-			}
+			p = j.cross(st, p)
 		}
 	}
 	st.before = p
@@ -149,6 +148,24 @@ func (j *job) source(dst *stage) *stage {
 		return socket
 	}
 	return st
+}
+
+// cross takes the packet over the forward hook; where chains have several
+// orders, with what it has in each.
+func (j *job) cross(st *stage, p rules.Packet) rules.Packet {
+	out := p
+	fwd := j.walker.Hook(&p, rules.Forward, j.walkOptions(st, nil))
+	st.crossed, st.steps = st.steps, nil
+	if fwd.Alive.Truth != rules.No {
+		out = fwd.Packet
+	}
+	for i := range j.walker.Orders(rules.Forward, j.f.Family) {
+		other := j.walker.Hook(&p, rules.Forward, j.walkOptions(&stage{}, &hypothesis{order: i + 1}))
+		if other.Alive.Truth != rules.No {
+			out = walk.Join(&out, &other.Packet)
+		}
+	}
+	return out
 }
 
 func (j *job) walkOptions(st *stage, h *hypothesis) walk.Options {

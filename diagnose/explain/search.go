@@ -8,6 +8,11 @@ import (
 // search finds the rules that can have made the rewrite of st.manip, grades
 // them, and leaves in st.after the packet as it goes on.
 func (j *job) search(st *stage) {
+	j.find(st)
+	j.otherOrders(st)
+}
+
+func (j *job) find(st *stage) {
 	first := j.pass(st, &st.before, 0)
 	st.steps, st.used = first.steps, first.res.Used
 	st.all, st.fits, st.blocker = first.res.Candidates, first.fits, first.blocker
@@ -28,6 +33,8 @@ func (j *job) search(st *stage) {
 			}
 		}
 		return
+	case len(st.fits) == 0 && st.blocker == nil && j.unchanged(st.manip):
+		return // the null binding does that: no other way need be thought of
 	case len(st.fits) == 0 && len(rivals)+len(weak) > 0:
 		// what was assumed cannot be: nothing present makes this otherwise
 		st.fits, st.blocker, st.refuted = append(rivals, weak...), nil, true
@@ -53,6 +60,9 @@ func (j *job) search(st *stage) {
 		st.grade, st.unruled = GradeAmbiguous, true
 	}
 }
+
+// unchanged tells whether the packet came out as it went in.
+func (j *job) unchanged(m rules.Manip) bool { return j.observed[m].From == j.observed[m].To }
 
 // takeOtherWay goes on with the packet as it is after the way on which the
 // rule was found; of several ways the marks are not known.

@@ -399,6 +399,9 @@ func join(a, b state) state {
 	return out
 }
 
+// Join is what is known of a packet that is either a or b.
+func Join(a, b *rules.Packet) rules.Packet { return joinPackets(a, b) }
+
 func joinPackets(a, b *rules.Packet) rules.Packet {
 	out := *a
 	out.Mark = rules.Join(a.Mark, b.Mark)
