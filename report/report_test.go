@@ -234,6 +234,7 @@ func TestRules(t *testing.T) {
 		Chains: []ChainRow{
 			{Family: "inet", Table: "nat", Chain: "prerouting", Hook: "prerouting", Priority: -100, RunsAt: -100, Policy: "accept", Rules: 2, Backend: rules.BackendNft, Type: "nat"},
 			{Family: "inet", Table: "nat", Chain: "postrouting", Hook: "postrouting", Priority: 110, RunsAt: 100, Policy: "drop", Backend: rules.BackendNft, Type: "nat", Tied: []string{"ip fw post\x1b"}},
+			{Family: "ip", Table: "nat", Chain: "INPUT", Hook: "input", Priority: 100, Policy: "accept", Backend: rules.BackendIptablesLegacy, Type: "nat", RunsAt: 100},
 		},
 		Rules: []RuleRow{
 			{Rule: NewRule(rule("prerouting", 4, "web", "tcp dport 8080 dnat ip to 192.168.1.80:80")), Hook: "prerouting", Priority: -100, Order: 1, NAT: &kind, Flows: 2, Counted: true, Findings: []string{"never hit", "shadowed by handle 2"}, From: from, Role: order.RoleNAT,

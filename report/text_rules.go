@@ -51,7 +51,7 @@ func (t *rulesWriter) head() {
 		}
 		return
 	}
-	line := plural(m.NATRules, "NAT rule", "NAT rules") + amounts(", in ", m.Backends, "") + amounts(", by ", m.Owners, "others")
+	line := plural(m.NATRules, "NAT rule", "NAT rules") + amounts(", in ", m.Backends, "") + amounts(", by ", m.Owners, "unknown")
 	if len(t.doc.Rules) < m.NATRules+m.Deciding {
 		line += "; " + plural(len(t.doc.Rules), "rule", "rules") + " below"
 	} else if m.Deciding > 0 {
@@ -98,8 +98,13 @@ func severityColor(s checks.Severity) string {
 
 // chains lists the base chains with their rules.
 func (t *rulesWriter) chains() {
+	var idle []string
 	for i := range t.doc.Chains {
 		c := &t.doc.Chains[i]
+		if c.idle() {
+			idle = append(idle, c.Hook+" "+safe(c.name()))
+			continue
+		}
 		t.cut = false
 		t.chainHead(c)
 		var rows []*RuleRow
@@ -114,9 +119,27 @@ func (t *rulesWriter) chains() {
 		}
 		t.rows(rows)
 	}
+	if len(idle) > 0 {
+		wrap(&t.b, t.s.width(), "", "  ", t.s.paintWords(dim, "without a rule: "+strings.Join(idle, ", ")))
+	}
 	if t.hidden > 0 {
 		wrap(&t.b, t.s.width(), "\n", "  ", plural(t.hidden, "more rule", "more rules")+" not shown: --all shows them, --owner, --chain and others choose")
 	}
+}
+
+// idle tells whether the chain is a nat chain that lets all pass: iptables
+// leaves one at every hook.
+func (c *ChainRow) idle() bool {
+	return c.Type == string(rules.ChainNAT) && c.Rules == 0 && c.Policy == rules.VerdictAccept.String()
+}
+
+// name is what order.Name makes of the chain.
+func (c *ChainRow) name() string {
+	name := c.Family + " " + c.Table + " " + c.Chain
+	if c.Backend == rules.BackendIptablesLegacy {
+		name += " (legacy)"
+	}
+	return name
 }
 
 func (t *rulesWriter) emptyChain(c *ChainRow) string {

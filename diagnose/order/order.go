@@ -20,7 +20,7 @@ type Base struct {
 	Chain *rules.Chain
 	// Tied are the chains at the same hook and priority in other tables: which
 	// of them runs first depends on which was registered last, and nothing
-	// tells.
+	// tells. A chain that lets all pass has no part in it.
 	Tied []*rules.Chain
 	// Rules are those with a Role, in order; a chain that several jumps lead
 	// to is gone through once.
@@ -105,18 +105,27 @@ func after(a, b *rules.Chain) bool {
 // tied are the chains of which it is not known whether they run before c.
 func tied(rs *rules.Ruleset, c *rules.Chain) []*rules.Chain {
 	var out []*rules.Chain
+	if idle(c) {
+		return nil
+	}
 	for _, p := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
 		chains, _ := rs.AtHook(c.Base.Hook, p)
 		if !slices.Contains(chains, c) {
 			continue
 		}
 		for _, d := range chains {
-			if d.Table != c.Table && d.EffectivePriority() == c.EffectivePriority() && d.Base.Priority == c.Base.Priority && !slices.Contains(out, d) {
+			if d.Table != c.Table && !idle(d) && d.EffectivePriority() == c.EffectivePriority() && d.Base.Priority == c.Base.Priority && !slices.Contains(out, d) {
 				out = append(out, d)
 			}
 		}
 	}
 	return out
+}
+
+// idle tells whether c does nothing to any packet: iptables leaves such chains
+// at every hook of a table.
+func idle(c *rules.Chain) bool {
+	return len(c.Rules) == 0 && c.Base.Policy == rules.VerdictAccept
 }
 
 // Name is family, table and chain; a chain of iptables-legacy says so, since

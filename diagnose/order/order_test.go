@@ -48,7 +48,9 @@ func ruleset() *rules.Ruleset {
 	six := table(rules.BackendNft, rules.FamilyIPv6, "nat")
 	chain(six, "pre", base(rules.ChainNAT, rules.Prerouting, -100), do(dnat))
 	old := table(rules.BackendIptablesLegacy, rules.FamilyIPv4, "nat")
-	chain(old, "PREROUTING", base(rules.ChainNAT, rules.Prerouting, -100))
+	chain(old, "PREROUTING", base(rules.ChainNAT, rules.Prerouting, -100), do(&rules.Match{Left: mark, Right: make([]byte, 4)}))
+	chain(old, "OUTPUT", base(rules.ChainNAT, rules.Output, -100))
+	chain(ip, "OUTPUT", base(rules.ChainNAT, rules.Output, -100))
 	chain(ip, "early", base(rules.ChainFilter, rules.Prerouting, -99))
 	asleep := table(rules.BackendNft, rules.FamilyIPv4, "asleep")
 	asleep.Flags = rules.TableDormant
@@ -90,6 +92,8 @@ func TestOf(t *testing.T) {
 		"  7 unknown handle 6 via 7",
 		"  8 nat handle 9",
 		"prerouting ip nat early",
+		"output ip nat OUTPUT", // of two that let all pass the order is nothing
+		"output ip nat OUTPUT",
 	}
 	// of the two tied chains either may stand first
 	if d := cmp.Diff(want, swapTied(got)); d != "" {
