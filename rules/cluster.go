@@ -18,7 +18,10 @@ func (c *Cluster) Test(p *Packet) Answer {
 	if p.Tracked == Unknown {
 		entry.Unknown = Of(FromCtState)
 	}
-	if p.Tracked == No {
+	switch {
+	case p.Tracked == No && p.Template != NoTemplate:
+		return Answer{Unknown: Of(FromCtState)} // what stands in it is hashed
+	case p.Tracked == No:
 		return entry
 	}
 	const expected = 1 // IPS_EXPECTED

@@ -37,7 +37,20 @@ func (x *Fib) Eval(p *Packet) Value {
 	// the one it leaves by; the lookup itself is not bound to the device
 	link, there := p.Host.LinkByIndex(r.Oif)
 	found = found && there && r.Type == AddrUnicast && (!bound || r.Oif == dev.Link.Index)
-	return x.result(p, link, found)
+	v := x.result(p, link, found)
+	v.AssumedBy |= x.boundBy(p)
+	return v
+}
+
+// boundBy is what the device rests on that the answer is bound to.
+func (x *Fib) boundBy(p *Packet) Sources {
+	switch {
+	case x.Flags&FibIif != 0 && p.Iif.State == IfaceAssumed:
+		return Of(FromIif)
+	case x.Flags&(FibIif|FibOifFlag) == FibOifFlag && p.Oif.State == IfaceAssumed:
+		return Of(FromOif)
+	}
+	return 0
 }
 
 // result is nft_fib_store_result; without a route it is 0 or no name.
@@ -71,7 +84,9 @@ func (x *Fib) evalType(p *Packet, addr netip.Addr) Value {
 	if !ok {
 		return x.unknown()
 	}
-	return KnownUint(p.order(), 4, uint64(t)).AssumedFrom(FromRoute)
+	v := KnownUint(p.order(), 4, uint64(t)).AssumedFrom(FromRoute)
+	v.AssumedBy |= x.boundBy(p)
+	return v
 }
 
 func (x *Fib) unknown() Value { return UnknownBytes(x.Width(), FromRoute) }

@@ -1,6 +1,8 @@
 package walk
 
 import (
+	"bytes"
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -177,12 +179,38 @@ func (t *Target) makesAddr(from, to netip.Addr) bool {
 	case t.Netmap:
 		return netmapped(from, t.AddrMin, t.AddrMax) == to
 	}
-	return t.AddrMin.Compare(to) <= 0 && to.Compare(t.AddrMax) <= 0
+	return t.inRange(to) || picked(t.AddrMin, t.AddrMax, to)
+}
+
+// inRange is nf_nat_inet_in_range: an address that is there already is kept.
+func (t *Target) inRange(a netip.Addr) bool {
+	return t.AddrMin.Compare(a) <= 0 && a.Compare(t.AddrMax) <= 0
+}
+
+// picked tells whether to can be chosen between lo and hi
+// (find_best_ips_proto): word by word, and once one is not that of hi the rest
+// can be anything, below lo as well.
+func picked(lo, hi, to netip.Addr) bool {
+	l, h, a := lo.AsSlice(), hi.AsSlice(), to.AsSlice()
+	if len(a) != len(l) || len(l) != len(h) {
+		return false
+	}
+	for ; len(a) > 0; l, h, a = l[4:], h[4:], a[4:] {
+		least, most, got := binary.BigEndian.Uint32(l), binary.BigEndian.Uint32(h), binary.BigEndian.Uint32(a)
+		dist := most - least + 1 // goes round as it does there
+		if got-least >= max(dist, 1) {
+			return false
+		}
+		if got != most {
+			return true
+		}
+	}
+	return true
 }
 
 // Range is the addresses that from can become, lo to hi; both are from itself
 // where the address stays, and neither is valid where it is not known or where
-// it is one of Addrs.
+// it is one of Addrs, or can lie outside of the range that the rule gives.
 func (t *Target) Range(from netip.Addr) (lo, hi netip.Addr) {
 	switch {
 	case t.AnyAddr || len(t.Addrs) > 1:
@@ -195,7 +223,17 @@ func (t *Target) Range(from netip.Addr) (lo, hi netip.Addr) {
 		a := netmapped(from, t.AddrMin, t.AddrMax)
 		return a, a
 	}
+	if !oneWord(t.AddrMin, t.AddrMax) {
+		return lo, hi
+	}
 	return t.AddrMin, t.AddrMax
+}
+
+// oneWord tells whether two addresses differ in their last four bytes alone,
+// lo the lower one: then what is picked between them lies between them.
+func oneWord(lo, hi netip.Addr) bool {
+	l, h := lo.AsSlice(), hi.AsSlice()
+	return len(l) == len(h) && bytes.Equal(l[:len(l)-4], h[:len(h)-4]) && lo.Compare(hi) <= 0
 }
 
 func (t *Target) makesPort(m rules.Manip, from, to uint16) bool {

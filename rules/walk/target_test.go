@@ -62,3 +62,32 @@ func TestForwarded(t *testing.T) {
 		}
 	}
 }
+
+// TestPicked follows find_best_ips_proto: word by word.
+func TestPicked(t *testing.T) {
+	for _, tt := range []struct {
+		lo, hi, to string
+		makes      bool
+	}{
+		{"10.0.0.1", "10.0.0.9", "10.0.0.9", true},
+		{"10.0.0.1", "10.0.0.9", "10.0.0.10", false},
+		{"10.0.0.9", "10.0.0.1", "10.0.0.5", false}, // goes round
+		{"10.0.0.9", "10.0.0.1", "10.0.0.200", true},
+		{"0.0.0.0", "255.255.255.255", "10.0.0.200", true}, // kept
+		{"fd00::1", "fd00::9", "fd00::5", true},
+		{"fd00::1", "fd00::9", "fd00::1:0:0:5", false},
+		{"fd00::ffff:ffff:0:1", "fd00:0:0:1::", "fd00::7d7a:0:1", true}, // below
+		{"fd00::ffff:ffff:0:1", "fd00:0:0:1::", "fd00:0:0:1:ffff:ffff::7", true},
+		{"fd00::ffff:ffff:0:1", "fd00:0:0:1::", "fd00:0:0:1:1::", false},
+		{"fd00::ffff:ffff:0:1", "fd00:0:0:1::", "fd00:0:0:2::", false},
+	} {
+		target := Target{AddrMin: netip.MustParseAddr(tt.lo), AddrMax: netip.MustParseAddr(tt.hi)}
+		from, to := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr(tt.to)
+		if got := target.Makes(rules.ManipSrc, from, to, 1, 1); got != tt.makes {
+			t.Errorf("%s-%s: %s %v", tt.lo, tt.hi, tt.to, got)
+		}
+		if lo, hi := target.Range(from); tt.makes && lo.IsValid() && (to.Less(lo) || hi.Less(to)) {
+			t.Errorf("%s-%s: %s lies outside of %s-%s", tt.lo, tt.hi, tt.to, lo, hi)
+		}
+	}
+}

@@ -78,11 +78,15 @@ func (l *layout) header(c *Context, b []byte) []rules.Statement {
 	inv := b[l.flags+1]
 	n := l.addr
 	addrs := [4][]byte{b[:n], b[n : 2*n], b[2*n : 3*n], b[3*n : 4*n]} // src, dst, smsk, dmsk
+	src, dst := addrs[0], addrs[1]
+	if l.family == rules.FamilyIPv6 { // ipv6_masked_addr_cmp masks both sides
+		src, dst = maskedBytes(src, addrs[2]), maskedBytes(dst, addrs[3])
+	}
 	if !zero(addrs[2]) || inv&invSrc != 0 {
-		add(masked(c.Span, network(l.saddr, n), addrs[2], addrs[0], inv&invSrc != 0))
+		add(masked(c.Span, network(l.saddr, n), addrs[2], src, inv&invSrc != 0))
 	}
 	if !zero(addrs[3]) || inv&invDst != 0 {
-		add(masked(c.Span, network(l.daddr, n), addrs[3], addrs[1], inv&invDst != 0))
+		add(masked(c.Span, network(l.daddr, n), addrs[3], dst, inv&invDst != 0))
 	}
 	dev := b[4*n:]
 	if cond := iface(c, rules.MetaIifname, dev, dev[2*ifnameLen:], inv&invIn != 0); cond != nil {
@@ -91,22 +95,43 @@ func (l *layout) header(c *Context, b []byte) []rules.Statement {
 	if cond := iface(c, rules.MetaOifname, dev[ifnameLen:], dev[3*ifnameLen:], inv&invOut != 0); cond != nil {
 		add(cond)
 	}
-	c.Proto = 0
-	if proto := c.Order.Uint16(b[4*n+4*ifnameLen:]); proto != 0 && l.asksProto(b) {
-		if inv&invProto == 0 {
-			c.Proto = uint8(proto)
-		}
-		add(masked(c.Span, &rules.Meta{Key: rules.MetaL4proto}, []byte{0xff}, []byte{uint8(proto)}, inv&invProto != 0))
-	}
-	if l.family == rules.FamilyIPv4 && (b[l.flags]&fragFlag4 != 0) {
-		op := rules.CmpNeq
-		if inv&invFrag != 0 {
-			op = rules.CmpEq
-		}
-		frag := &rules.Bitwise{X: network(6, 2), Mask: []byte{0x1f, 0xff}, Xor: []byte{0, 0}}
-		add(&rules.Match{Span: c.Span, Left: frag, Op: op, Right: []byte{0, 0}})
+	out = append(out, l.proto(c, b)...)
+	if l.family == rules.FamilyIPv4 {
+		out = append(out, fragment(c, b[l.flags], inv)...)
 	}
 	return out
+}
+
+// proto asks for the protocol, a number of 16 bits: past 255 it is none that a
+// packet can have.
+func (l *layout) proto(c *Context, b []byte) []rules.Statement {
+	c.Proto = 0
+	proto := c.Order.Uint16(b[4*l.addr+4*ifnameLen:])
+	not := b[l.flags+1]&invProto != 0
+	switch {
+	case proto == 0 || !l.asksProto(b):
+		return nil
+	case proto > 0xff:
+		return fixed(c, not)
+	case !not:
+		c.Proto = uint8(proto)
+	}
+	return []rules.Statement{masked(c.Span, &rules.Meta{Key: rules.MetaL4proto}, []byte{0xff}, []byte{uint8(proto)}, not)}
+}
+
+// fragment asks for a later fragment. Its inversion alone holds for none.
+func fragment(c *Context, flags, inv uint8) []rules.Statement {
+	op := rules.CmpNeq
+	switch {
+	case flags&fragFlag4 == 0 && inv&invFrag != 0:
+		return fixed(c, false)
+	case flags&fragFlag4 == 0:
+		return nil
+	case inv&invFrag != 0:
+		op = rules.CmpEq
+	}
+	offset := &rules.Bitwise{X: network(6, 2), Mask: []byte{0x1f, 0xff}, Xor: []byte{0, 0}}
+	return []rules.Statement{&rules.Match{Span: c.Span, Left: offset, Op: op, Right: []byte{0, 0}}}
 }
 
 // asksProto: IPv6 has a flag for it, IPv4 asks wherever it is not 0.
@@ -140,9 +165,9 @@ func iface(c *Context, key rules.MetaKey, name, mask []byte, invert bool) rules.
 	case n == 0 && zero(mask) && !invert:
 		return nil
 	case !zero(mask[n:]):
-		return masked(c.Span, dev, mask, name, invert)
+		return masked(c.Span, dev, mask, maskedBytes(name, mask), invert)
 	case n > 0 && name[n-1] == 0:
-		return &rules.Match{Span: c.Span, Left: dev, Op: op, Right: name}
+		return &rules.Match{Span: c.Span, Left: dev, Op: op, Right: pad(string(name[:n]), ifnameLen)}
 	}
 	return &rules.Match{Span: c.Span, Left: dev, Op: op, Right: name[:n]}
 }

@@ -42,10 +42,12 @@ func (x *connlabel) Statements(c *Context) []rules.Statement {
 	}
 	// what is written to the labels is added to them
 	set := &rules.Assign{Span: c.Span, Target: rules.AssignCt, Dest: labels, Value: &rules.Const{Data: mask}}
+	// a template has a state, and no labels
+	var has rules.Condition = &rules.Match{Span: c.Span, Left: &rules.Ct{Key: rules.CtDirection, Dir: rules.CtDirNone}, Op: rules.CmpEq, Right: []byte{0}}
 	if x.options&connlabelInvert != 0 {
-		return []rules.Statement{set, noEntry(c)}
+		has = &rules.NotOf{Span: c.Span, Part: has}
 	}
-	return []rules.Statement{set, hasEntry(c)}
+	return []rules.Statement{set, has}
 }
 
 // labelBit is one bit of the labels as they lie in memory: an array of

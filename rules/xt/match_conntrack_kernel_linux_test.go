@@ -69,6 +69,9 @@ var templateQuestions = slices.Concat(ask(
 	"-m conntrack --ctorigsrc @S",
 	"-m connmark --mark 0",
 	"-m conntrack --ctstate NEW --ctproto tcp",
+	"-m connlabel --label 1 --set",
+	"-m connlabel ! --label 1 --set",
+	"-m cluster --cluster-total-nodes 2 --cluster-local-nodemask 0x1 --cluster-hash-seed 0x1",
 ))
 
 func v6Questions(v6 bool, q []question) []question {

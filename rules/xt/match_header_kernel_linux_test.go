@@ -189,6 +189,13 @@ func TestKernelOwner(t *testing.T) {
 		}
 		q := probe{name: "local" + suffixes[v6], hook: rules.Output, proto: 6, src: src, dst: dst, out: "eth0", send: knock(src, dst), ask: open(options...)}
 		askKernel(t, &q)
+		// of a socket whose owner is known the further groups are not
+		q.name, q.packet = "known"+suffixes[v6], func(p *rules.Packet) {
+			p.UID, p.GID = rules.KnownUint(p.Order, 4, 0), rules.KnownUint(p.Order, 4, 0)
+		}
+		q.ask = append(ask(options...), open("-m owner --gid-owner 100-200 --suppl-groups", "-m owner ! --gid-owner 100-200 --suppl-groups")...)
+		askKernel(t, &q)
+		q.packet = nil
 		q.name, q.hook, q.in, q.out, q.ask = "forwarded"+suffixes[v6], rules.Postrouting, "c0", "s0", ask(options...)
 		askKernel(t, &q)
 	}

@@ -40,6 +40,9 @@ func (x *owner) Statements(c *Context) []rules.Statement {
 			return
 		}
 		is := idWithin(c, key, n)
+		if flag == ownerGID && x.ask&ownerSuppl != 0 {
+			is = &rules.AnyOf{Span: c.Span, Parts: []rules.Condition{is, x.inGroups(c)}}
+		}
 		if x.invert&flag != 0 {
 			is = &rules.NotOf{Span: c.Span, Part: is}
 		}
@@ -50,10 +53,19 @@ func (x *owner) Statements(c *Context) []rules.Statement {
 	add(ownerUID, rules.MetaSkuid, x.uid)
 	add(ownerGID, rules.MetaSkgid, x.gid)
 	if x.ask&ownerSuppl != 0 {
-		// it widens what a group is, and is never inverted: it wants a socket
+		// never inverted: it wants a socket
 		add(ownerSuppl, rules.MetaSkgid, all)
 	}
 	return out
+}
+
+// inGroups asks for the supplementary groups of the packet's socket, which
+// nothing tells. Without a socket there are none.
+func (x *owner) inGroups(c *Context) rules.Condition {
+	return &rules.AllOf{Span: c.Span, Parts: []rules.Condition{
+		idWithin(c, rules.MetaSkgid, numbers{0, 0xffffffff}),
+		&rules.Open{Span: c.Span, Name: "owner --suppl-groups", From: rules.FromSocket},
+	}}
 }
 
 // idWithin compares a number of the host as numbers are compared, in network

@@ -88,7 +88,7 @@ func (r *reader) bits() uint8 {
 // Statements follows policy_mt: an empty policy that is not strict describes
 // no IPsec.
 func (x *policy) Statements(c *Context) []rules.Statement {
-	if x.flags&policyNone == 0 && len(x.elements) == 0 {
+	if x.flags&(policyNone|policyStrict) == 0 && len(x.elements) == 0 {
 		return fixed(c, false)
 	}
 	return openOn(c, "policy", rules.FromIPsec)

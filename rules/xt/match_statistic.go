@@ -46,6 +46,10 @@ func decodeStatistic(_ *Context, r *reader) Extension {
 // stands, the kernel keeps to itself.
 func (x *statistic) Statements(c *Context) []rules.Statement {
 	ch := &rules.Chance{Span: c.Span, Hits: 1, Of: uint64(x.every) + 1, InTurn: true, Invert: x.invert}
+	if x.mode == statisticNth && x.packet > x.every {
+		// the counter begins past the end of its cycle, and runs on to 2^32
+		return openOn(c, "statistic", rules.FromRandom)
+	}
 	if x.mode == statisticRandom {
 		if x.probability == 0 {
 			return []rules.Statement{&rules.Fixed{Span: c.Span, Holds: x.invert}}

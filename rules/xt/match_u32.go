@@ -167,6 +167,7 @@ func (t *u32Condition) Test(p *rules.Packet) rules.Answer {
 			}
 			there.Assumed |= assumed
 			v = t.read(p, at+uint64(s.number), &there)
+			v.AssumedBy |= assumed
 		}
 	}
 	in := rules.Decided(false)
@@ -185,11 +186,19 @@ func (t *u32Condition) read(p *rules.Packet, off uint64, there *rules.Answer) ru
 	if off+4 <= uint64(p.Net.N) {
 		return p.Net.Read(int(off), 4)
 	}
-	// where the transport header begins is known with the header's length
+	// where the transport header begins is known with the header's length, in
+	// IPv6 when the header names it next
 	v4 := p.Family == rules.FamilyIPv4
 	ihl := p.Net.Read(0, 1)
-	if off >= uint64(p.Net.N) && off+4 <= uint64(p.Net.N+p.Trans.N) && (!v4 || ihl.IsKnown() && int(ihl.Bits[0]&0xf)*4 == p.Net.N) {
-		return p.Trans.Read(int(off)-p.Net.N, 4)
+	next := p.Net.Read(6, 1)
+	direct := v4 && ihl.IsKnown() && int(ihl.Bits[0]&0xf)*4 == p.Net.N || !v4 && next.IsKnown() && next.Bits[0] == p.Proto
+	if off >= uint64(p.Net.N) && off+4 <= uint64(p.Net.N+p.Trans.N) && direct {
+		v = p.Trans.Read(int(off)-p.Net.N, 4)
+		if v4 {
+			next = ihl
+		}
+		v.AssumedBy, _ = next.Sources()
+		return v
 	}
 	if off+4 > longestPacket {
 		*there = there.And(rules.Decided(false))

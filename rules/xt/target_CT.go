@@ -54,20 +54,19 @@ func (notrack) Statements(c *Context) []rules.Statement {
 func (notrack) Save(*Context, *Options) {}
 
 // Statements follows xt_ct_target: the packet gets a template, whose zone the
-// entry will have, 0 where none was given. Of a zone that the mark gives
-// (NF_CT_FLAG_MARK) nothing is said: the mark counts as it is at conntrack's
-// priority, not here.
+// entry will have, 0 where none was given. Which one the mark gives
+// (NF_CT_FLAG_MARK) is not known here: it counts as it is at conntrack's
+// priority.
 func (x *ct) Statements(c *Context) []rules.Statement {
-	switch {
-	case x.flags&ctNotrack != 0:
+	if x.flags&ctNotrack != 0 {
 		return notrack{}.Statements(c)
-	case x.flags&ctZoneMark != 0:
-		return nil
 	}
-	zone := make([]byte, 2)
-	c.Order.PutUint16(zone, x.zone)
+	var zone rules.Expr = &rules.Const{Data: c.u16(x.zone)}
+	if x.flags&ctZoneMark != 0 {
+		zone = &rules.Unrecorded{Len: 2, From: rules.FromMark}
+	}
 	return []rules.Statement{&rules.Assign{
-		Span: c.Span, Target: rules.AssignCt, Dest: &rules.Ct{Key: rules.CtZone, Dir: x.zoneDir()}, Value: &rules.Const{Data: zone},
+		Span: c.Span, Target: rules.AssignCt, Dest: &rules.Ct{Key: rules.CtZone, Dir: x.zoneDir()}, Value: zone,
 	}}
 }
 
