@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/order"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
 )
@@ -221,7 +222,7 @@ func endingText(o *Outcome) string {
 	case o.By != nil:
 		what += " by " + longName(o.By)
 	case o.Policy != "":
-		return what + " by the policy of " + safe(o.Policy)
+		return what + " by the policy of " + safe(order.Name(o.outcome.Chain))
 	}
 	if o.Why != "" {
 		what += ": " + safe(o.Why)
