@@ -170,7 +170,7 @@ func outcomeText(o *Outcome, icmp bool) string {
 	case end == "" && nat == "" && o.Untracked:
 		return "no NAT: conntrack does not track it"
 	case end == "" && nat == "":
-		return "no NAT: no rule matched"
+		return "no NAT: no NAT rule matched"
 	case end == "":
 		return nat
 	case nat == "":

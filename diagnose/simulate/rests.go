@@ -61,7 +61,8 @@ func (j *job) assumed() {
 			r.Assumed = append(r.Assumed, a.text)
 		}
 	}
-	if j.flow.IsICMP() && j.asked.IDOpen {
+	rewritten := slices.ContainsFunc(r.Outcomes, func(o Outcome) bool { return o.DNAT != nil || o.SNAT != nil })
+	if j.flow.IsICMP() && j.asked.IDOpen && rewritten {
 		r.Unknown = append(r.Unknown, "the id of the query")
 	}
 }
