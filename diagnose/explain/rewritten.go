@@ -2,7 +2,6 @@ package explain
 
 import (
 	"github.com/ntdiag/ntdiag/diagnose/host"
-	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -12,17 +11,13 @@ import (
 func rewritten(p *rules.Packet, f *host.Flow, m rules.Manip) {
 	o, r := f.Original, f.Reply
 	icmp := f.IsICMP()
-	st := uint64(0)
-	if p.Ct.Status.IsKnown() {
-		st = p.Ct.Status.Uint(packet.Order(p.Host.(*host.Snapshot)))
-	}
 	switch m {
 	case rules.ManipDst:
-		st |= uint64(host.StatusDstNATDone)
+		setStatus(p, host.StatusDstNATDone)
 		if o.Dst == r.Src && (icmp || o.DstPort == r.SrcPort) {
 			break
 		}
-		st |= uint64(host.StatusDstNAT)
+		setStatus(p, host.StatusDstNAT)
 		p.SetAddr(true, r.Src)
 		if !icmp && p.Trans.N > 4 && f.HasPorts() {
 			p.Trans.Set(2, []byte{byte(r.SrcPort >> 8), byte(r.SrcPort)}, rules.FromEntry)
@@ -34,7 +29,19 @@ func rewritten(p *rules.Packet, f *host.Flow, m rules.Manip) {
 	case rules.ManipSrc:
 		p.SetAddr(false, r.Dst)
 		p.Ct.Reply = r
-		st |= uint64(host.StatusSrcNATDone)
+		setStatus(p, host.StatusSrcNATDone)
+		if sport := r.DstPort; o.Src != r.Dst || !icmp && o.SrcPort != sport || icmp && o.SrcPort != r.SrcPort {
+			setStatus(p, host.StatusSrcNAT)
+		}
 	}
-	p.Ct.Status = rules.KnownUint(packet.Order(p.Host.(*host.Snapshot)), 4, st)
+}
+
+// setStatus sets bits of the entry's status, whatever else is known of it.
+func setStatus(p *rules.Packet, bits host.Status) {
+	v := &p.Ct.Status
+	set := rules.KnownUint(p.ByteOrder(), 4, uint64(bits))
+	for i := range min(v.N, set.N) {
+		v.Bits[i] |= set.Bits[i]
+		v.Known[i] |= set.Bits[i]
+	}
 }

@@ -53,11 +53,24 @@ func newEntry(s *host.Snapshot, f *host.Flow) rules.Conntrack {
 	}
 	if f.Status.Has(host.StatusExpected) {
 		ct.State = rules.KnownUint(o, 4, rules.CtStateRelated)
-		ct.Status = rules.KnownUint(o, 4, uint64(host.StatusExpected))
+		ct.Status = expectedStatus(o)
 		ct.Mark = rules.UnknownBytes(4, rules.FromCtMark)
 		ct.HelperKnown = rules.Unknown
 	}
 	return ct
+}
+
+// expectedStatus is that of an entry that another one expected. The expectation
+// can have rewritten it already (nf_nat_follow_master, from init_conntrack).
+func expectedStatus(o binary.ByteOrder) rules.Value {
+	const byHelper = host.StatusSrcNAT | host.StatusDstNAT | host.StatusSrcNATDone | host.StatusDstNATDone | host.StatusSeqAdjust
+	v := rules.KnownUint(o, 4, uint64(host.StatusExpected))
+	open := rules.KnownUint(o, 4, uint64(byHelper))
+	for i := range v.N {
+		v.Known[i] &^= open.Bits[i]
+		v.From[i] = rules.FromCtStatus
+	}
+	return v
 }
 
 func zoneDirs(f *host.Flow) uint8 {

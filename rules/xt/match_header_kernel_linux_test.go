@@ -211,6 +211,9 @@ func TestKernelAddrtype(t *testing.T) {
 		"-m addrtype --src-type UNICAST ! --dst-type LOCAL", "-m addrtype --dst-type UNREACHABLE", "-m addrtype --dst-type UNSPEC",
 		"-m addrtype --dst-type LOCAL --limit-iface-in", "-m addrtype ! --dst-type LOCAL --limit-iface-in",
 		"-m addrtype --dst-type UNICAST --limit-iface-in", "-m addrtype --dst-type ANYCAST", "-m addrtype ! --src-type MULTICAST,UNSPEC",
+		"-m addrtype --dst-type UNREACHABLE --limit-iface-in", "-m addrtype ! --dst-type UNREACHABLE,LOCAL --limit-iface-in",
+		"-m addrtype --dst-type ANYCAST --limit-iface-in", "-m addrtype --src-type LOCAL --limit-iface-in", "-m addrtype --src-type UNICAST --limit-iface-in",
+		"-m addrtype --dst-type ANYCAST,LOCAL", "-m addrtype --dst-type UNICAST,LOCAL --limit-iface-in",
 	}
 	only4 := []string{
 		"-m addrtype --dst-type BROADCAST", "-m addrtype ! --dst-type BROADCAST,MULTICAST", "-m addrtype --dst-type BLACKHOLE,PROHIBIT,THROW",
@@ -218,6 +221,7 @@ func TestKernelAddrtype(t *testing.T) {
 	for _, d := range []struct{ name, to string }{
 		{"through4", "192.168.1.80"}, {"router4", "10.0.0.1"}, {"far4", "192.168.1.2"}, {"broadcast4", "10.0.0.255"}, {"all4", "255.255.255.255"}, {"multicast4", "224.0.0.1"},
 		{"through6", "fd00:b::80"}, {"router6", "fd00:a::1"}, {"far6", "fd00:b::2"}, {"multicast6", "ff02::1"},
+		{"anycast6", "fd00:a::"}, {"faranycast6", "fd00:b::"},
 	} {
 		to := netip.MustParseAddr(d.to)
 		src, _ := toServer(to.Is6(), 4711, 0)

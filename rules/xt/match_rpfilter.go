@@ -99,7 +99,7 @@ func unroutable(src, dst netip.Addr) bool {
 	if src.Is6() {
 		return src.IsUnspecified()
 	}
-	return src.As4()[0] == 0 && (isBroadcast(dst) || dst.IsLinkLocalMulticast())
+	return src.IsUnspecified() && (isBroadcast(dst) || dst.IsLinkLocalMulticast())
 }
 
 func isBroadcast(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
