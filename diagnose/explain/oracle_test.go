@@ -45,6 +45,9 @@ func TestOracle(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				run := &oracleRun{oracleCase: &c}
+				if c.needsRoot != "" && lab.UserNamespace() {
+					lab.LeaveOut(t, fmt.Errorf("not root, but in a user namespace: %s", c.needsRoot))
+				}
 				if err := run.play(t); err != nil {
 					t.Fatalf("the case itself: %v", err)
 				}

@@ -9,13 +9,14 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ntdiag/ntdiag/diagnose/lab"
 )
 
 // sandbox runs ahead of a producer's own script.
@@ -31,7 +32,7 @@ const adminPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // missing says what the case needs and is not there.
 func (c *oracleCase) missing() error {
-	if c.needsRoot != "" && userNamespace() {
+	if c.needsRoot != "" && lab.UserNamespace() {
 		return fmt.Errorf("not root, but in a user namespace: %s", c.needsRoot)
 	}
 	for _, name := range append([]string{"sh", "mount", "/etc/alternatives/iptables"}, c.needs...) {
@@ -48,12 +49,6 @@ func (c *oracleCase) missing() error {
 		}
 	}
 	return nil
-}
-
-// userNamespace tells whether root is root only in a namespace of few users.
-func userNamespace() bool {
-	b, err := os.ReadFile("/proc/self/uid_map")
-	return err == nil && !slices.Equal(strings.Fields(string(b)), []string{"0", "0", "4294967295"})
 }
 
 // producer is the sandbox that a program runs in.

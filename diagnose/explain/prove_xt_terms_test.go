@@ -4,6 +4,8 @@ package explain_test
 
 import (
 	"slices"
+
+	"github.com/ntdiag/ntdiag/diagnose/lab"
 )
 
 // xtConditions is one row a sort of match; one that does not go where the rule
@@ -139,6 +141,10 @@ func xtHeaderIs(x *xtGenerator, d *xtDraft) {
 // xtOwner is for what the machine itself sends.
 func xtOwner(x *xtGenerator, d *xtDraft) {
 	if d.kind == "out" || d.kind == "output" || d.kind == "src" || d.kind == "postrouting" {
-		d.add("-m owner %s--uid-owner %d", x.not(30), x.IntN(2))
+		not, uid := x.not(30), x.IntN(2)
+		if lab.UserNamespace() {
+			uid = 0 // it has no other
+		}
+		d.add("-m owner %s--uid-owner %d", not, uid)
 	}
 }

@@ -53,7 +53,10 @@ func Main(run func() int) int {
 	if os.Geteuid() == 0 || os.Getenv(insideEnv) != "" {
 		return run()
 	}
-	code, err := Reexec(context.Background(), os.Args[1:], []string{insideEnv + "=1"})
+	// iptables-legacy locks a file in /run, which is not ours: the network
+	// namespace that it runs in serves as well
+	env := []string{insideEnv + "=1", "XTABLES_LOCKFILE=/proc/self/ns/net"}
+	code, err := Reexec(context.Background(), os.Args[1:], env)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "lab: %v\n", err)
 		return run()
