@@ -52,9 +52,12 @@ func (t *rulesWriter) head() {
 		return
 	}
 	line := plural(m.NATRules, "NAT rule", "NAT rules") + amounts(", in ", m.Backends, "") + amounts(", by ", m.Owners, "unknown")
-	if len(t.doc.Rules) < m.NATRules+m.Deciding {
-		line += "; " + plural(len(t.doc.Rules), "rule", "rules") + " below"
-	} else if m.Deciding > 0 {
+	switch n := len(t.doc.Rules); {
+	case n == 0 && m.NATRules+m.Deciding > 0:
+		line = "no rule fits, of " + line
+	case n < m.NATRules+m.Deciding:
+		line += "; " + itoa(n) + map[bool]string{true: " fits", false: " fit"}[n == 1]
+	case m.Deciding > 0:
 		line += "; " + plural(m.Deciding, "more decides", "more decide") + " about NAT"
 	}
 	wrap(&t.b, t.s.width(), "", "  ", line)

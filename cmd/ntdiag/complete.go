@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,52 @@ func completeNetns(_ *cobra.Command, _ []string, prefix string) ([]string, cobra
 		break
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeOf offers names of what the machine has.
+func (a *app) completeOf(names func(*host.Snapshot) []string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		const stop = cobra.ShellCompDirectiveNoFileComp
+		l, err := capture.Open(a.netns)
+		if err != nil {
+			return nil, stop
+		}
+		defer l.Close()
+		s, err := l.Snapshot(cmd.Context())
+		if err != nil {
+			return nil, stop
+		}
+		var out []string
+		for _, n := range names(s) {
+			if strings.HasPrefix(n, prefix) && !slices.Contains(out, n) && len(out) < maxCompletions {
+				out = append(out, n)
+			}
+		}
+		return out, stop
+	}
+}
+
+func deviceNames(s *host.Snapshot) (out []string) {
+	for _, l := range s.Links {
+		out = append(out, l.Name)
+	}
+	return out
+}
+
+func tableNames(s *host.Snapshot) (out []string) {
+	for _, t := range s.Rules.Tables {
+		out = append(out, t.Name)
+	}
+	return out
+}
+
+func chainNames(s *host.Snapshot) (out []string) {
+	for _, t := range s.Rules.Tables {
+		for _, c := range t.Chains {
+			out = append(out, c.Name)
+		}
+	}
+	return out
 }
 
 // completeFlows offers sources of live flows, then destinations of those that

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,6 +63,24 @@ var filterFlags = []struct {
 	{"family", "ipv4 or ipv6", setFamily},
 }
 
+// flowValues are what a shell is offered for the filters that take few values.
+func flowValues() map[string][]string {
+	lower := func(names ...[]string) (out []string) {
+		for _, n := range slices.Concat(names...) {
+			if n = strings.ToLower(n); !slices.Contains(out, n) && n != "none" {
+				out = append(out, n)
+			}
+		}
+		return out
+	}
+	return map[string][]string{
+		"proto":  {"tcp", "udp", "icmp", "icmpv6", "sctp", "dccp", "udplite", "gre"},
+		"state":  lower(host.TCPStates[:], host.SCTPStates[:]),
+		"status": lower([]string{"unreplied"}, host.Status(0xffff).Names()),
+		"family": {"ipv4", "ipv6"},
+	}
+}
+
 // natFlags are the filters on the rewrites.
 var natFlags = []struct {
 	name, help string
@@ -83,6 +102,9 @@ func (f *flowFlags) add(cmd *cobra.Command) {
 	short := map[string]string{"ipv4": "4", "ipv6": "6"}
 	for _, row := range natFlags {
 		f.on[row.name] = cmd.Flags().BoolP(row.name, short[row.name], false, row.help)
+	}
+	for name, values := range flowValues() {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
 	cmd.Flags().IntVar(&f.limit, "limit", 0, "at most this many flows")
 	outputFlag(cmd, &f.output)

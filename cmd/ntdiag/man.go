@@ -53,13 +53,17 @@ func manPage(cmd *cobra.Command) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, ".TH %s 1\n.SH NAME\n%s \\- %s\n", strings.ToUpper(roff(name)), roff(name), roff(cmd.Short))
 	if cmd.Runnable() {
-		fmt.Fprintf(&b, ".SH SYNOPSIS\n.nf\n%s\n.fi\n", roff(cmd.UseLine()))
+		use := cmd.UseLine()
+		if !cmd.HasParent() {
+			use = cmd.Name() + " COMMAND [flags]"
+		}
+		fmt.Fprintf(&b, ".SH SYNOPSIS\n.nf\n%s\n.fi\n", roff(use))
 	}
 	if cmd.Long != "" {
-		fmt.Fprintf(&b, ".SH DESCRIPTION\n.nf\n%s\n.fi\n", roff(cmd.Long))
+		fmt.Fprintf(&b, ".SH DESCRIPTION\n%s", manText(cmd.Long))
 	}
-	manFlags(&b, "OPTIONS", cmd.NonInheritedFlags().FlagUsagesWrapped(maxWidth))
-	manFlags(&b, "GLOBAL OPTIONS", cmd.InheritedFlags().FlagUsagesWrapped(maxWidth))
+	manFlags(&b, "OPTIONS", cmd.NonInheritedFlags().FlagUsagesWrapped(manWidth))
+	manFlags(&b, "GLOBAL OPTIONS", cmd.InheritedFlags().FlagUsagesWrapped(manWidth))
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(cmd.Example))
 	}
@@ -74,6 +78,23 @@ func manPage(cmd *cobra.Command) string {
 	}
 	if len(see) > 0 {
 		fmt.Fprintf(&b, ".SH SEE ALSO\n%s\n", strings.Join(see, ", "))
+	}
+	return b.String()
+}
+
+// manWidth is what man(1) leaves of maxWidth beside its indentation.
+const manWidth = maxWidth - 7
+
+// manText is help as roff: paragraphs are filled, lists stay as they are.
+func manText(text string) string {
+	var b strings.Builder
+	for _, p := range strings.Split(text, "\n\n") {
+		p = strings.Trim(p, "\n")
+		if strings.HasPrefix(p, " ") || strings.Contains(p, "\n ") {
+			fmt.Fprintf(&b, ".PP\n.nf\n%s\n.fi\n", roff(p))
+		} else {
+			fmt.Fprintf(&b, ".PP\n%s\n", roff(p))
+		}
 	}
 	return b.String()
 }

@@ -51,6 +51,8 @@ func newRulesCmd(a *app) *cobra.Command {
 			_ = cmd.RegisterFlagCompletionFunc(w.name, cobra.FixedCompletions(w.values(), cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
+	_ = cmd.RegisterFlagCompletionFunc("table", a.completeOf(tableNames))
+	_ = cmd.RegisterFlagCompletionFunc("chain", a.completeOf(chainNames))
 	return cmd
 }
 

@@ -82,6 +82,8 @@ With --expect the exit code is 1 unless it is so:
 		said[k.Names[0]] = f.String(k.Names[0], "", k.Help)
 		f.Lookup(k.Names[0]).Value = &typed{f.Lookup(k.Names[0]).Value, strings.ToLower(strings.Split(k.Value, "|")[0])}
 	}
+	_ = cmd.RegisterFlagCompletionFunc("iif", a.completeOf(deviceNames))
+	_ = cmd.RegisterFlagCompletionFunc("oif", a.completeOf(deviceNames))
 	return cmd
 }
 
