@@ -28,7 +28,7 @@ func rewritten(p *rules.Packet, f *host.Flow, m rules.Manip) {
 		}
 	case rules.ManipSrc:
 		p.SetAddr(false, r.Dst)
-		p.Ct.Reply = r
+		p.Ct.Reply, p.Ct.ReplyOpen = r, false
 		setStatus(p, host.StatusSrcNATDone)
 		if sport := r.DstPort; o.Src != r.Dst || !icmp && o.SrcPort != sport || icmp && o.SrcPort != r.SrcPort {
 			setStatus(p, host.StatusSrcNAT)

@@ -54,6 +54,7 @@ func newEntry(s *host.Snapshot, f *host.Flow) rules.Conntrack {
 	if f.Status.Has(host.StatusExpected) {
 		ct.State = rules.KnownUint(o, 4, rules.CtStateRelated)
 		ct.Status = expectedStatus(o)
+		openReply(&ct, f.Reply)
 		ct.Mark = rules.UnknownBytes(4, rules.FromCtMark)
 		ct.HelperKnown = rules.Unknown
 	}
@@ -71,6 +72,18 @@ func expectedStatus(o binary.ByteOrder) rules.Value {
 		v.From[i] = rules.FromCtStatus
 	}
 	return v
+}
+
+// openReply: what of the reply tuple was rewritten, the expectation may have
+// rewritten before the first rule.
+func openReply(ct *rules.Conntrack, r rules.Tuple) {
+	if r.Src != ct.Reply.Src {
+		ct.Reply.Src = netip.Addr{}
+	}
+	if r.Dst != ct.Reply.Dst {
+		ct.Reply.Dst = netip.Addr{}
+	}
+	ct.ReplyOpen = r.SrcPort != ct.Reply.SrcPort || r.DstPort != ct.Reply.DstPort
 }
 
 func zoneDirs(f *host.Flow) uint8 {

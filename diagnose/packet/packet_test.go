@@ -42,3 +42,25 @@ func TestExpectedStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestExpectedReply: so does the reply tuple.
+func TestExpectedReply(t *testing.T) {
+	s := &host.Snapshot{Order: binary.LittleEndian}
+	a, b, c := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("192.0.2.1")
+	f := &host.Flow{
+		Family: rules.FamilyIPv4, Status: host.StatusExpected,
+		Original: rules.Tuple{Proto: 6, Src: a, Dst: b, SrcPort: 20, DstPort: 4000},
+		Reply:    rules.Tuple{Proto: 6, Src: b, Dst: c, SrcPort: 4000, DstPort: 20},
+	}
+	p := First(s, f)
+	p.Tracked = rules.Yes
+	for _, tt := range []struct {
+		key  rules.CtKey
+		want bool
+	}{{rules.CtSrc, true}, {rules.CtDst, false}, {rules.CtProtoSrc, true}, {rules.CtProtoDst, true}} {
+		v := (&rules.Ct{Key: tt.key, Dir: rules.CtDirReply}).Eval(&p)
+		if v.IsKnown() != tt.want {
+			t.Errorf("key %d of the reply: known %v, want %v", tt.key, v.IsKnown(), tt.want)
+		}
+	}
+}

@@ -1,6 +1,10 @@
 package walk
 
-import "github.com/ntdiag/ntdiag/rules"
+import (
+	"net/netip"
+
+	"github.com/ntdiag/ntdiag/rules"
+)
 
 // chain is nft_do_chain for one chain: rule after rule until none is left on
 // any way.
@@ -339,6 +343,10 @@ func (e *ruleRun) nat(n *rules.NAT) {
 		}
 	}
 	if _, ok := n.Kind.At(e.hook); !ok || e.r.Chain == nil {
+		return
+	}
+	if n.Kind == rules.Masquerade && e.cur.p.Ct.Original.Src == netip.IPv4Unspecified() {
+		e.accept() // nf_nat_masquerade_ipv4 leaves it alone, and other chains are asked
 		return
 	}
 	e.add(Candidate{Rule: e.r, NAT: n, Targets: e.chooseTarget(n, e.targets(n))})

@@ -91,3 +91,19 @@ func TestPicked(t *testing.T) {
 		}
 	}
 }
+
+// TestMasqueradeNobody: what is sent from 0.0.0.0 is not masqueraded, and the
+// other nat chains are asked.
+func TestMasqueradeNobody(t *testing.T) {
+	for _, tt := range []struct{ src, want string }{{"0.0.0.0", "must 21"}, {"10.0.0.10", "must 11"}, {"::", "must 11"}} {
+		tb := newTable()
+		tb.chain(natBase(rules.Postrouting, 100), do(&rules.NAT{Kind: rules.Masquerade}), do(snat("192.0.2.1")))
+		tb.chain(natBase(rules.Postrouting, 101), do(snat("192.0.2.2")))
+		p := packet(rules.KnownUint(le, 4, 0))
+		p.Tracked, p.Ct.Original.Src = rules.Yes, netip.MustParseAddr(tt.src)
+		res := New(&rules.Ruleset{Order: le, Tables: []*rules.Table{tb.Table}}).Hook(p, rules.Postrouting, Options{})
+		if got := outline(res); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.src, got, tt.want)
+		}
+	}
+}
