@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/lab"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -271,7 +272,7 @@ func TestOpenByPathPidAndName(t *testing.T) {
 	}()
 	pid := strconv.Itoa(sleeper.Process.Pid)
 	names := []string{pid, "/proc/" + pid + "/ns/net"}
-	if os.Getenv(inUserNS) == "" {
+	if !lab.UserNamespace() {
 		name := "ntdiag-test-" + pid
 		run(t, "", "ip", "netns", "attach", name, pid)
 		defer run(t, "", "ip", "netns", "delete", name)

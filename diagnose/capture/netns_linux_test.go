@@ -7,35 +7,13 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 	"golang.org/x/sys/unix"
 )
 
-const inUserNS = "NTDIAG_TEST_IN_USERNS"
-
-// TestMain runs the tests as root of a user namespace when it is not root.
-func TestMain(m *testing.M) {
-	if os.Geteuid() == 0 || os.Getenv(inUserNS) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inUserNS+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "no user namespace, kernel tests are skipped:", err)
-		os.Exit(m.Run())
-	}
-	os.Exit(cmd.ProcessState.ExitCode())
-}
+func TestMain(m *testing.M) { os.Exit(lab.Main(m.Run)) }
 
 // newNetns moves the test's thread into a network namespace of its own; the
 // thread, and the namespace with it, dies with the test.
