@@ -50,8 +50,12 @@ func (p *printer) missXT(s rules.Statement, words string, got *rules.Value) stri
 	return words + " did not hold"
 }
 
-// ConditionIn is ConditionText for a statement of rule r.
+// ConditionIn is ConditionText for a statement of rule r; what an extension of
+// iptables tests is in its words.
 func ConditionIn(r *rules.Rule, s rules.Statement, order binary.ByteOrder) string {
+	if words, ok := xt.MatchText(r, s); ok && words != "" {
+		return words
+	}
 	p := rulePrinter(r)
 	if order != nil {
 		p.order = order
