@@ -234,6 +234,13 @@ func TestSimulate(t *testing.T) {
 			t.chain(base(rules.ChainFilter, rules.Input, 0), do(iifname("lo"), verdict(rules.VerdictDrop)))
 		}, "udp 10.0.0.1:53 > 192.168.1.2:53",
 			"certain drop by 11 untracked\n"},
+		{"to itself, with an entry that is confirmed", func(t *table) {
+			bit := &rules.Bitwise{X: &rules.Ct{Key: rules.CtStatus, Dir: rules.CtDirNone}, Mask: []byte{8, 0, 0, 0}, Xor: make([]byte, 4)}
+			confirmed := &rules.Match{Left: bit, Op: rules.CmpNeq, Right: make([]byte, 4)}
+			t.chain(base(rules.ChainFilter, rules.Postrouting, 0), do(confirmed, verdict(rules.VerdictDrop)))
+			t.chain(base(rules.ChainFilter, rules.Prerouting, 0), do(confirmed, verdict(rules.VerdictDrop)))
+		}, "udp 10.0.0.1:53 > 192.168.1.2:53",
+			"certain drop by 21\n"},
 		{"a range of addresses", func(t *table) {
 			n := dnat("192.168.1.80", 0)
 			n.AddrMax = &rules.Const{Data: netip.MustParseAddr("192.168.1.83").AsSlice()}

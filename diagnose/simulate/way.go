@@ -110,8 +110,12 @@ func (w *way) send() {
 }
 
 // loop is loopback_xmit: what is sent to this host comes in again, with its
-// entry and its route, and without its socket.
+// entry, which postrouting has confirmed, and its route, and without its
+// socket.
 func (w *way) loop() {
+	if w.p.Tracked == rules.Yes {
+		w.status(&w.p, host.StatusConfirmed, rules.Yes)
+	}
 	w.p.Iif, w.p.Oif = w.p.Oif, rules.Iface{State: rules.IfaceNone}
 	if w.hook(rules.Prerouting) {
 		w.deliver()

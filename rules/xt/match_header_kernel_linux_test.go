@@ -245,3 +245,24 @@ func shout(src, dst netip.AddrPort) func(*lab.Net) error {
 	}
 	return datagram(src, dst)
 }
+
+// TestKernelNoDevice asks of devices where there is one, and where there is
+// none (nulldevname): iptables takes such rules in a chain of one's own.
+func TestKernelNoDevice(t *testing.T) {
+	questions := ask(
+		"-i c0", "! -i c0", "-i c+", "! -i c+", "-i eth0", "! -i eth0", "-i e+", "! -i e+",
+		"-o s0", "! -o s0", "-o s+", "! -o s+", "-o eth0", "! -o eth0", "! -i s0 ! -o c0",
+	)
+	for _, v6 := range []bool{false, true} {
+		src, dst := toServer(v6, 4711, 80)
+		q := probe{proto: 6, src: src, dst: dst, send: knock(src, dst), ask: questions}
+		q.name, q.hook, q.in = "in"+suffixes[v6], rules.Prerouting, "c0"
+		askKernel(t, &q)
+		q.name, q.hook, q.out = "through"+suffixes[v6], rules.Forward, "s0"
+		askKernel(t, &q)
+		q.name, q.hook = "leaving"+suffixes[v6], rules.Postrouting
+		askKernel(t, &q)
+		q.name, q.hook, q.in, q.out = "out"+suffixes[v6], rules.Output, "", "eth0"
+		askKernel(t, &q)
+	}
+}
