@@ -213,23 +213,57 @@ func Check(r *simulate.Result, wants []simulate.Expectation) []Expected {
 		holds, instead := wants[i].Check(r)
 		e := Expected{Expect: wants[i].Text, Holds: holds}
 		if !holds {
-			e.Got = insteadText(r, instead)
+			e.Got = insteadText(r, &wants[i], instead)
 		}
 		out = append(out, e)
 	}
 	return out
 }
 
-func insteadText(r *simulate.Result, instead []*simulate.Outcome) string {
-	probe := host.Flow{Original: r.Packet.Tuple}
-	var parts []string
-	for _, o := range instead[:min(len(instead), maxInstead)] {
+// insteadText is what the outcomes are in place of want; outcomes that read
+// alike are one.
+func insteadText(r *simulate.Result, want *simulate.Expectation, instead []*simulate.Outcome) string {
+	icmp := newPacket(r).ICMP != nil
+	var texts []string
+	odds := map[string]*float64{}
+	for _, o := range instead {
 		x := newOutcome(o)
-		parts = append(parts, strings.TrimSpace(outcomeText(&x, probe.IsICMP())+" "+chanceText(&x)))
+		text := gotText(&x, want.End(), icmp)
+		had, ok := odds[text]
+		switch {
+		case !ok:
+			texts = append(texts, text)
+			odds[text] = x.Probability
+		case had == nil || x.Probability == nil:
+			odds[text] = nil
+		default:
+			sum := *had + *x.Probability
+			odds[text] = &sum
+		}
 	}
-	text := strings.Join(parts, "; or ")
-	if rest := len(instead) - maxInstead; rest > 0 {
+	for i, text := range texts {
+		if p := odds[text]; p != nil && *p < 1-1e-6 {
+			texts[i] += " (" + percent(*p) + ")"
+		}
+	}
+	text := strings.Join(texts[:min(len(texts), maxInstead)], "; or ")
+	if rest := len(texts) - maxInstead; rest > 0 {
 		text += "; and " + plural(rest, "other outcome", "other outcomes")
 	}
 	return text
+}
+
+// gotText is an outcome, or only its rewrite of one end where nothing ended it.
+func gotText(o *Outcome, end string, icmp bool) string {
+	if end == "" || endingText(o) != "" {
+		return outcomeText(o, icmp)
+	}
+	one := withoutSource(*o)
+	if end == "snat" {
+		one = withoutDestination(*o)
+	}
+	if text := natText(&one, icmp, true); text != "" {
+		return text
+	}
+	return "no " + end
 }

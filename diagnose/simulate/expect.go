@@ -182,6 +182,19 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return a
 }
 
+// End is the end whose rewrite is all that is expected, dnat or snat, else "".
+func (e *Expectation) End() string {
+	switch {
+	case e.Verdict != "" || e.Where != "" || e.Out != "":
+		return ""
+	case e.Kind == "dnat" || e.Kind == "redirect":
+		return "dnat"
+	case e.Kind == "snat" || e.Kind == "masquerade":
+		return "snat"
+	}
+	return "" // netmap is of either
+}
+
 // Check tells whether the expectation holds, and what there is instead: the
 // outcomes that do not fulfil it, or all of them for one that is possible.
 func (e *Expectation) Check(r *Result) (holds bool, instead []*Outcome) {

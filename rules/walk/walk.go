@@ -90,9 +90,6 @@ func tied(a, b *rules.Chain) bool {
 	return a.EffectivePriority() == b.EffectivePriority() && a.Base.Priority == b.Base.Priority
 }
 
-// Tracks tells whether conntrack looks at packets of family f.
-func (w *Walker) Tracks(f rules.Family) bool { return w.tracks[f] }
-
 // Orders is how many other orders the chains at h can have: chains of several
 // tables share a priority, and which runs first depends on when they were made.
 func (w *Walker) Orders(h rules.Hook, f rules.Family) int {
