@@ -15,15 +15,43 @@ import (
 	"github.com/ntdiag/ntdiag/report"
 )
 
+// simulateFlags are the flags of `simulate`.
+type simulateFlags struct {
+	output  string
+	verbose bool
+	expect  []string
+	said    map[string]*string // of the packet, by key
+}
+
 func newSimulateCmd(a *app) *cobra.Command {
-	var output string
-	var verbose bool
-	var expect []string
-	said := map[string]*string{}
+	f := simulateFlags{said: map[string]*string{}}
 	cmd := &cobra.Command{
 		Use:   "simulate PACKET…",
 		Short: "say what would happen to a packet",
-		Long: `simulate takes a packet that nobody has sent through the rules and routes as
+		Long:  simulateHelp(),
+		Example: `  ntdiag simulate 'tcp 10.0.0.10:5536 > 10.0.0.1:8080'
+  ntdiag simulate icmp 10.0.0.10 192.0.2.7 iif eth0 -v
+  ntdiag simulate 'udp [fd00::10]:5000 > [fd00::53]:53' --mark 0x2a -o json
+  ntdiag simulate 'tcp 10.0.0.10 > 10.0.0.1:80' --expect 'dnat to 10.0.0.5:80'`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runSimulate(cmd, args, &f) },
+	}
+	outputFlag(cmd, &f.output)
+	fs := cmd.Flags()
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show every rule looked at, and why it did not match")
+	fs.StringArrayVar(&f.expect, "expect", nil, "an `expectation` of every outcome, may be given several times: 'dnat to 10.0.0.5:80', 'no nat', drop, …")
+	for _, k := range query.PacketKeys() {
+		f.said[k.Names[0]] = fs.String(k.Names[0], "", k.Help)
+		fs.Lookup(k.Names[0]).Value = &typed{fs.Lookup(k.Names[0]).Value, strings.ToLower(strings.Split(k.Value, "|")[0])}
+	}
+	_ = cmd.RegisterFlagCompletionFunc("iif", a.completeOf(deviceNames))
+	_ = cmd.RegisterFlagCompletionFunc("oif", a.completeOf(deviceNames))
+	return cmd
+}
+
+func simulateHelp() string {
+	return `simulate takes a packet that nobody has sent through the rules and routes as
 they are now: the hooks in their order, the routing decision after DNAT,
 forwarding or delivery, and the source rewrite. It sends nothing.
 
@@ -39,52 +67,35 @@ assumed been otherwise.
 
 With --expect the exit code is 1 unless it is so:
 
-` + simulate.ExpectHelp,
-		Example: `  ntdiag simulate 'tcp 10.0.0.10:5536 > 10.0.0.1:8080'
-  ntdiag simulate icmp 10.0.0.10 192.0.2.7 iif eth0 -v
-  ntdiag simulate 'udp [fd00::10]:5000 > [fd00::53]:53' --mark 0x2a -o json
-  ntdiag simulate 'tcp 10.0.0.10 > 10.0.0.1:80' --expect 'dnat to 10.0.0.5:80'`,
-		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			format, err := formatOf(output)
-			if err != nil {
-				return err
-			}
-			p, err := query.ParsePacket(append(args, flagWords(said)...))
-			if err != nil {
-				return usage(err)
-			}
-			wants, err := expectations(expect)
-			if err != nil {
-				return usage(err)
-			}
-			doc, err := a.simulate(cmd.Context(), p, wants)
-			if err != nil {
-				return err
-			}
-			style := a.style(format)
-			style.Verbose = verbose
-			if err := format.Simulate(cmd.OutOrStdout(), doc, style); err != nil {
-				return incomplete(err)
-			}
-			if why := failed(doc); why != "" {
-				return &codeError{exitFound, errors.New(why)}
-			}
-			return finish(cmd, doc.Header, false)
-		},
+` + simulate.ExpectHelp
+}
+
+func (a *app) runSimulate(cmd *cobra.Command, args []string, f *simulateFlags) error {
+	format, err := formatOf(f.output)
+	if err != nil {
+		return err
 	}
-	outputFlag(cmd, &output)
-	f := cmd.Flags()
-	f.BoolVarP(&verbose, "verbose", "v", false, "show every rule looked at, and why it did not match")
-	f.StringArrayVar(&expect, "expect", nil, "what is to be so for every outcome, may be given several times: 'dnat to 10.0.0.5:80', 'no nat', drop, …")
-	for _, k := range query.PacketKeys() {
-		said[k.Names[0]] = f.String(k.Names[0], "", k.Help)
-		f.Lookup(k.Names[0]).Value = &typed{f.Lookup(k.Names[0]).Value, strings.ToLower(strings.Split(k.Value, "|")[0])}
+	p, err := query.ParsePacket(append(args, flagWords(f.said)...))
+	if err != nil {
+		return usage(err)
 	}
-	_ = cmd.RegisterFlagCompletionFunc("iif", a.completeOf(deviceNames))
-	_ = cmd.RegisterFlagCompletionFunc("oif", a.completeOf(deviceNames))
-	return cmd
+	wants, err := expectations(f.expect)
+	if err != nil {
+		return usage(err)
+	}
+	doc, err := a.simulate(cmd.Context(), p, wants)
+	if err != nil {
+		return err
+	}
+	style := a.style(format)
+	style.Verbose = f.verbose
+	if err := format.Simulate(cmd.OutOrStdout(), doc, style); err != nil {
+		return incomplete(err)
+	}
+	if why := failed(doc); why != "" {
+		return &codeError{exitFound, errors.New(why)}
+	}
+	return finish(cmd, doc.Header, false)
 }
 
 // typed is a flag's value with the name of its type as help shows it.
