@@ -25,7 +25,7 @@ var causes = map[explain.Cause]struct{ text, do string }{
 	explain.CauseRule:      {"by rule", ""},
 	explain.CauseHelper:    {"by the helper of its master connection", ""},
 	explain.CausePortClash: {"by the kernel itself: the source port was taken", ""},
-	explain.CauseRuleGone: {"by no present rule: it was changed or removed",
+	explain.CauseRuleGone: {"by no present rule",
 		"if the flow is to follow the present rules, delete its entry (conntrack -D) and let it start anew"},
 	explain.CauseInserted: {"by a program: the entry was inserted through ctnetlink", ""},
 	explain.CauseUnknown:  {"by an unknown cause", ""},
@@ -69,11 +69,14 @@ func explainNothing(b *strings.Builder, d *Explain, s Style) {
 		}
 	}
 	b.WriteByte('\n')
-	for _, hint := range []string{
+	hints := []string{
 		"An entry lives only as long as its timeout: ask while the flow is there.",
 		"In another network namespace? Name it with --netns.",
-		"Name less of it (an address, or :PORT) to see what is near.",
-	} {
+	}
+	if strings.Contains(d.Query, " ") {
+		hints = append(hints, "Name less of it (an address, or :PORT) to see what is near.")
+	}
+	for _, hint := range hints {
 		wrap(b, s.width(), "  try: ", "       ", hint)
 	}
 	if d.Simulated != nil {

@@ -100,7 +100,7 @@ func (j *job) noRule(out *Rewrite, st *stage) {
 		out.Note = "no packet was ever counted in the original direction: the entry was made through ctnetlink, or its counters were zeroed"
 	default:
 		out.Cause = CauseRuleGone
-		out.Note = "no present rule makes this rewrite: the rule that did is gone or changed, or the entry was made through ctnetlink"
+		out.Note = "the rule that made this rewrite is gone or changed, or the entry was made through ctnetlink"
 	}
 	if rule := j.asleep(st, true); rule != "" {
 		out.Note += "; " + rule
