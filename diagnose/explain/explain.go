@@ -66,8 +66,9 @@ func (j *job) observe() {
 	src := host.Rewrite{Manip: rules.ManipSrc, From: host.Endpoint{Addr: o.Src, Port: o.SrcPort}, To: host.Endpoint{Addr: r.Dst, Port: r.DstPort}}
 	if j.f.IsICMP() {
 		// the id belongs to the source; the destination has no port
-		dst.From.Port, dst.To.Port = o.SrcPort, o.SrcPort
-		src.To.Port = r.SrcPort
+		id := j.f.IDAfterDNAT()
+		dst.From.Port, dst.To.Port = o.SrcPort, id
+		src.From.Port, src.To.Port = id, r.SrcPort
 	}
 	j.observed = [2]host.Rewrite{rules.ManipSrc: src, rules.ManipDst: dst}
 }
@@ -212,13 +213,23 @@ func (h *hypothesis) exclude(c *walk.Candidate) {
 // makes tells whether candidate c can have made what is observed.
 func (j *job) makes(c *walk.Candidate, m rules.Manip) bool {
 	o := j.observed[m]
-	from, to := o.From.Port, o.To.Port
+	from, to := j.ports(m)
 	for i := range c.Targets {
 		if c.Targets[i].Makes(m, o.From.Addr, o.To.Addr, from, to) {
 			return true
 		}
 	}
 	return false
+}
+
+// ports are those that are observed. The id of an ICMP query can be changed
+// where a destination port cannot.
+func (j *job) ports(m rules.Manip) (from, to uint16) {
+	o := j.observed[m]
+	if m == rules.ManipDst && j.f.IsICMP() {
+		return o.To.Port, o.To.Port
+	}
+	return o.From.Port, o.To.Port
 }
 
 // sift walks the candidates in order and keeps those that fit, up to the first

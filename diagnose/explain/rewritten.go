@@ -30,7 +30,7 @@ func rewritten(p *rules.Packet, f *host.Flow, m rules.Manip) {
 		p.SetAddr(false, r.Dst)
 		p.Ct.Reply, p.Ct.ReplyOpen = r, false
 		setStatus(p, host.StatusSrcNATDone)
-		if sport := r.DstPort; o.Src != r.Dst || !icmp && o.SrcPort != sport || icmp && o.SrcPort != r.SrcPort {
+		if f.SourceRewritten() {
 			setStatus(p, host.StatusSrcNAT)
 		}
 	}

@@ -189,9 +189,10 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 // taken.
 func (j *job) byClash(c *walk.Candidate, m rules.Manip) bool {
 	o := j.observed[m]
+	from, to := j.ports(m)
 	for i := range c.Targets {
 		t := &c.Targets[i]
-		if t.Makes(m, o.From.Addr, o.To.Addr, o.From.Port, o.To.Port) && !t.ByClash(m, o.From.Port, o.To.Port) {
+		if t.Makes(m, o.From.Addr, o.To.Addr, from, to) && !t.ByClash(m, from, to) {
 			return false
 		}
 	}

@@ -147,11 +147,12 @@ func (f *Flow) Rewrites() []Rewrite {
 	var out []Rewrite
 	o, r := f.Original, f.Reply
 	if f.IsICMP() {
+		id := f.IDAfterDNAT()
 		if o.Dst != r.Src {
-			out = append(out, Rewrite{rules.ManipDst, Endpoint{o.Dst, o.SrcPort}, Endpoint{r.Src, o.SrcPort}})
+			out = append(out, Rewrite{rules.ManipDst, Endpoint{o.Dst, o.SrcPort}, Endpoint{r.Src, id}})
 		}
-		if o.Src != r.Dst || o.SrcPort != r.SrcPort {
-			out = append(out, Rewrite{rules.ManipSrc, Endpoint{o.Src, o.SrcPort}, Endpoint{r.Dst, r.SrcPort}})
+		if o.Src != r.Dst || id != r.SrcPort {
+			out = append(out, Rewrite{rules.ManipSrc, Endpoint{o.Src, id}, Endpoint{r.Dst, r.SrcPort}})
 		}
 		return out
 	}
@@ -162,6 +163,30 @@ func (f *Flow) Rewrites() []Rewrite {
 		out = append(out, Rewrite{rules.ManipSrc, Endpoint{o.Src, o.SrcPort}, Endpoint{r.Dst, r.DstPort}})
 	}
 	return out
+}
+
+// SourceRewritten tells whether the source was (IPS_SRC_NAT): where the status
+// does not say, whether it is another one.
+func (f *Flow) SourceRewritten() bool {
+	o, r := f.Original, f.Reply
+	port := r.DstPort
+	if f.IsICMP() {
+		port = r.SrcPort
+	}
+	if f.Status.Has(StatusSrcNATDone) {
+		return f.Status.Has(StatusSrcNAT)
+	}
+	return o.Src != r.Dst || o.SrcPort != port
+}
+
+// IDAfterDNAT is the id of an ICMP query as it comes to the source NAT: a DNAT
+// chooses another one at random, or where it is taken
+// (nf_nat_l4proto_unique_tuple).
+func (f *Flow) IDAfterDNAT() uint16 {
+	if f.Original.Dst != f.Reply.Src && !f.SourceRewritten() {
+		return f.Reply.SrcPort
+	}
+	return f.Original.SrcPort
 }
 
 // Age is how long ago the entry was made, false without the timestamp
