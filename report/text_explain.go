@@ -81,7 +81,7 @@ func explainNothing(b *strings.Builder, d *Explain, s Style) {
 	}
 	if d.Simulated != nil {
 		b.WriteString("\nWhat would happen to a new packet like this, by the present rules:\n")
-		simulationText(b, d.Simulated, s)
+		simulationText(b, d.Simulated, "", s)
 	}
 }
 

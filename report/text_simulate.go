@@ -13,20 +13,24 @@ import (
 
 func simulateText(w io.Writer, d *Simulate, s Style) error {
 	var b strings.Builder
-	simulationText(&b, &d.Simulation, s)
+	note := ""
 	if d.Entry != nil {
-		wrap(&b, s.width(), "\n  note: ", "        ", "an entry of this tuple is there already: its packets follow it, not the rules; explain says what it is by")
+		note = "an entry of this tuple is there already: its packets follow it, not the rules; explain says what it is by"
 	}
+	simulationText(&b, &d.Simulation, note, s)
 	missingText(&b, d.Header, s)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// simulationText is the answer, the picture, the outcomes, and what they rest
-// on.
-func simulationText(b *strings.Builder, d *Simulation, s Style) {
+// simulationText is the answer, what is to be said first of all of it, the
+// picture, the outcomes, and what they rest on.
+func simulationText(b *strings.Builder, d *Simulation, note string, s Style) {
 	head := packetText(&d.Packet)
 	wrap(b, s.width(), "", "  ", s.paintWords(bold, head)+": "+simulationAnswer(d))
+	if note != "" {
+		wrap(b, s.width(), "  "+s.paint(yellow, "note:")+" ", "        ", note)
+	}
 	if len(d.Outcomes) == 1 {
 		oneOutcome(b, d, s)
 	} else {
