@@ -57,7 +57,7 @@ func (b *rulesBuilder) chain(c *order.Base) {
 		b.done[r.Rule] = true
 		row := b.row(r)
 		if b.in.Filter.keeps(&row) {
-			b.add(row)
+			b.doc.Rules = append(b.doc.Rules, row)
 			shown++
 		}
 	}
@@ -73,13 +73,6 @@ func (b *rulesBuilder) chain(c *order.Base) {
 
 func chainFrom(c *rules.Chain) string {
 	return c.Table.Family.String() + " " + c.Table.Name + " " + c.Name
-}
-
-func (b *rulesBuilder) add(row RuleRow) {
-	if !row.Rule.Decoded {
-		b.doc.Opaque++
-	}
-	b.doc.Rules = append(b.doc.Rules, row)
 }
 
 func (b *rulesBuilder) row(r *order.Rule) RuleRow {
@@ -134,7 +127,7 @@ func (b *rulesBuilder) unmet() {
 				b.done[r] = true
 				row := b.row(&order.Rule{Rule: r, Role: order.RoleNAT})
 				if b.in.Filter.keeps(&row) {
-					b.add(row)
+					b.doc.Rules = append(b.doc.Rules, row)
 				}
 			}
 		}
@@ -194,18 +187,29 @@ func (b *rulesBuilder) summary() {
 			}
 		}
 	}
+	deciding := map[*rules.Rule]bool{} // a rule can be met at several hooks
 	for i := range b.in.Hooks {
 		for _, c := range b.in.Hooks[i].Chains {
 			for _, r := range c.Rules {
 				if r.Role != order.RoleNAT {
-					s.Deciding++
+					deciding[r.Rule] = true
 				}
 			}
 		}
 	}
+	s.Deciding = len(deciding)
 	s.Backends, s.Owners = counts(backends), counts(owners)
+	seen := map[string]bool{}
 	for i := range b.doc.Rules {
-		for _, f := range b.doc.Rules[i].Details {
+		r := &b.doc.Rules[i]
+		if seen[r.key()] {
+			continue
+		}
+		seen[r.key()] = true
+		if !r.Rule.Decoded {
+			b.doc.Opaque++
+		}
+		for _, f := range r.Details {
 			s.Findings[f.Severity]++
 		}
 	}

@@ -52,7 +52,11 @@ func (t *rulesWriter) head() {
 		return
 	}
 	line := plural(m.NATRules, "NAT rule", "NAT rules") + amounts(", in ", m.Backends, "") + amounts(", by ", m.Owners, "unknown")
-	switch n := len(t.doc.Rules); {
+	distinct := map[string]bool{} // a rule can be met at several hooks
+	for i := range t.doc.Rules {
+		distinct[t.doc.Rules[i].key()] = true
+	}
+	switch n := len(distinct); {
 	case n == 0 && m.NATRules+m.Deciding > 0:
 		line = "no rule fits, of " + line
 	case n < m.NATRules+m.Deciding:
@@ -239,7 +243,6 @@ func (t *rulesWriter) again(rows []*RuleRow) int {
 	}
 	line := fmt.Sprintf("to %d: %s and what it leads to, as at %s", rows[n-1].Order, safe(rows[0].top()), place)
 	wrap(&t.b, t.s.width(), fmt.Sprintf("    %3d  ", rows[0].Order), "         ", t.s.paintWords(dim, line))
-	t.hidden += n
 	return n
 }
 

@@ -51,10 +51,12 @@ func (p *printer) missXT(s rules.Statement, words string, got *rules.Value) stri
 }
 
 // ConditionIn is ConditionText for a statement of rule r; what an extension of
-// iptables tests is in its words.
+// iptables tests is in its words, but for odds, which are the same of both.
 func ConditionIn(r *rules.Rule, s rules.Statement, order binary.ByteOrder) string {
-	if words, ok := xt.MatchText(r, s); ok && words != "" {
-		return words
+	if _, odds := s.(*rules.Chance); !odds {
+		if words, ok := xt.MatchText(r, s); ok && words != "" {
+			return words
+		}
 	}
 	p := rulePrinter(r)
 	if order != nil {
