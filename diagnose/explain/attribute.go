@@ -92,6 +92,9 @@ func givenUp(by rules.Sources) string {
 func (j *job) noRule(out *Rewrite, st *stage) {
 	out.Grade = GradeNone
 	switch {
+	case j.f.IsICMP() && out.From.Addr == out.To.Addr:
+		out.Cause = CausePortClash
+		out.Note = "no rule: the reply tuple was taken, so the null binding chose another id (nf_nat_alloc_null_binding)"
 	case out.Manip == rules.ManipSrc && out.From.Addr == out.To.Addr:
 		out.Cause = CausePortClash
 		out.Note = "no rule: the reply tuple was taken, so the null binding chose another source port (nf_nat_alloc_null_binding)"

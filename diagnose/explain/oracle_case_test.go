@@ -27,7 +27,8 @@ import (
 //	PROTO HOST [SRC] > DST [noreply] [mark N]
 //	                                traffic; PROTO tcp, udp, icmp, other (protocol 253) or
 //	                                ftp, HOST client, server or router; SRC and DST an
-//	                                address, with or without port; mark is the socket's
+//	                                address, with or without port, that of an icmp source
+//	                                its id; mark is the socket's
 //	allow-ambiguous REASON          several rules may be named
 //	allow-noted REASON              inferred may name another rule, if its note names the kernel's
 //	want N dnat|snat CAUSE [GRADE]  of the Nth flow, counted from 1; "data" is FTP's

@@ -258,7 +258,11 @@ func (r *oracleRun) transmit(i int, tr traffic) (data bool, err error) {
 	case "udp":
 		_, err = h.UDP(src, tr.dst, !tr.noreply)
 	case "icmp":
-		err = h.Ping(src.Addr(), tr.dst.Addr(), uint16(1000+i), !tr.noreply)
+		id := src.Port()
+		if id == 0 {
+			id = uint16(1000 + i)
+		}
+		err = h.Ping(src.Addr(), tr.dst.Addr(), id, !tr.noreply)
 	case "other":
 		err = h.Datagram(253, src.Addr(), tr.dst.Addr())
 	case "ftp":

@@ -87,12 +87,13 @@ func sure(cs []walk.Candidate) bool {
 	return false
 }
 
-// bareClash tells whether only the source port changed, with nothing in the way
-// of the null binding, which does that when the port is taken
-// (nf_nat_alloc_null_binding): no assumption need be given up to explain it.
+// bareClash tells whether only the source port changed, or the id of an ICMP
+// query at either rewrite, with nothing in the way of the null binding, which
+// does that when the port is taken (nf_nat_alloc_null_binding): no assumption
+// need be given up to explain it.
 func (j *job) bareClash(st *stage) bool {
-	o := j.observed[rules.ManipSrc]
-	return st.manip == rules.ManipSrc && st.blocker == nil && o.From.Addr == o.To.Addr && o.From.Port != o.To.Port
+	o := j.observed[st.manip]
+	return (st.manip == rules.ManipSrc || j.f.IsICMP()) && st.blocker == nil && o.From.Addr == o.To.Addr && o.From.Port != o.To.Port
 }
 
 // beforeBlocker looks for the rule that would have made the rewrite had the

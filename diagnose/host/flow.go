@@ -148,7 +148,7 @@ func (f *Flow) Rewrites() []Rewrite {
 	o, r := f.Original, f.Reply
 	if f.IsICMP() {
 		id := f.IDAfterDNAT()
-		if o.Dst != r.Src {
+		if o.Dst != r.Src || o.SrcPort != id {
 			out = append(out, Rewrite{rules.ManipDst, Endpoint{o.Dst, o.SrcPort}, Endpoint{r.Src, id}})
 		}
 		if o.Src != r.Dst || id != r.SrcPort {
@@ -180,10 +180,10 @@ func (f *Flow) SourceRewritten() bool {
 }
 
 // IDAfterDNAT is the id of an ICMP query as it comes to the source NAT: a DNAT
-// chooses another one at random, or where it is taken
+// chooses another one at random, and it or a null binding where it is taken
 // (nf_nat_l4proto_unique_tuple).
 func (f *Flow) IDAfterDNAT() uint16 {
-	if f.Original.Dst != f.Reply.Src && !f.SourceRewritten() {
+	if !f.SourceRewritten() {
 		return f.Reply.SrcPort
 	}
 	return f.Original.SrcPort
