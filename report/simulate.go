@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
@@ -133,6 +134,10 @@ type Simulation struct {
 	Not       []Miss     `json:"not"`
 	Expect    []Expected `json:"expect,omitempty"`
 	Path      []Step     `json:"path"`
+
+	// notrack is the rule that keeps the packet from conntrack, nil when none
+	// does.
+	notrack *Rule
 }
 
 // Simulate is the document of `simulate`.
@@ -162,8 +167,17 @@ func NewSimulation(r *simulate.Result) Simulation {
 	}
 	for i := range r.Path {
 		out.Path = append(out.Path, newStep(&r.Path[i]))
+		if by := r.Path[i].Rule; out.notrack == nil && r.Path[i].Result == "match" && by != nil && slices.ContainsFunc(by.Statements, isNotrack) {
+			rule := NewRule(by)
+			out.notrack = &rule
+		}
 	}
 	return out
+}
+
+func isNotrack(s rules.Statement) bool {
+	_, ok := s.(*rules.Notrack)
+	return ok
 }
 
 func newOutcome(o *simulate.Outcome) Outcome {

@@ -63,8 +63,15 @@ func simulateCases() map[string]*Simulate {
 	long := &simulate.Result{Packet: asked("tcp [2001:db8:aaaa:bbbb:cccc:dddd:eeee:1]:55178 > [2001:db8:aaaa:bbbb:cccc:dddd:eeee:2]:53"),
 		Outcomes: []simulate.Outcome{policy, {Verdict: simulate.VerdictReject, By: web, Stated: true, Probability: 0.004}}}
 
+	nt := rule("raw", 6, "", "ip saddr 10.0.0.66 notrack")
+	nt.Statements = []rules.Statement{&rules.Notrack{}}
+	untracked := &simulate.Result{Packet: asked("tcp 10.0.0.66:5536 > 10.0.0.1:8080"),
+		Outcomes: []simulate.Outcome{{Verdict: simulate.VerdictAccept, Certain: true, Untracked: true, In: "c0", Local: true,
+			Src: from, Dst: to}},
+		Path: []packet.Step{{Hook: rules.Prerouting, Chain: nt.Chain, Rule: nt, Result: "match"}}}
+
 	out := map[string]*Simulate{}
-	for name, r := range map[string]*simulate.Result{"one": one, "two": two, "dropped": dropped, "many": many, "long": long} {
+	for name, r := range map[string]*simulate.Result{"untracked": untracked, "one": one, "two": two, "dropped": dropped, "many": many, "long": long} {
 		out[name] = &Simulate{Header: header("simulate"), Query: r.Packet.Text, Simulation: NewSimulation(r)}
 	}
 	var wants []simulate.Expectation

@@ -306,7 +306,7 @@ func ofWarned(n int) string {
 
 // roles is what is said of a rule that makes no NAT itself.
 var roles = map[order.Role]string{
-	order.RoleExempt: "exempts", order.RoleMark: "sets a mark", order.RoleNotrack: "no conntrack, so no NAT", order.RoleUnknown: "not understood",
+	order.RoleExempt: "no NAT", order.RoleMark: "sets a mark", order.RoleNotrack: "no conntrack, so no NAT", order.RoleUnknown: "not understood",
 }
 
 func (t *rulesWriter) row(r *RuleRow) {

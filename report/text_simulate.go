@@ -243,6 +243,10 @@ func oneOutcome(b *strings.Builder, d *Simulation, s Style) {
 		simulatedPicture(b, d, o, s)
 	}
 	outcomeRules(b, d, o, s)
+	if o.Untracked && d.notrack != nil {
+		wrap(b, s.width(), "\n  ", "      ", "not tracked")
+		ruleText(b, d.notrack, s)
+	}
 }
 
 func outcomeFacts(d *Simulation, o *Outcome) []string {
