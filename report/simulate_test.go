@@ -63,15 +63,27 @@ func simulateCases() map[string]*Simulate {
 	long := &simulate.Result{Packet: asked("tcp [2001:db8:aaaa:bbbb:cccc:dddd:eeee:1]:55178 > [2001:db8:aaaa:bbbb:cccc:dddd:eeee:2]:53"),
 		Outcomes: []simulate.Outcome{policy, {Verdict: simulate.VerdictReject, By: web, Stated: true, Probability: 0.004}}}
 
+	// another mark gives both the same other source: it is said once
+	marked := func(o simulate.Outcome) simulate.Outcome {
+		n := *snat
+		n.Rule, n.To = rule("postrouting", 15, "guests", "meta mark 0x0000002a snat ip to 192.168.1.3"), end("192.168.1.3", 5536, simulate.PortKept)
+		o.SNAT, o.Stated, o.When = &n, false, append(o.When[:1:1], "nat postrouting handle 15: meta mark 0x0000002a")
+		return o
+	}
+	either := &simulate.Result{Packet: two.Packet, Outcomes: two.Outcomes, Assumed: []string{"packet mark 0 on arrival"},
+		Otherwise: []simulate.Outcome{marked(two.Outcomes[0]), marked(two.Outcomes[1]), other}}
+	// of one of them only, it is told with its destination
+	single := &simulate.Result{Packet: two.Packet, Outcomes: two.Outcomes, Otherwise: []simulate.Outcome{marked(two.Outcomes[0])}}
+
 	nt := rule("raw", 6, "", "ip saddr 10.0.0.66 notrack")
 	nt.Statements = []rules.Statement{&rules.Notrack{}}
 	untracked := &simulate.Result{Packet: asked("tcp 10.0.0.66:5536 > 10.0.0.1:8080"),
 		Outcomes: []simulate.Outcome{{Verdict: simulate.VerdictAccept, Certain: true, Untracked: true, In: "c0", Local: true,
-			Src: from, Dst: to}},
+			Src: end("10.0.0.66", 5536, simulate.PortStays), Dst: to}},
 		Path: []packet.Step{{Hook: rules.Prerouting, Chain: nt.Chain, Rule: nt, Result: "match"}}}
 
 	out := map[string]*Simulate{}
-	for name, r := range map[string]*simulate.Result{"untracked": untracked, "one": one, "two": two, "dropped": dropped, "many": many, "long": long} {
+	for name, r := range map[string]*simulate.Result{"untracked": untracked, "either": either, "single": single, "one": one, "two": two, "dropped": dropped, "many": many, "long": long} {
 		out[name] = &Simulate{Header: header("simulate"), Query: r.Packet.Text, Simulation: NewSimulation(r)}
 	}
 	var wants []simulate.Expectation
