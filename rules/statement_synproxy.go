@@ -17,21 +17,31 @@ type Synproxy struct {
 	MSS    uint16
 	Wscale uint8
 	Flags  SynproxyFlags
+	// Plain: a SYN and an ACK alone, without the other, FIN or RST, as the
+	// target of xtables has it (synproxy_tg4).
+	Plain bool
 }
 
 // Test tells whether the packet is taken away: a SYN and an ACK always are
 // (nft_synproxy_eval_v4). What the entry was then made by is the SYN that this
 // host sends to the server.
-func (*Synproxy) Test(p *Packet) Answer {
+func (s *Synproxy) Test(p *Packet) Answer {
 	if p.Proto != protoTCP {
 		return Decided(false)
 	}
-	return tcpFlag(p, tcpSYN).Or(tcpFlag(p, tcpACK))
+	syn, ack := tcpFlag(p, tcpSYN), tcpFlag(p, tcpACK)
+	if !s.Plain {
+		return syn.Or(ack)
+	}
+	ends := tcpFlag(p, tcpFIN).Or(tcpFlag(p, tcpRST))
+	return syn.Or(ack).And(syn.And(ack).Not()).And(ends.Not())
 }
 
 // Bits of the 14th byte of the TCP header.
 const (
+	tcpFIN = 0x01
 	tcpSYN = 0x02
+	tcpRST = 0x04
 	tcpACK = 0x10
 )
 

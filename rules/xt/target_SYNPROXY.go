@@ -28,7 +28,7 @@ func decodeSYNPROXY(_ *Context, r *reader) Extension {
 
 // Statements follows synproxy_tg4 and synproxy_tg6.
 func (x *synproxy) Statements(c *Context) []rules.Statement {
-	return []rules.Statement{&rules.Synproxy{Span: c.Span, MSS: x.mss, Wscale: x.wscale, Flags: x.flags}}
+	return []rules.Statement{&rules.Synproxy{Span: c.Span, MSS: x.mss, Wscale: x.wscale, Flags: x.flags, Plain: true}}
 }
 
 func (x *synproxy) Save(_ *Context, o *Options) {
