@@ -150,7 +150,7 @@ func (w *way) port(n *NAT, t *walk.Target) {
 		if t.Random {
 			n.To.Port = PortRandom
 		}
-	case src && t.Random:
+	case (src || w.flow.IsICMP()) && t.Random:
 		n.To.Port = PortRandom
 		n.To.PortLo, n.To.PortHi = defaultRange(&w.flow, n.From)
 	case src:
@@ -187,6 +187,11 @@ func (w *way) becomeDst(p *rules.Packet, n *NAT) {
 	}
 	setAddr(p, true, n.To)
 	w.setPort(p, 2, n.To)
+	if w.flow.IsICMP() && n.To.Port == PortRandom {
+		// the id of a query is one for both ends
+		w.setPort(p, 0, n.To)
+		w.tuple[rules.ManipSrc] = w.end(p, false)
+	}
 	p.Ct.Reply.Src = single(n.To)
 	if w.flow.HasPorts() {
 		p.Ct.Reply.SrcPort = n.To.PortLo

@@ -241,6 +241,11 @@ func TestSimulate(t *testing.T) {
 			t.chain(base(rules.ChainFilter, rules.Prerouting, 0), do(confirmed, verdict(rules.VerdictDrop)))
 		}, "udp 10.0.0.1:53 > 192.168.1.2:53",
 			"certain drop by 21\n"},
+		{"an id chosen by the DNAT", func(t *table) {
+			n := dnat("192.168.1.81", 0)
+			n.Flags |= rules.NATProtoRandom
+			t.chain(pre(), do(n))
+		}, "icmp 10.0.0.10 > 10.0.0.1 id 7", "certain accept dnat 192.168.1.81:0-65535 (random port) 11 out s0\n"},
 		{"a range of addresses", func(t *table) {
 			n := dnat("192.168.1.80", 0)
 			n.AddrMax = &rules.Const{Data: netip.MustParseAddr("192.168.1.83").AsSlice()}
