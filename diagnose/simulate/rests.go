@@ -178,8 +178,14 @@ func (p *point) say(o binary.ByteOrder) string {
 	text := nft.ConditionIn(c.Rule, c.Statement, o)
 	switch w.Kind {
 	case walk.Holds:
+		if _, lot := c.Statement.(*rules.Chance); lot {
+			return where + text + " hits"
+		}
 		return where + text
 	case walk.Fails:
+		if _, lot := c.Statement.(*rules.Chance); lot {
+			return where + text + " misses"
+		}
 		return where + "not " + text
 	case walk.Takes:
 		return where + keyText(c, w, o)
