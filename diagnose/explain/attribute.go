@@ -239,7 +239,7 @@ func (j *job) whyNone(dst, src *stage) string {
 		}
 	}
 	if len(parts) == 0 {
-		parts = append(parts, "no rule matched")
+		parts = append(parts, noneMatched(dst, src))
 	}
 	for _, st := range []*stage{dst, src} {
 		if rule := j.asleep(st, false); rule != "" {
@@ -247,6 +247,18 @@ func (j *job) whyNone(dst, src *stage) string {
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+func noneMatched(dst, src *stage) string {
+	why := "no rule matched"
+	sep := ": "
+	for _, st := range []*stage{dst, src} {
+		if r := exemption(st); r != nil {
+			why += sep + ruleName(r) + " lets it pass those after it"
+			sep = ", "
+		}
+	}
+	return why
 }
 
 // unchanging names the rules whose rewrite leaves the packet as it is.

@@ -198,7 +198,7 @@ func ofEntry(events []lab.TraceEvent, id uint32) []lab.TraceEvent {
 // falseReason tells whether it is wrong why an entry has no rewrite, given
 // that a rule did run or none did. No rule is younger than any flow here.
 func falseReason(why string, ran bool) bool {
-	return strings.Contains(why, "the flow is older") || ran && why == "no rule matched" ||
+	return strings.Contains(why, "the flow is older") || ran && strings.HasPrefix(why, "no rule matched") ||
 		!ran && strings.Contains(why, "applies and changes nothing")
 }
 
