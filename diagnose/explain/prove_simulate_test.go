@@ -4,8 +4,6 @@ package explain_test
 
 import (
 	"fmt"
-	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -29,31 +27,7 @@ const (
 // TestProveSimulate simulates random packets on random rulesets before they are
 // sent, and holds the outcomes against the kernel's own trace and entries.
 func TestProveSimulate(t *testing.T) {
-	if _, err := exec.LookPath("nft"); err != nil {
-		lab.LeaveOut(t, err)
-	}
-	if err := traceNamesEntries(); err != nil {
-		lab.LeaveOut(t, err)
-	}
-	probe, err := lab.New()
-	if err != nil {
-		lab.LeaveOut(t, err)
-	}
-	probe.Close()
-	n, seed := envUint(t, "NTDIAG_PROVE_N", 3), envUint(t, "NTDIAG_PROVE_SEED", 1)
-	total := newTally(certain, assumed, several, wrong)
-	t.Run("cases", func(t *testing.T) {
-		slots := make(chan bool, runtime.GOMAXPROCS(0))
-		for s := seed; s < seed+n; s++ {
-			t.Run(fmt.Sprintf("seed=%d", s), func(t *testing.T) {
-				t.Parallel()
-				slots <- true
-				defer func() { <-slots }()
-				proveSimulate(t, s, total)
-			})
-		}
-	})
-	t.Log(total)
+	eachSeed(t, newTally(certain, assumed, several, wrong), proveSimulate)
 }
 
 // proveSimulate plays one ruleset. In every second one all is said of the

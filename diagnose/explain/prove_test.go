@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strconv"
@@ -44,16 +43,19 @@ const enough = 1000
 // NTDIAG_PROVE_N is how many rulesets, NTDIAG_PROVE_SEED the seed of the
 // first; the next ones follow it. See the Makefile's target prove.
 func TestProve(t *testing.T) {
-	if _, err := exec.LookPath("nft"); err != nil {
-		lab.LeaveOut(t, err)
-	}
-	probe, err := lab.New()
-	if err != nil {
-		lab.LeaveOut(t, err)
-	}
-	probe.Close()
-	n, seed := envUint(t, "NTDIAG_PROVE_N", 3), envUint(t, "NTDIAG_PROVE_SEED", 1)
 	total := newTally(outcomes...)
+	eachSeed(t, total, prove)
+	open := total.in[ambiguous] + total.in[none]
+	if all := open + total.in[exact] + total.in[inferred]; open*50 > all && all >= enough {
+		t.Errorf("%d of %d rewrites were not told, more than 2 %%", open, all)
+	}
+}
+
+// eachSeed plays the rulesets that are asked for, some at a time.
+func eachSeed(t *testing.T, total *tally, play func(*testing.T, uint64, *tally)) {
+	t.Helper()
+	needKernel(t)
+	n, seed := envUint(t, "NTDIAG_PROVE_N", 3), envUint(t, "NTDIAG_PROVE_SEED", 1)
 	t.Run("cases", func(t *testing.T) {
 		slots := make(chan bool, runtime.GOMAXPROCS(0))
 		for s := seed; s < seed+n; s++ {
@@ -61,15 +63,11 @@ func TestProve(t *testing.T) {
 				t.Parallel()
 				slots <- true
 				defer func() { <-slots }()
-				prove(t, s, total)
+				play(t, s, total)
 			})
 		}
 	})
 	t.Log(total)
-	open := total.in[ambiguous] + total.in[none]
-	if all := open + total.in[exact] + total.in[inferred]; open*50 > all && all >= enough {
-		t.Errorf("%d of %d rewrites were not told, more than 2 %%", open, all)
-	}
 }
 
 func envUint(t *testing.T, name string, otherwise uint64) uint64 {

@@ -60,12 +60,12 @@ func TestTextRoundTrip(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(path), ".nft")
 		t.Run(name, func(t *testing.T) {
 			row := index[name]
-			if row.fails {
-				t.Skip("the collection says that nft does not load it")
-			}
 			in, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if row.fails && refused(t, in, row.devices) {
+				return
 			}
 			roundTrip(t, &sum, in, append(row.devices, devicesIn(in)...))
 		})

@@ -31,8 +31,8 @@ var backends = []struct {
 }
 
 // load gives a new namespace the ipsets and rules of a file, and returns what
-// the tool then lists and what ntdiag reads.
-func load(t *testing.T, tool string, sets, in []byte) (listing string, tables []*rules.Table) {
+// the tool then lists and what ntdiag reads. also is called with the host.
+func load(t *testing.T, tool string, sets, in []byte, also ...func(*lab.Host)) (listing string, tables []*rules.Table) {
 	t.Helper()
 	l, err := lab.New()
 	if err != nil {
@@ -70,6 +70,9 @@ func load(t *testing.T, tool string, sets, in []byte) (listing string, tables []
 	}
 	for _, m := range s.Missing {
 		t.Errorf("missing: %s: %s", m.What, m.Why)
+	}
+	for _, f := range also {
+		f(h)
 	}
 	return string(out), s.Rules.Tables
 }
@@ -126,7 +129,11 @@ func TestExtensions(t *testing.T) {
 				if strings.HasSuffix(path, "6") {
 					family = rules.FamilyIPv6
 				}
-				listing, tables := load(t, b.prefix[family], sets, in)
+				listing, tables := load(t, b.prefix[family], sets, in, func(h *lab.Host) {
+					if *record && b.want == rules.BackendIptablesLegacy {
+						recordTables(t, h, path, in)
+					}
+				})
 				want := saved(listing)
 				seen := 0
 				for _, tb := range tables {

@@ -13,7 +13,7 @@ import (
 )
 
 // recordedTable is a file of testdata/tables: struct ipt_getinfo and the
-// entries, of a little-endian machine (TestRecordTables).
+// entries, of a little-endian machine (TestExtensions -record).
 type recordedTable struct {
 	family        rules.Family
 	info, entries []byte

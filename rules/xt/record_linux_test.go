@@ -15,52 +15,27 @@ import (
 	"github.com/ntdiag/ntdiag/rules/xt"
 )
 
-var record = flag.Bool("record", false, "load testdata/*.rules by iptables-legacy and keep the tables that the kernel answers (needs root, and a little-endian machine)")
+var record = flag.Bool("record", false, "TestExtensions keeps the tables of iptables-legacy as the kernel answers them (on a little-endian machine)")
 
-// TestRecordTables writes testdata/tables, from which the fuzzers start: the
-// struct ipt_getinfo of a table, then its entries.
-func TestRecordTables(t *testing.T) {
-	if !*record {
-		t.Skip("only with -record")
+// recordTables writes testdata/tables, from which the fuzzers start, of what a
+// host has loaded from the file at path: the struct ipt_getinfo of each table,
+// then its entries.
+func recordTables(t *testing.T, h *lab.Host, path string, in []byte) {
+	t.Helper()
+	domain, level := unix.AF_INET, unix.SOL_IP
+	if strings.HasSuffix(path, "6") {
+		domain, level = unix.AF_INET6, unix.SOL_IPV6
 	}
-	paths, _ := filepath.Glob("testdata/*.rules*")
-	for _, path := range paths {
-		in, err := os.ReadFile(path)
+	for name := range saved(string(in)) {
+		name = strings.TrimSpace(name)
+		b, err := rawTable(h, domain, level, name)
 		if err != nil {
+			t.Fatalf("%s %s: %v", path, name, err)
+		}
+		out := filepath.Join("testdata/tables", strings.Replace(filepath.Base(path), ".", "-", 1)+"-"+name+".bin")
+		if err := os.WriteFile(out, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		sets, _ := os.ReadFile(strings.TrimSuffix(strings.TrimSuffix(path, "6"), ".rules") + ".ipset")
-		v6 := strings.HasSuffix(path, "6")
-		tool, domain, level := "iptables-legacy", unix.AF_INET, unix.SOL_IP
-		if v6 {
-			tool, domain, level = "ip6tables-legacy", unix.AF_INET6, unix.SOL_IPV6
-		}
-		l, err := lab.New()
-		if err != nil {
-			t.Fatal(err)
-		}
-		h, err := l.Host("h")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := command(h, sets, "ipset", "restore"); err != nil && len(sets) > 0 {
-			t.Fatal(err)
-		}
-		if _, err := command(h, in, tool+"-restore"); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		for name := range saved(string(in)) {
-			name = strings.TrimSpace(name)
-			b, err := rawTable(h, domain, level, name)
-			if err != nil {
-				t.Fatalf("%s %s: %v", path, name, err)
-			}
-			out := filepath.Join("testdata/tables", strings.Replace(filepath.Base(path), ".", "-", 1)+"-"+name+".bin")
-			if err := os.WriteFile(out, b, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		l.Close()
 	}
 }
 
