@@ -1,6 +1,6 @@
 package rules
 
-import "math/bits"
+import "encoding/binary"
 
 // Cluster holds where a node of a cluster takes the flow on: the hash of the
 // source address that began it falls to one of Total nodes, and bit n of Nodes
@@ -32,21 +32,8 @@ func (c *Cluster) Test(p *Packet) Answer {
 	// of an IPv6 address too the first four bytes alone are hashed:
 	// NF_CT_TUPLE_L3SIZE counts words, and is divided by their size again
 	word := p.order().Uint32(p.Ct.Original.Src.AsSlice())
-	node := uint64(jhash1(word, c.Seed)) * uint64(c.Total) >> 32 // reciprocal_scale
+	// jhash_1word takes a number, as jhash does what is left of a key
+	hash := jhash(binary.LittleEndian.AppendUint32(nil, word), c.Seed, p.order())
+	node := uint64(hash) * uint64(c.Total) >> 32 // reciprocal_scale
 	return entry.And(Decided(c.Nodes>>node&1 != 0 != c.Invert))
-}
-
-// jhash1 is jhash_1word (include/linux/jhash.h).
-func jhash1(word, seed uint32) uint32 {
-	const initval = 0xdeadbeef
-	c := initval + 1<<2 + seed
-	b, a := c, c+word
-	// __jhash_final
-	for _, step := range []struct {
-		x, y *uint32
-		by   int
-	}{{&c, &b, 14}, {&a, &c, 11}, {&b, &a, 25}, {&c, &b, 16}, {&a, &c, 4}, {&b, &a, 14}, {&c, &b, 24}} {
-		*step.x = (*step.x ^ *step.y) - bits.RotateLeft32(*step.y, step.by)
-	}
-	return c
 }

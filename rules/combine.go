@@ -117,6 +117,30 @@ func CommentIn(list []Statement) string {
 	return ""
 }
 
+// Conditions are the conditions of the rule, those inside AllOf and NotOf too.
+func (r *Rule) Conditions() []Condition {
+	var out []Condition
+	var add func(Condition)
+	add = func(c Condition) {
+		switch c := c.(type) {
+		case *AllOf:
+			for _, p := range c.Parts {
+				add(p)
+			}
+		case *NotOf:
+			add(c.Part)
+		default:
+			out = append(out, c)
+		}
+	}
+	for _, s := range r.Statements {
+		if c, ok := s.(Condition); ok {
+			add(c)
+		}
+	}
+	return out
+}
+
 // Subject is what a condition looks at, nil where that is not one thing.
 func Subject(s Statement) Expr {
 	switch s := s.(type) {

@@ -197,30 +197,6 @@ func (o *owner) usesMark(r *Rule) bool {
 	return false
 }
 
-// Conditions are the conditions of the rule, those inside AllOf and NotOf too.
-func (r *Rule) Conditions() []Condition {
-	var out []Condition
-	var add func(Condition)
-	add = func(c Condition) {
-		switch c := c.(type) {
-		case *AllOf:
-			for _, p := range c.Parts {
-				add(p)
-			}
-		case *NotOf:
-			add(c.Part)
-		default:
-			out = append(out, c)
-		}
-	}
-	for _, s := range r.Statements {
-		if c, ok := s.(Condition); ok {
-			add(c)
-		}
-	}
-	return out
-}
-
 // cstr is a register's name up to its first zero.
 func cstr(b []byte) string {
 	s, _, _ := strings.Cut(string(b), "\x00")

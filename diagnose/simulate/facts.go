@@ -120,19 +120,10 @@ func (f *facts) key(c *walk.Choice) (string, bool) {
 
 // subject is what a statement looks at.
 func subject(s rules.Statement) rules.Expr {
-	switch s := s.(type) {
-	case *rules.Match:
-		return s.Left
-	case *rules.MatchRange:
-		return s.Left
-	case *rules.InSet:
-		return s.Key
-	case *rules.VerdictMap:
-		return s.Key
-	case *rules.Assign:
-		return s.Value
+	if a, ok := s.(*rules.Assign); ok {
+		return a.Value
 	}
-	return nil
+	return rules.Subject(s)
 }
 
 // asFact is the way as a condition on the value, nil where it is none.
