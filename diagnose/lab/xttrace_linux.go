@@ -89,18 +89,33 @@ func (t *XTTrace) bind() error {
 		if err := unix.Sendto(t.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 			return err
 		}
-		n, _, err := unix.Recvfrom(t.fd, t.buf, 0)
-		if err != nil {
+		if err := t.acknowledged(); err != nil {
 			return err
 		}
-		if n < 20 || binary.NativeEndian.Uint16(t.buf[4:]) != unix.NLMSG_ERROR {
-			return errors.New("nfnetlink_log: no answer to its configuration")
+	}
+	return nil
+}
+
+// acknowledged reads the answer to a request; a packet may be logged before it.
+func (t *XTTrace) acknowledged() error {
+	for {
+		n, _, err := unix.Recvfrom(t.fd, t.buf, 0)
+		switch {
+		case err != nil:
+			return err
+		case n < 20:
+			return errors.New("nfnetlink_log: short answer to its configuration")
+		case binary.NativeEndian.Uint16(t.buf[4:]) != unix.NLMSG_ERROR:
+			if err := t.messages(t.buf[:n]); err != nil {
+				return err
+			}
+			continue
 		}
 		if errno := int32(binary.NativeEndian.Uint32(t.buf[16:])); errno != 0 {
 			return fmt.Errorf("nfnetlink_log: %w", unix.Errno(-errno))
 		}
+		return nil
 	}
-	return nil
 }
 
 // Events returns all that has arrived so far. The kernel queues an event
