@@ -24,8 +24,7 @@ func New(s *host.Snapshot) *Explainer {
 
 // Explain says what made the rewrites of f.
 func (e *Explainer) Explain(f *host.Flow, opt Options) *Explanation {
-	j := &job{Explainer: e, f: f, opt: opt, out: &Explanation{Flow: *f}}
-	j.observe()
+	j := &job{Explainer: e, f: f, opt: opt, out: &Explanation{Flow: *f}, observed: f.Ends()}
 	dst := j.destination()
 	j.trail = dst.settled
 	src := j.source(dst)
@@ -57,20 +56,6 @@ type job struct {
 	// unmet is the rule that the flow would have met had no transparent socket
 	// taken it.
 	unmet *rules.Rule
-}
-
-// observe takes both rewrites from the tuples, also one that changes nothing.
-func (j *job) observe() {
-	o, r := j.f.Original, j.f.Reply
-	dst := host.Rewrite{Manip: rules.ManipDst, From: host.Endpoint{Addr: o.Dst, Port: o.DstPort}, To: host.Endpoint{Addr: r.Src, Port: r.SrcPort}}
-	src := host.Rewrite{Manip: rules.ManipSrc, From: host.Endpoint{Addr: o.Src, Port: o.SrcPort}, To: host.Endpoint{Addr: r.Dst, Port: r.DstPort}}
-	if j.f.IsICMP() {
-		// the id belongs to the source; the destination has no port
-		id := j.f.IDAfterDNAT()
-		dst.From.Port, dst.To.Port = o.SrcPort, id
-		src.From.Port, src.To.Port = id, r.SrcPort
-	}
-	j.observed = [2]host.Rewrite{rules.ManipSrc: src, rules.ManipDst: dst}
 }
 
 // stage is the search for one rewrite: what could have made it.

@@ -165,6 +165,21 @@ func (f *Flow) Rewrites() []Rewrite {
 	return out
 }
 
+// Ends are both rewrites by manip, also one that changes nothing. The id of an
+// ICMP query stands at both ends: it belongs to the source, and a DNAT can
+// change it.
+func (f *Flow) Ends() [2]Rewrite {
+	o, r := f.Original, f.Reply
+	dst := Rewrite{rules.ManipDst, Endpoint{o.Dst, o.DstPort}, Endpoint{r.Src, r.SrcPort}}
+	src := Rewrite{rules.ManipSrc, Endpoint{o.Src, o.SrcPort}, Endpoint{r.Dst, r.DstPort}}
+	if f.IsICMP() {
+		id := f.IDAfterDNAT()
+		dst.From.Port, dst.To.Port = o.SrcPort, id
+		src.From.Port, src.To.Port = id, r.SrcPort
+	}
+	return [2]Rewrite{rules.ManipSrc: src, rules.ManipDst: dst}
+}
+
 // SourceRewritten tells whether the source was (IPS_SRC_NAT): where the status
 // does not say, whether it is another one.
 func (f *Flow) SourceRewritten() bool {

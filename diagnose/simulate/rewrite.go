@@ -58,6 +58,7 @@ func (w *way) setUp(p *rules.Packet, m rules.Manip, c *walk.Candidate) *NAT {
 		w.stop(VerdictDrop, c.Rule, nil, n.Kind+" finds no address on the device")
 		return n
 	}
+	n.target = t
 	n.To.Lo, n.To.Hi = t.Range(n.From.Lo)
 	if n.From.Lo != n.From.Hi && n.To.Lo == n.From.Lo {
 		n.To.Hi = n.From.Hi // it stays whatever it is
@@ -337,6 +338,10 @@ func (w *way) track(p *rules.Packet) {
 	t.Src, t.Dst = single(w.tuple[rules.ManipSrc]), single(w.tuple[rules.ManipDst])
 	if w.flow.HasPorts() {
 		t.SrcPort, t.DstPort = w.tuple[rules.ManipSrc].PortLo, w.tuple[rules.ManipDst].PortLo
+	}
+	w.out.Original = w.tuple
+	if z := p.Ct.Zone; z.IsKnown() {
+		w.out.Zone, w.out.ZoneKnown = uint16(z.Uint(p.ByteOrder())), true
 	}
 	p.Ct.Original, p.Ct.Reply = t, packet.Inverse(t)
 	p.Ct.OriginalOpen = !w.tuple[rules.ManipSrc].HasPort && w.flow.HasPorts()

@@ -36,9 +36,23 @@ const (
 // Simulate goes every way that the packet can take. An error names what of the
 // packet this host does not have.
 func (s *Simulator) Simulate(p query.Packet) (*Result, error) {
-	j := &job{Simulator: s, asked: p, res: &Result{Packet: p}}
-	if err := j.prepare(); err != nil {
+	j := &job{Simulator: s, asked: p, res: &Result{Packet: p}, told: true}
+	if err := j.simulate(); err != nil {
 		return nil, err
+	}
+	j.rests()
+	return j.res, nil
+}
+
+// Outcomes is Simulate without what is for people to read: no path, no reasons.
+func (s *Simulator) Outcomes(p query.Packet) (*Result, error) {
+	j := &job{Simulator: s, asked: p, res: &Result{Packet: p}}
+	return j.res, j.simulate()
+}
+
+func (j *job) simulate() error {
+	if err := j.prepare(); err != nil {
+		return err
 	}
 	for _, start := range j.starts {
 		j.gather(start, maxWays, &j.ways, &j.res.Outcomes)
@@ -47,8 +61,7 @@ func (s *Simulator) Simulate(p query.Packet) (*Result, error) {
 	j.otherwise()
 	j.clash()
 	j.grade()
-	j.rests()
-	return j.res, nil
+	return nil
 }
 
 // job is one packet being simulated.
@@ -61,6 +74,7 @@ type job struct {
 	starts []start
 	ways   []*way
 	res    *Result
+	told   bool // reasons are kept
 	// used are the assumptions that decided anything, on any way.
 	used rules.Sources
 }
@@ -238,7 +252,7 @@ func (j *job) gather(st start, limit int, ways *[]*way, out *[]Outcome) {
 			j.res.More = j.res.More || ways != nil
 			return
 		}
-		w := &way{Simulator: j.Simulator, flow: j.flow, script: sc, orders: st.orders, oif: j.asked.Oif, p: j.first}
+		w := &way{Simulator: j.Simulator, flow: j.flow, script: sc, orders: st.orders, oif: j.asked.Oif, p: j.first, told: j.told}
 		w.p.Iif, w.p.Mark = st.iif, st.mark
 		w.run(j.res.Entry)
 		o := w.result()
@@ -269,7 +283,8 @@ func merge(out *[]Outcome, o Outcome) {
 // same tells whether two ways end alike.
 func (o *Outcome) same(p *Outcome) bool {
 	return o.Verdict == p.Verdict && o.By == p.By && o.Chain == p.Chain && o.Why == p.Why &&
-		o.DNAT.same(p.DNAT) && o.SNAT.same(p.SNAT) && o.Out == p.Out && o.Local == p.Local && o.Untracked == p.Untracked
+		o.DNAT.same(p.DNAT) && o.SNAT.same(p.SNAT) && o.Out == p.Out && o.Local == p.Local && o.Untracked == p.Untracked &&
+		o.Zone == p.Zone && o.ZoneKnown == p.ZoneKnown
 }
 
 func (n *NAT) same(m *NAT) bool {
@@ -401,7 +416,11 @@ func (j *job) grade() {
 			return 0
 		})
 	}
-	sure := len(out) == 1 && !j.res.More && len(j.res.Otherwise) == 0 && !j.vague()
+	j.res.Used, j.res.Vague = j.used, j.vague()
+	for _, w := range j.ways {
+		j.res.Open |= w.unknown
+	}
+	sure := len(out) == 1 && !j.res.More && len(j.res.Otherwise) == 0 && !j.res.Vague
 	for i := range out {
 		out[i].Certain = sure
 		if len(out) == 1 {

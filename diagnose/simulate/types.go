@@ -5,9 +5,11 @@ package simulate
 import (
 	"net/netip"
 
+	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/walk"
 )
 
 // Verdict is how a way ends.
@@ -55,6 +57,20 @@ type NAT struct {
 	Rule  *rules.Rule
 	From  To
 	To    To
+	// target is what the rule can do, of several addresses the one of this way.
+	target walk.Target
+}
+
+// Makes tells whether the rewrite can turn one end into the other: Unknown
+// where what the rule does is not known (walk.Target.Makes).
+func (n *NAT) Makes(from, to host.Endpoint) rules.Truth {
+	switch t := &n.target; {
+	case !t.Makes(n.Manip, from.Addr, to.Addr, from.Port, to.Port):
+		return rules.No
+	case t.AnyAddr || t.AnyPort:
+		return rules.Unknown
+	}
+	return rules.Yes
 }
 
 // Changes tells whether the packet surely becomes another; a rule can set up a
@@ -90,6 +106,12 @@ type Outcome struct {
 	Local   bool
 	// Untracked: conntrack does not see it, so that nothing rewrites it.
 	Untracked bool
+	// Original are the ends of the entry's original tuple by manip, as conntrack
+	// takes the packet in: a rule before it can have written into the packet.
+	// Zone is its zone, ZoneKnown false where that is not known.
+	Original  [2]To
+	Zone      uint16
+	ZoneKnown bool
 	// Src and Dst are the packet as it leaves or is delivered: of each end what
 	// is known.
 	Src, Dst To
@@ -117,6 +139,11 @@ type Result struct {
 	Otherwise []Outcome
 	// More: there are more ways than were gone.
 	More bool
+	// Used are the assumptions that decided anything on any way, Open what left
+	// points of the ways open.
+	Used, Open rules.Sources
+	// Vague: something about the machine that decides the way is not known.
+	Vague bool
 	// Assumed and Unknown say what the answer rests on.
 	Assumed, Unknown []string
 	Not              []Miss

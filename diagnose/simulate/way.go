@@ -18,6 +18,7 @@ type way struct {
 	tuple   [2]To           // of the entry, in the original direction, by manip
 	asked   [2]bool         // NAT is set up, by manip
 	tracked bool            // conntrack has taken it in
+	told    bool            // reasons are kept
 	oif     string          // as the user said, "" when not
 	reload  *rules.Packet   // as it was when last routed anew at output
 	steps   []walk.Step
@@ -141,7 +142,7 @@ func (w *way) hook(h rules.Hook) bool {
 				w.changed(p)
 			}
 		},
-		Trace: func(s walk.Step) { w.steps = append(w.steps, s) },
+		Trace: w.trace(),
 	})
 	w.used |= res.Used
 	if w.out.Verdict != "" { // a rewrite that could not be made
@@ -153,6 +154,14 @@ func (w *way) hook(h rules.Hook) bool {
 	}
 	w.p = res.Packet
 	return true
+}
+
+// trace keeps every step, where somebody is to read them.
+func (w *way) trace() func(walk.Step) {
+	if !w.told {
+		return nil
+	}
+	return func(s walk.Step) { w.steps = append(w.steps, s) }
 }
 
 // changed is ip_route_me_harder: it routes by what the packet is at that point
@@ -199,6 +208,9 @@ func (w *way) stop(v Verdict, by *rules.Rule, c *rules.Chain, why string) {
 func (w *way) result() Outcome {
 	o := w.out
 	o.Probability, o.Stated = w.script.odds()
+	if !w.told {
+		return o
+	}
 	for i := range w.script.points {
 		if t := w.script.points[i].say(packet.Order(w.host)); t != "" {
 			o.When = append(o.When, t)
