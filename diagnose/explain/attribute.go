@@ -63,14 +63,14 @@ func noteOn(st *stage) string {
 	case st.refuted && !st.used.Has(rules.FromChainOrder):
 		return "not by the device that routes give now: the flow took another way then"
 	case st.shadowed:
-		return fmt.Sprintf("the flow is older than %s, which takes such packets now", ruleName(st.blocker.Rule))
+		return fmt.Sprintf("the flow is older than %s, which takes such packets now", packet.RuleName(st.blocker.Rule))
 	case st.used.Has(rules.FromChainOrder):
 		return "two tables have a nat chain of this priority: which runs first depends on which was made last, and handles tell that only inside a table"
 	case st.grade == GradeInferred && st.fits[0].Rule.Hit() == rules.No:
 		return "the rule's counter is 0: the flow is older than the rule, or the counter was reset"
 	}
 	if len(st.weak) > 0 {
-		return fmt.Sprintf("had %s been otherwise, %s would have made the same rewrite", givenUp(st.weakBy), ruleName(st.weak[0].Rule))
+		return fmt.Sprintf("had %s been otherwise, %s would have made the same rewrite", givenUp(st.weakBy), packet.RuleName(st.weak[0].Rule))
 	}
 	return ""
 }
@@ -109,7 +109,7 @@ func (j *job) noRule(out *Rewrite, st *stage) {
 		out.Note += "; " + rule
 	}
 	if b := st.blocker; b != nil {
-		out.Note += "; a new packet would meet " + ruleName(b.Rule)
+		out.Note += "; a new packet would meet " + packet.RuleName(b.Rule)
 	}
 }
 
@@ -230,7 +230,7 @@ func (j *job) whyNone(dst, src *stage) string {
 	case j.unmet != nil:
 		parts = append(parts, j.socketText())
 	case now != nil:
-		parts = append(parts, fmt.Sprintf("a rule matches now but the flow is older: %s", ruleName(now.Rule)))
+		parts = append(parts, fmt.Sprintf("a rule matches now but the flow is older: %s", packet.RuleName(now.Rule)))
 	case len(dst.fits)+len(src.fits) > 0 && j.f.Status&done != 0:
 		for _, st := range []*stage{dst, src} {
 			if len(st.fits) > 0 {
@@ -254,7 +254,7 @@ func noneMatched(dst, src *stage) string {
 	sep := ": "
 	for _, st := range []*stage{dst, src} {
 		if r := exemption(st); r != nil {
-			why += sep + ruleName(r) + " lets it pass those after it"
+			why += sep + packet.RuleName(r) + " lets it pass those after it"
 			sep = ", "
 		}
 	}
@@ -264,11 +264,11 @@ func noneMatched(dst, src *stage) string {
 // unchanging names the rules whose rewrite leaves the packet as it is.
 func unchanging(st *stage) string {
 	if len(st.fits) == 1 && st.fits[0].Answer.Truth == rules.Yes && !st.refuted && !st.orderOpen {
-		return ruleName(st.fits[0].Rule) + " applies and changes nothing"
+		return packet.RuleName(st.fits[0].Rule) + " applies and changes nothing"
 	}
 	var names []string
 	for i := range st.fits {
-		names = append(names, ruleName(st.fits[i].Rule))
+		names = append(names, packet.RuleName(st.fits[i].Rule))
 	}
 	return strings.Join(names, " or ") + " may apply, and changes nothing"
 }
@@ -278,13 +278,4 @@ func matchesNow(st *stage) *walk.Candidate {
 		return st.blocker
 	}
 	return nil
-}
-
-func ruleName(r *rules.Rule) string {
-	t := r.Chain.Table
-	name := fmt.Sprintf("%s %s %s %s", t.Family, nft.Escape(t.Name), nft.Escape(r.Chain.Name), r.Ref())
-	if t.Backend == rules.BackendIptablesLegacy {
-		return string(t.Backend) + " " + name
-	}
-	return name
 }

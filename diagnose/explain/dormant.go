@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 
+	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/walk"
 )
@@ -41,7 +42,7 @@ func (j *job) asleep(st *stage, observed bool) string {
 	}
 	for i := range met {
 		if r := met[i].Rule; r.Chain.Table.Dormant() {
-			return fmt.Sprintf("%s would, but its table is dormant", ruleName(r))
+			return fmt.Sprintf("%s would, but its table is dormant", packet.RuleName(r))
 		}
 		if met[i].Answer.Truth == rules.Yes {
 			break

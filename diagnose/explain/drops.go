@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/nft"
 	"github.com/ntdiag/ntdiag/rules/walk"
@@ -20,7 +21,7 @@ func (j *job) pastDrops(st *stage, res *walk.Result) bool {
 		for _, e := range res.Ends {
 			if e.Rule != nil {
 				o.Without[e.Rule] = true
-				st.dropper = ruleName(e.Rule)
+				st.dropper = packet.RuleName(e.Rule)
 				continue
 			}
 			o.Accept[e.Chain] = true

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 
+	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -26,5 +27,5 @@ func (j *job) tproxied(st *stage) *stage {
 
 // socketText says that a transparent socket took the flow.
 func (j *job) socketText() string {
-	return fmt.Sprintf("given to a transparent socket (tproxy): it did not pass postrouting, where %s would match", ruleName(j.unmet))
+	return fmt.Sprintf("given to a transparent socket (tproxy): it did not pass postrouting, where %s would match", packet.RuleName(j.unmet))
 }

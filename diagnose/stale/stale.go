@@ -1,0 +1,358 @@
+package stale
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/diagnose/simulate"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// Judge judges flows against one snapshot. It is safe for concurrent use.
+type Judge struct {
+	host  *host.Snapshot
+	sim   *simulate.Simulator
+	pools []pool
+	blind string // why nothing can be told
+}
+
+// New prepares a Judge.
+func New(s *host.Snapshot) *Judge {
+	j := &Judge{host: s, sim: simulate.New(s), pools: poolsOf(s.Rules)}
+	if s.RulesUnread() {
+		j.blind = "rules could not be read: " + strings.Join(host.MissingText(s.Missing), "; ")
+	}
+	return j
+}
+
+// Judge says whether f is what a new packet of its original tuple would become.
+func (j *Judge) Judge(f *host.Flow) Verdict {
+	c := &judging{Judge: j, f: f, ends: f.Ends(), out: Verdict{Flow: *f}}
+	c.judge()
+	return c.out
+}
+
+// judging is one flow being judged.
+type judging struct {
+	*Judge
+	f    *host.Flow
+	ends [2]host.Rewrite // observed, by manip
+	res  *simulate.Result
+	// ways are the outcomes in which a new packet finds the zone of the entry,
+	// and is let through; others those had what was assumed been otherwise.
+	ways, others []*simulate.Outcome
+	mixed        bool // on some ways it is dropped
+	doubts       []string
+	assumed      []string
+	out          Verdict
+}
+
+func (c *judging) judge() {
+	if why := c.exempt(); why != "" {
+		c.out.Why = why
+		return
+	}
+	p := packetOf(c.f)
+	res, err := c.sim.Outcomes(p)
+	if err != nil {
+		c.out.Why = err.Error()
+		return
+	}
+	c.res = res
+	if !c.gather() {
+		return
+	}
+	switch c.fits(c.ways) {
+	case rules.Yes:
+		c.out.Fate = Fresh
+		return
+	case rules.Unknown:
+		c.out.Why = "what a rule on its way does is not known"
+		return
+	}
+	c.stale()
+}
+
+// exempt are flows that no rule is asked for, and why.
+func (c *judging) exempt() string {
+	switch f := c.f; {
+	case c.blind != "":
+		return c.blind
+	case f.Status.Has(host.StatusExpected):
+		return "expected by a connection tracking helper: its rewrite follows the master connection"
+	case f.Has&host.HasSynproxy != 0:
+		return "answered by synproxy: this host began the connection to the server"
+	}
+	return ""
+}
+
+// packetOf is a new packet with the original tuple of f. It comes without a
+// zone: rules set that.
+func packetOf(f *host.Flow) query.Packet {
+	return query.Packet{Family: f.Family, Tuple: f.Original}
+}
+
+// gather takes the outcomes that lead to the entry's own tuple and zone.
+func (c *judging) gather() bool {
+	var why string
+	c.ways, why = c.reach(c.res.Outcomes)
+	c.others, _ = c.reach(c.res.Otherwise)
+	if len(c.ways) == 0 && len(c.others) > 0 && c.f.Zone != 0 {
+		// the zone tells that what was assumed of the device is not so
+		c.ways, c.others = c.others, nil
+	}
+	if len(c.ways) > 0 {
+		return true
+	}
+	if c.addressLost() {
+		c.out.Fate = Stale
+		c.classify(SNATAddressGone, rules.ManipSrc, nil)
+		c.doubt(why)
+		c.finish()
+		return false
+	}
+	c.out.Why = why
+	return false
+}
+
+// reach picks the outcomes that make an entry where f stands, and says why
+// there is none.
+func (c *judging) reach(all []simulate.Outcome) (out []*simulate.Outcome, why string) {
+	for i := range all {
+		o := &all[i]
+		switch {
+		case o.Verdict != simulate.VerdictAccept:
+			why = "a new packet is not let through: " + ending(o)
+			c.mixed = true
+		case o.Untracked:
+			why = "a new packet is not tracked, so that it does not meet this entry"
+		case !o.ZoneKnown:
+			why = "which zone a new packet is in is not known"
+		case o.Zone != c.f.Zone:
+			why = "a new packet is in another zone than this entry"
+		case !c.sameTuple(o):
+			why = "a rule before conntrack writes into packets of this tuple"
+		default:
+			out = append(out, o)
+		}
+	}
+	return out, why
+}
+
+// sameTuple tells whether conntrack takes the new packet in with the tuple of
+// the entry.
+func (c *judging) sameTuple(o *simulate.Outcome) bool {
+	for m, e := range c.ends {
+		t := o.Original[m]
+		if t.Lo != e.From.Addr || t.Hi != e.From.Addr {
+			return false
+		}
+		if t.HasPort && !c.f.IsICMP() && t.PortLo != e.From.Port {
+			return false
+		}
+	}
+	return true
+}
+
+// fits tells whether one of the outcomes makes what is observed.
+func (c *judging) fits(list []*simulate.Outcome) rules.Truth {
+	best := rules.No
+	for _, o := range list {
+		t := c.fitsOne(o)
+		if t == rules.Yes {
+			return t
+		}
+		best = best.Or(t)
+	}
+	return best
+}
+
+func (c *judging) fitsOne(o *simulate.Outcome) rules.Truth {
+	return c.fitsEnd(o, rules.ManipDst).And(c.fitsEnd(o, rules.ManipSrc))
+}
+
+// fitsEnd compares one end. Without a rule the null binding leaves it as it is,
+// but for a source port, or the id of an ICMP query, that is taken.
+func (c *judging) fitsEnd(o *simulate.Outcome, m rules.Manip) rules.Truth {
+	e := c.ends[m]
+	from, to := e.From, e.To
+	if c.f.IsICMP() && m == rules.ManipDst {
+		from.Port = to.Port
+	}
+	if n := natOf(o, m); n != nil {
+		return n.Makes(from, to)
+	}
+	return rules.TruthOf(from.Addr == to.Addr && (m == rules.ManipSrc || from.Port == to.Port))
+}
+
+func natOf(o *simulate.Outcome, m rules.Manip) *simulate.NAT {
+	if m == rules.ManipDst {
+		return o.DNAT
+	}
+	return o.SNAT
+}
+
+// chance is what chooses anew for each flow: every way it can go was gone.
+const chance = rules.Sources(1<<rules.FromRandom | 1<<rules.FromHash | 1<<rules.FromNAT)
+
+// stale fills in the verdict of a flow that no way of a new packet makes.
+func (c *judging) stale() {
+	c.out.Fate = Stale
+	o := c.nearest()
+	c.out.In, c.out.Out = o.In, o.Out
+	c.out.Now = [2]*simulate.NAT{rules.ManipSrc: changing(o.SNAT), rules.ManipDst: changing(o.DNAT)}
+	m := rules.ManipDst
+	if c.fitsEnd(o, m) == rules.Yes {
+		m = rules.ManipSrc
+	}
+	c.classify(c.classOf(o, m), m, natOf(o, m))
+	c.alternatives(m)
+	c.weigh(o)
+	c.finish()
+}
+
+// changing is n where it makes the packet another one.
+func changing(n *simulate.NAT) *simulate.NAT {
+	if n.Changes() {
+		return n
+	}
+	return nil
+}
+
+// nearest is the outcome to show: the likeliest, of those whose destination is
+// that of the entry when there is one.
+func (c *judging) nearest() *simulate.Outcome {
+	for _, o := range c.ways {
+		if c.fitsEnd(o, rules.ManipDst) == rules.Yes {
+			return o
+		}
+	}
+	return c.ways[0]
+}
+
+// alternatives are what else the end may become where chance chooses.
+func (c *judging) alternatives(m rules.Manip) {
+	seen := []*simulate.NAT{c.out.Now[m]}
+	for _, o := range c.ways {
+		n := changing(natOf(o, m))
+		if n == nil || sameTarget(seen, n) {
+			continue
+		}
+		seen = append(seen, n)
+		c.out.Others = append(c.out.Others, n)
+	}
+}
+
+func sameTarget(seen []*simulate.NAT, n *simulate.NAT) bool {
+	for _, s := range seen {
+		if s != nil && s.To == n.To {
+			return true
+		}
+	}
+	return false
+}
+
+// weigh says what the answer rests on: what could make it another makes it
+// likely.
+func (c *judging) weigh(o *simulate.Outcome) {
+	r := c.res
+	for _, s := range (r.Open &^ chance).List() {
+		c.doubt(s.String())
+	}
+	if r.Used.Has(rules.FromChainOrder) {
+		c.doubt(rules.FromChainOrder.String())
+	}
+	if r.More {
+		c.doubt("there are more ways than were gone")
+	}
+	if r.Vague {
+		c.vague()
+	}
+	if c.mixed && len(r.Outcomes) > 1 && r.Open&^chance == 0 {
+		c.doubt("on some ways a new packet is dropped")
+	}
+	if t := c.fits(c.others); t != rules.No {
+		c.doubt("had it come in by another device, or with another mark, it would be as it is")
+	}
+	if o.In != "" && o.In == o.Out && c.ends[rules.ManipDst].From == c.ends[rules.ManipDst].To {
+		// more likely this host sent it, from an address that it had then
+		c.doubt("by its address it would leave by the device that it came in by")
+	}
+	if c.f.Has&host.HasCounters != 0 && c.f.Orig.Packets == 0 && c.f.Status&(host.StatusOffload|host.StatusHWOffload) == 0 {
+		c.doubt("it has seen no packet: it may have been made through ctnetlink")
+	}
+	if r.Used.Has(rules.FromIif) && o.In != "" {
+		c.assumed = append(c.assumed, "iif "+o.In)
+	}
+	if r.Used.Has(rules.FromMark) {
+		c.assumed = append(c.assumed, "packet mark 0 on arrival")
+	}
+}
+
+// vague names what of the machine could not be read.
+func (c *judging) vague() {
+	n := len(c.doubts)
+	for _, m := range c.host.Missing {
+		c.doubt(m.What + ": " + m.Why)
+	}
+	if len(c.doubts) == n {
+		c.doubt("its route")
+	}
+}
+
+func (c *judging) doubt(why string) { c.doubts = append(c.doubts, why) }
+
+// finish grades the verdict.
+func (c *judging) finish() {
+	v := &c.out
+	v.Confidence = Certain
+	if len(c.doubts) > 0 {
+		v.Confidence = Likely
+	}
+	v.Assumed, v.Unknown = c.assumed, c.doubts
+	v.Risks = c.risks()
+	v.Why = c.why()
+}
+
+// classify names the change and takes what the flow is from its ends.
+func (c *judging) classify(class Class, m rules.Manip, n *simulate.NAT) {
+	v := &c.out
+	for m := range c.ends {
+		if e := c.ends[m]; e.From != e.To {
+			v.Was[m] = &e
+		}
+	}
+	e := c.ends[m]
+	v.Change = Change{Class: class, Proto: c.f.Original.Proto, Manip: m, To: e.To}
+	if m == rules.ManipSrc {
+		v.Change.To.Port = 0
+		if e.From.Addr == e.To.Addr {
+			v.Change.To.Addr = netip.Addr{}
+		}
+	}
+	if c.f.IsICMP() {
+		v.Change.To.Port = 0
+	}
+	if n = changing(n); n != nil {
+		v.Rule, v.Map = n.Rule, mapOf(n.Rule)
+	}
+}
+
+// mapOf is the map that a NAT rule takes its target from, nil for none.
+func mapOf(r *rules.Rule) *rules.Set {
+	n := r.NAT()
+	if n == nil {
+		return nil
+	}
+	for _, x := range []rules.Expr{n.AddrMin, n.PortMin} {
+		if s, ok := x.(*rules.Slice); ok {
+			x = s.X
+		}
+		if l, ok := x.(*rules.MapLookup); ok {
+			return l.Set
+		}
+	}
+	return nil
+}
