@@ -1,6 +1,6 @@
 // Package capture reads a machine: it is the only package that talks to a
-// kernel. It reads only; it never loads a module, and never makes a table by
-// asking for it.
+// kernel. It never loads a module, and never makes a table by asking for it.
+// It reads only, but for Entries, which change the conntrack table.
 package capture
 
 import (
@@ -13,8 +13,14 @@ import (
 // ErrStop, returned by the callback of Flows, ends the dump without an error.
 var ErrStop = errors.New("stop")
 
-// ErrNotFound is what Get answers when the table has no such entry.
+// ErrNotFound: the table has no such entry.
 var ErrNotFound = errors.New("no such conntrack entry")
+
+// ErrExists: the table has an entry with one of the tuples.
+var ErrExists = errors.New("an entry with one of its tuples exists")
+
+// ErrChanged: the entry that has the tuple now is another one.
+var ErrChanged = errors.New("another entry has its tuple now")
 
 // Direction is IP_CT_DIR_*: which of an entry's tuples is meant.
 type Direction uint8

@@ -36,3 +36,24 @@ func (l *Live) Get(context.Context, rules.Tuple, Direction, rules.Family, uint16
 
 // Count fails.
 func (l *Live) Count() (n, max uint64, err error) { return 0, 0, errLinux }
+
+// Entries changes a conntrack table; there is none here.
+type Entries struct{}
+
+// Entries fails.
+func (l *Live) Entries() (*Entries, error) { return nil, errLinux }
+
+// Close does nothing.
+func (e *Entries) Close() {}
+
+// Get fails.
+func (e *Entries) Get(context.Context, *host.Flow) (*host.Flow, error) { return nil, errLinux }
+
+// Delete fails.
+func (e *Entries) Delete(context.Context, *host.Flow) error { return errLinux }
+
+// Insert fails.
+func (e *Entries) Insert(context.Context, *host.Flow) error { return errLinux }
+
+// Update fails.
+func (e *Entries) Update(context.Context, *host.Flow, Change) error { return errLinux }

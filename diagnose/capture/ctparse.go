@@ -15,18 +15,23 @@ const (
 	ctaStatus        = 3
 	ctaProtoinfo     = 4
 	ctaHelp          = 5
+	ctaNATSrc        = 6
 	ctaTimeout       = 7
 	ctaMark          = 8
 	ctaCountersOrig  = 9
 	ctaCountersReply = 10
 	ctaUse           = 11
 	ctaID            = 12
+	ctaNATDst        = 13
 	ctaTupleMaster   = 14
+	ctaSeqAdjOrig    = 15
+	ctaSeqAdjReply   = 16
 	ctaZone          = 18
 	ctaSecctx        = 19
 	ctaTimestamp     = 20
 	ctaMarkMask      = 21
 	ctaLabels        = 22
+	ctaLabelsMask    = 23
 	ctaSynproxy      = 24
 	ctaFilter        = 25
 	ctaStatusMask    = 26
@@ -47,11 +52,13 @@ var flowAttrs = [...]func(f *host.Flow, val []byte) bool{
 	ctaUse:           func(f *host.Flow, v []byte) bool { return has32(f, host.HasUse, &f.Use, v) },
 	ctaID:            func(f *host.Flow, v []byte) bool { return has32(f, host.HasID, &f.ID, v) },
 	ctaTupleMaster:   tupleMaster,
+	ctaSeqAdjOrig:    func(f *host.Flow, v []byte) bool { return seqAdj(f, &f.SeqAdj[Original], v) },
+	ctaSeqAdjReply:   func(f *host.Flow, v []byte) bool { return seqAdj(f, &f.SeqAdj[Reply], v) },
 	ctaZone:          zone,
 	ctaSecctx:        secctx,
 	ctaTimestamp:     timestamp,
 	ctaLabels:        labels,
-	ctaSynproxy:      func(f *host.Flow, _ []byte) bool { f.Has |= host.HasSynproxy; return true },
+	ctaSynproxy:      synproxy,
 }
 
 var flowAttrNames = [len(flowAttrs)]string{
@@ -60,7 +67,8 @@ var flowAttrNames = [len(flowAttrs)]string{
 	ctaCountersOrig: "original counters", ctaCountersReply: "reply counters", ctaUse: "use",
 	ctaID: "id", ctaTupleMaster: "master tuple", ctaZone: "zone", ctaSecctx: "security context",
 	ctaTimestamp: "timestamp", ctaLabels: "labels",
-	ctaSynproxy: "synproxy",
+	ctaSynproxy: "synproxy", ctaSeqAdjOrig: "original sequence adjustment",
+	ctaSeqAdjReply: "reply sequence adjustment",
 }
 
 // ParseFlow reads the attributes of one conntrack message, what follows its
@@ -203,42 +211,6 @@ func tupleProto(b []byte, t *rules.Tuple) bool {
 			t.DstPort |= uint16(c)
 		}
 		if !ok {
-			return false
-		}
-	}
-	return !a.bad
-}
-
-// protoinfo reads the first attribute, the state, of CTA_PROTOINFO_TCP 1,
-// _DCCP 2, _SCTP 3.
-func protoinfo(f *host.Flow, b []byte) bool {
-	a := attrs{b: b}
-	for a.next() {
-		if a.typ < 1 || a.typ > 3 {
-			continue
-		}
-		in := attrs{b: a.val}
-		for in.next() {
-			if in.typ != 1 {
-				continue
-			}
-			st, ok := u8(in.val)
-			if !ok {
-				return false
-			}
-			switch a.typ {
-			case 1:
-				f.TCPState = st
-				f.Has |= host.HasTCPState
-			case 2:
-				f.L4State = st
-				f.Has |= host.HasDCCPState
-			case 3:
-				f.L4State = st
-				f.Has |= host.HasSCTPState
-			}
-		}
-		if in.bad {
 			return false
 		}
 	}

@@ -38,7 +38,7 @@ func TestParseFlow(t *testing.T) {
 		Family: rules.FamilyIPv4, ID: 4021521188, Status: 0x18e, Zone: 9, Helper: "ftp",
 		Original: ruleTuple(6, "10.0.0.10", "10.0.0.1", 5536, 80), Reply: ruleTuple(6, "10.0.0.1", "10.0.0.10", 80, 5536),
 		Has:  host.HasID | host.HasHelper | host.HasStart | host.HasCounters | host.HasZoneOrig | host.HasSynproxy,
-		Orig: host.Counts{Packets: 5, Bytes: 500}, Start: 1700000000000000000,
+		Orig: host.Counts{Packets: 5, Bytes: 500}, Start: 1700000000000000000, Synproxy: host.Synproxy{ISN: 77},
 	}
 	if f != want {
 		t.Errorf("got  %+v\nwant %+v", f, want)

@@ -26,3 +26,22 @@ func wouldLoad(module string) bool {
 	}
 	return bytes.Contains(dep, []byte("/"+module+".ko"))
 }
+
+// helperModule is the module that the kernel would ask for a conntrack helper
+// (MODULE_ALIAS_NFCT_HELPER), false where the machine has none.
+func helperModule(helper string) (string, bool) {
+	var u unix.Utsname
+	if helper == "" || unix.Uname(&u) != nil {
+		return "", false
+	}
+	b, err := os.ReadFile(filepath.Join("/lib/modules", string(cstr(u.Release[:])), "modules.alias"))
+	if err != nil {
+		return "", false
+	}
+	for line := range bytes.Lines(b) {
+		if w := bytes.Fields(line); len(w) == 3 && string(w[1]) == "nfct-helper-"+helper {
+			return string(w[2]), true
+		}
+	}
+	return "", false
+}

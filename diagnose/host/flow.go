@@ -75,7 +75,24 @@ const (
 	// HasSynproxy: this host made the connection for a client that it had
 	// answered itself (CTA_SYNPROXY).
 	HasSynproxy
+	HasTCPFlags
+	HasTCPScale
+	HasVTags
+	HasDCCPRole
+	HasDCCPSeq
+	HasSeqAdj
 )
+
+// SeqAdj is how the sequence numbers of one direction are shifted: by Before
+// up to the position Pos, by After behind it (struct nf_ct_seqadj).
+type SeqAdj struct {
+	Pos           uint32
+	Before, After int32
+}
+
+// Synproxy is what the kernel keeps to translate between the connection that
+// it answered and the one that it made (struct nf_conn_synproxy).
+type Synproxy struct{ ISN, ITS, TSOff uint32 }
 
 // Flow is one conntrack entry. It holds no pointer but strings, so that one
 // struct can be reused for a whole dump; a copy is a copy.
@@ -92,7 +109,15 @@ type Flow struct {
 	Zone     uint16 // of both directions, or of the one that has it
 	TCPState uint8  // TCP_CONNTRACK_*
 	// SCTPState and DCCPState share the byte of their tracker.
-	L4State     uint8
+	L4State uint8
+	// The pairs are of the original and of the reply direction.
+	TCPFlags    [2]uint8  // IP_CT_TCP_FLAG_*, when HasTCPFlags
+	TCPScale    [2]uint8  // window scale, when HasTCPScale
+	VTags       [2]uint32 // SCTP verification tags, when HasVTags
+	DCCPRole    uint8     // CT_DCCP_ROLE_* of the original direction, when HasDCCPRole
+	DCCPSeq     uint64    // handshake sequence number, when HasDCCPSeq
+	SeqAdj      [2]SeqAdj // when HasSeqAdj
+	Synproxy    Synproxy  // when HasSynproxy
 	Use         uint32
 	Orig, Repl  Counts
 	Start, Stop int64 // ns since the epoch, when HasStart / HasStop
