@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ntdiag/ntdiag/diagnose/flowjson"
 	"github.com/ntdiag/ntdiag/diagnose/host"
-	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -14,109 +14,7 @@ import (
 type Flow struct{ host.Flow }
 
 // MarshalJSON writes the flow of the contract.
-func (f Flow) MarshalJSON() ([]byte, error) { return AppendFlow(nil, &f.Flow), nil }
-
-// AppendFlow appends f as one JSON object. It allocates nothing but what b
-// needs to grow, so that long listings stream.
-func AppendFlow(b []byte, f *host.Flow) []byte {
-	b = append(b, '{')
-	if f.Has&host.HasID != 0 {
-		b = appendUint(append(b, `"id":`...), uint64(f.ID))
-		b = append(b, ',')
-	}
-	b = append(b, `"family":"`...)
-	b = append(b, familyWord(f.Family)...)
-	b = append(b, `","proto":"`...)
-	b = append(b, query.ProtoName(f.Original.Proto)...)
-	b = appendUint(append(b, `","protonum":`...), uint64(f.Original.Proto))
-	if s := f.State(); s != "" {
-		b = append(append(append(b, `,"state":"`...), s...), '"')
-	}
-	b = appendUint(append(b, `,"zone":`...), uint64(f.Zone))
-	b = appendUint(append(b, `,"mark":`...), uint64(f.Mark))
-	b = appendTuple(append(b, `,"original":`...), f.Original)
-	b = appendTuple(append(b, `,"reply":`...), f.Reply)
-	b = appendStatus(append(b, `,"status":[`...), f.Status)
-	if f.Has&host.HasTimeout != 0 {
-		b = appendUint(append(b, `,"timeout_s":`...), uint64(f.Timeout))
-	}
-	b = appendOptional(b, f)
-	return append(b, '}')
-}
-
-func appendOptional(b []byte, f *host.Flow) []byte {
-	if f.Has&host.HasStart != 0 {
-		b = append(b, `,"start":"`...)
-		b = time.Unix(0, f.Start).UTC().AppendFormat(b, time.RFC3339Nano)
-		b = append(b, '"')
-	}
-	if f.Has&host.HasCounters != 0 {
-		b = appendCounts(append(b, `,"counters":{"original":`...), f.Orig)
-		b = appendCounts(append(b, `,"reply":`...), f.Repl)
-		b = append(b, '}')
-	}
-	if f.Has&host.HasHelper != 0 && f.Helper != "" {
-		b = appendString(append(b, `,"helper":`...), f.Helper)
-	}
-	if f.Has&host.HasMaster != 0 {
-		b = appendTuple(append(b, `,"master":`...), f.Master)
-	}
-	return b
-}
-
-func appendUint(b []byte, n uint64) []byte { return strconv.AppendUint(b, n, 10) }
-
-func appendCounts(b []byte, c host.Counts) []byte {
-	b = appendUint(append(b, `{"packets":`...), c.Packets)
-	b = appendUint(append(b, `,"bytes":`...), c.Bytes)
-	return append(b, '}')
-}
-
-func appendAddr(b []byte, a netip.Addr) []byte {
-	return append(a.AppendTo(append(b, '"')), '"')
-}
-
-func appendTuple(b []byte, t rules.Tuple) []byte {
-	b = appendAddr(append(b, `{"src":`...), t.Src)
-	b = appendAddr(append(b, `,"dst":`...), t.Dst)
-	probe := host.Flow{Original: t}
-	switch {
-	case probe.IsICMP():
-		typ, code := host.ICMPTypeCode(t)
-		b = appendUint(append(b, `,"icmp":{"type":`...), uint64(typ))
-		b = appendUint(append(b, `,"code":`...), uint64(code))
-		b = appendUint(append(b, `,"id":`...), uint64(t.SrcPort))
-		b = append(b, '}')
-	case probe.HasPorts():
-		b = appendUint(append(b, `,"sport":`...), uint64(t.SrcPort))
-		b = appendUint(append(b, `,"dport":`...), uint64(t.DstPort))
-	}
-	return append(b, '}')
-}
-
-var statusBits = host.Status(0xffff).Names()
-
-func appendStatus(b []byte, s host.Status) []byte {
-	first := true
-	for i, n := range statusBits {
-		if s&(1<<i) == 0 {
-			continue
-		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = append(append(append(b, '"'), n...), '"')
-	}
-	return append(b, ']')
-}
-
-func familyWord(f rules.Family) string {
-	if f == rules.FamilyIPv6 {
-		return "ipv6"
-	}
-	return "ipv4"
-}
+func (f Flow) MarshalJSON() ([]byte, error) { return flowjson.Append(nil, &f.Flow), nil }
 
 // ends are the two ends of a tuple as text: 10.0.0.1:80, [fd00::1]:80, or the
 // address alone for protocols without ports.

@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
-	"unicode/utf8"
 
+	"github.com/ntdiag/ntdiag/diagnose/flowjson"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 )
 
@@ -60,7 +60,7 @@ func newFlowJSONL(w io.Writer, _ Style) FlowWriter {
 }
 
 func (j *flowJSONL) Add(f *host.Flow) error {
-	j.b = append(AppendFlow(j.b[:0], f), '\n')
+	j.b = append(flowjson.Append(j.b[:0], f), '\n')
 	_, err := j.w.Write(j.b)
 	return err
 }
@@ -86,7 +86,7 @@ func (j *flowJSON) Add(f *host.Flow) error {
 		j.b = append(j.b, ",\n"...)
 	}
 	j.n++
-	j.b = AppendFlow(j.b, f)
+	j.b = flowjson.Append(j.b, f)
 	_, err := j.w.Write(j.b)
 	return err
 }
@@ -112,22 +112,4 @@ func (j *flowJSON) Close(end FlowsEnd) error {
 		return err
 	}
 	return j.w.Flush()
-}
-
-// appendString appends s as a JSON string; bytes that are no UTF-8 become
-// U+FFFD, as encoding/json has them.
-func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
-		case r < 0x20 || r == 0x7f:
-			b = append(b, `\u00`...)
-			b = append(b, "0123456789abcdef"[r>>4], "0123456789abcdef"[r&15])
-		default:
-			b = utf8.AppendRune(b, r)
-		}
-	}
-	return append(b, '"')
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ntdiag/ntdiag/diagnose/flowjson"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
@@ -48,7 +49,7 @@ type PacketICMP struct {
 func newPacket(r *simulate.Result) Packet {
 	a := &r.Packet
 	p := Packet{
-		Family: familyWord(a.Family), Proto: query.ProtoName(a.Tuple.Proto), Protonum: a.Tuple.Proto,
+		Family: flowjson.FamilyWord(a.Family), Proto: query.ProtoName(a.Tuple.Proto), Protonum: a.Tuple.Proto,
 		Src: a.Tuple.Src.String(), Dst: a.Tuple.Dst.String(), Iif: a.Iif, Oif: a.Oif, Hook: r.Entry.String(), asked: *a,
 		Mark: optional(a.Mark), CtMark: optional(a.CtMark), Zone: optional(a.Zone), UID: optional(a.UID), GID: optional(a.GID),
 		Priority: optional(a.Priority), TOS: optional(a.TOS), TTL: optional(a.TTL), Length: optional(a.Length), TCPFlags: optional(a.Flags),
