@@ -14,7 +14,10 @@
 //	labels      its 128 labels, 32 hexadecimal digits as the kernel stores them
 //	secctx      its security context
 //	use         its reference count
-//	synproxy    true: this host made the connection for a client
+//	tcp_flags, tcp_scale, vtags, seqadj
+//	            of TCP and SCTP, the original direction first
+//	dccp_role, dccp_seq
+//	synproxy    what translates a connection that this host made for a client
 //
 // In master stands protonum as well: a master may be of another protocol.
 package flowjson
@@ -105,10 +108,47 @@ func appendRest(b []byte, f *host.Flow) []byte {
 	if f.Has&host.HasUse != 0 {
 		b = appendUint(append(b, `,"use":`...), uint64(f.Use))
 	}
+	return appendTracker(b, f)
+}
+
+// appendTracker is what the trackers of the protocols keep beside the state.
+func appendTracker(b []byte, f *host.Flow) []byte {
+	if f.Has&host.HasTCPFlags != 0 {
+		b = appendPair(append(b, `,"tcp_flags":`...), uint64(f.TCPFlags[0]), uint64(f.TCPFlags[1]))
+	}
+	if f.Has&host.HasTCPScale != 0 {
+		b = appendPair(append(b, `,"tcp_scale":`...), uint64(f.TCPScale[0]), uint64(f.TCPScale[1]))
+	}
+	if f.Has&host.HasVTags != 0 {
+		b = appendPair(append(b, `,"vtags":`...), uint64(f.VTags[0]), uint64(f.VTags[1]))
+	}
+	if f.Has&host.HasDCCPRole != 0 {
+		b = appendUint(append(b, `,"dccp_role":`...), uint64(f.DCCPRole))
+	}
+	if f.Has&host.HasDCCPSeq != 0 {
+		b = appendUint(append(b, `,"dccp_seq":`...), f.DCCPSeq)
+	}
+	if f.Has&host.HasSeqAdj != 0 {
+		b = appendSeqAdj(append(b, `,"seqadj":[`...), f.SeqAdj[0])
+		b = append(appendSeqAdj(append(b, ','), f.SeqAdj[1]), ']')
+	}
 	if f.Has&host.HasSynproxy != 0 {
-		b = append(b, `,"synproxy":true`...)
+		b = appendUint(append(b, `,"synproxy":{"isn":`...), uint64(f.Synproxy.ISN))
+		b = appendUint(append(b, `,"its":`...), uint64(f.Synproxy.ITS))
+		b = append(appendUint(append(b, `,"tsoff":`...), uint64(f.Synproxy.TSOff)), '}')
 	}
 	return b
+}
+
+func appendPair(b []byte, original, reply uint64) []byte {
+	b = appendUint(append(b, '['), original)
+	return append(appendUint(append(b, ','), reply), ']')
+}
+
+func appendSeqAdj(b []byte, s host.SeqAdj) []byte {
+	b = appendUint(append(b, `{"pos":`...), uint64(s.Pos))
+	b = strconv.AppendInt(append(b, `,"before":`...), int64(s.Before), 10)
+	return append(strconv.AppendInt(append(b, `,"after":`...), int64(s.After), 10), '}')
 }
 
 // appendState writes the state by name; by number where it has none.

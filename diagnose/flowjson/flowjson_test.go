@@ -26,9 +26,11 @@ func flows() []host.Flow {
 	const usual = host.HasID | host.HasMark | host.HasTimeout | host.HasUse
 	return []host.Flow{
 		{
-			Family: rules.FamilyIPv4, ID: 4021521188, Has: usual | host.HasTCPState | host.HasCounters | host.HasStart | host.HasHelper | host.HasLabels,
+			Family: rules.FamilyIPv4, ID: 4021521188, Has: usual | host.HasTCPState | host.HasCounters | host.HasStart | host.HasHelper | host.HasLabels |
+				host.HasTCPFlags | host.HasTCPScale | host.HasSeqAdj,
 			Original: tupleOf(6, "10.0.0.10", "10.8.2.12", 5536, 80), Reply: tupleOf(6, "192.168.1.80", "192.168.1.2", 8080, 5537),
 			Status:   host.StatusSeenReply | host.StatusAssured | host.StatusConfirmed | host.StatusSrcNAT | host.StatusHWOffload | 1<<20,
+			TCPFlags: [2]uint8{0x23, 0x22}, TCPScale: [2]uint8{7, 14}, SeqAdj: [2]host.SeqAdj{{Pos: 1 << 31, Before: -5, After: 6}, {After: -1 << 31}},
 			TCPState: 3, Timeout: 431999, Mark: 0x42, Zone: 7, Use: 2, Orig: host.Counts{Packets: 3, Bytes: 1 << 40},
 			Start: 1764243464123456789, Helper: "ftp \"\\\x01é", Labels: [16]byte{0: 1, 15: 0xab},
 		},
@@ -36,6 +38,7 @@ func flows() []host.Flow {
 			Family: rules.FamilyIPv4, Has: usual | host.HasTCPState | host.HasMaster | host.HasStop | host.HasSynproxy,
 			Original: tupleOf(6, "10.0.0.10", "10.8.2.12", 1, 2), Reply: tupleOf(6, "10.8.2.12", "10.0.0.10", 2, 1),
 			Master: tupleOf(17, "10.0.0.10", "10.8.2.12", 5060, 5060), TCPState: 200, Stop: -1,
+			Synproxy: host.Synproxy{ISN: 1 << 31, TSOff: 3},
 		},
 		{
 			Family: rules.FamilyIPv6, Has: host.HasZoneReply | host.HasSecctx, Zone: 65535,
@@ -43,11 +46,11 @@ func flows() []host.Flow {
 			Secctx: "system_u:object_r:x", Status: host.StatusConfirmed,
 		},
 		{
-			Family: rules.FamilyIPv4, Has: usual | host.HasZoneOrig | host.HasSCTPState, L4State: 4, Zone: 3,
+			Family: rules.FamilyIPv4, Has: usual | host.HasZoneOrig | host.HasSCTPState | host.HasVTags, L4State: 4, VTags: [2]uint32{1 << 31, 2}, Zone: 3,
 			Original: tupleOf(132, "10.0.0.10", "10.8.2.12", 1, 2), Reply: tupleOf(132, "10.8.2.12", "10.0.0.10", 2, 1),
 		},
 		{
-			Family: rules.FamilyIPv4, Has: usual | host.HasDCCPState, L4State: 4,
+			Family: rules.FamilyIPv4, Has: usual | host.HasDCCPState | host.HasDCCPRole | host.HasDCCPSeq, L4State: 4, DCCPRole: 1, DCCPSeq: 1<<48 - 1,
 			Original: tupleOf(33, "10.0.0.10", "10.8.2.12", 1, 2), Reply: tupleOf(33, "10.8.2.12", "10.0.0.10", 2, 1),
 		},
 		{
@@ -121,8 +124,8 @@ func fill(v reflect.Value, r *rand.Rand) {
 		v.SetString("text")
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int64:
-		v.SetInt(1 + r.Int64N(1<<60))
+	case reflect.Int32, reflect.Int64:
+		v.SetInt(1 + r.Int64N(100))
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(1 + r.Uint64N(100))
 	}

@@ -36,11 +36,17 @@ type object struct {
 		Original host.Counts `json:"original"`
 		Reply    host.Counts `json:"reply"`
 	} `json:"counters"`
-	Helper   *string `json:"helper"`
-	Labels   *string `json:"labels"`
-	Secctx   *string `json:"secctx"`
-	Use      *uint32 `json:"use"`
-	Synproxy bool    `json:"synproxy"`
+	Helper   *string         `json:"helper"`
+	Labels   *string         `json:"labels"`
+	Secctx   *string         `json:"secctx"`
+	Use      *uint32         `json:"use"`
+	TCPFlags *[2]uint8       `json:"tcp_flags"`
+	TCPScale *[2]uint8       `json:"tcp_scale"`
+	VTags    *[2]uint32      `json:"vtags"`
+	DCCPRole *uint8          `json:"dccp_role"`
+	DCCPSeq  *uint64         `json:"dccp_seq"`
+	SeqAdj   *[2]host.SeqAdj `json:"seqadj"`
+	Synproxy *host.Synproxy  `json:"synproxy"`
 }
 
 type tuple struct {
@@ -236,14 +242,18 @@ func readOptional(o *object, f *host.Flow) error {
 	if !o.NoMark {
 		f.Has |= host.HasMark
 	}
-	if o.Synproxy {
-		f.Has |= host.HasSynproxy
-	}
 	take(f, host.HasID, o.ID, &f.ID)
 	take(f, host.HasTimeout, o.Timeout, &f.Timeout)
 	take(f, host.HasUse, o.Use, &f.Use)
 	take(f, host.HasHelper, o.Helper, &f.Helper)
 	take(f, host.HasSecctx, o.Secctx, &f.Secctx)
+	take(f, host.HasTCPFlags, o.TCPFlags, &f.TCPFlags)
+	take(f, host.HasTCPScale, o.TCPScale, &f.TCPScale)
+	take(f, host.HasVTags, o.VTags, &f.VTags)
+	take(f, host.HasDCCPRole, o.DCCPRole, &f.DCCPRole)
+	take(f, host.HasDCCPSeq, o.DCCPSeq, &f.DCCPSeq)
+	take(f, host.HasSeqAdj, o.SeqAdj, &f.SeqAdj)
+	take(f, host.HasSynproxy, o.Synproxy, &f.Synproxy)
 	return nil
 }
 
