@@ -2,12 +2,14 @@ package stale
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/nft"
 )
 
 // Judge judges flows against one snapshot. It is safe for concurrent use.
@@ -202,13 +204,13 @@ func (c *judging) stale() {
 	c.out.Fate = Stale
 	o := c.nearest()
 	c.out.In, c.out.Out = o.In, o.Out
-	c.out.Now = [2]*simulate.NAT{rules.ManipSrc: changing(o.SNAT), rules.ManipDst: changing(o.DNAT)}
+	c.out.Now = rewritesOf(o)
 	m := rules.ManipDst
 	if c.fitsEnd(o, m) == rules.Yes {
 		m = rules.ManipSrc
 	}
 	c.classify(c.classOf(o, m), m, natOf(o, m))
-	c.alternatives(m)
+	c.alternatives()
 	c.weigh(o)
 	c.finish()
 }
@@ -232,12 +234,12 @@ func (c *judging) nearest() *simulate.Outcome {
 	return c.ways[0]
 }
 
-// alternatives are what else the end may become where chance chooses.
-func (c *judging) alternatives(m rules.Manip) {
-	seen := []*simulate.NAT{c.out.Now[m]}
+// alternatives are what else a new packet may get.
+func (c *judging) alternatives() {
+	seen := [][2]*simulate.NAT{c.out.Now}
 	for _, o := range c.ways {
-		n := changing(natOf(o, m))
-		if n == nil || sameTarget(seen, n) {
+		n := rewritesOf(o)
+		if slices.ContainsFunc(seen, func(s [2]*simulate.NAT) bool { return sameTarget(s[0], n[0]) && sameTarget(s[1], n[1]) }) {
 			continue
 		}
 		seen = append(seen, n)
@@ -245,13 +247,16 @@ func (c *judging) alternatives(m rules.Manip) {
 	}
 }
 
-func sameTarget(seen []*simulate.NAT, n *simulate.NAT) bool {
-	for _, s := range seen {
-		if s != nil && s.To == n.To {
-			return true
-		}
+// rewritesOf are the rewrites of an outcome that change something, by manip.
+func rewritesOf(o *simulate.Outcome) [2]*simulate.NAT {
+	return [2]*simulate.NAT{rules.ManipSrc: changing(o.SNAT), rules.ManipDst: changing(o.DNAT)}
+}
+
+func sameTarget(a, b *simulate.NAT) bool {
+	if a == nil || b == nil {
+		return a == b
 	}
-	return false
+	return a.To == b.To
 }
 
 // weigh says what the answer rests on: what could make it another makes it
@@ -273,9 +278,7 @@ func (c *judging) weigh(o *simulate.Outcome) {
 	if c.mixed && len(r.Outcomes) > 1 && r.Open&^chance == 0 {
 		c.doubt("on some ways a new packet is dropped")
 	}
-	if t := c.fits(c.others); t != rules.No {
-		c.doubt("had it come in by another device, or with another mark, it would be as it is")
-	}
+	c.otherwise(o)
 	if o.In != "" && o.In == o.Out && c.ends[rules.ManipDst].From == c.ends[rules.ManipDst].To {
 		// more likely this host sent it, from an address that it had then
 		c.doubt("by its address it would leave by the device that it came in by")
@@ -284,11 +287,61 @@ func (c *judging) weigh(o *simulate.Outcome) {
 		c.doubt("it has seen no packet: it may have been made through ctnetlink")
 	}
 	if r.Used.Has(rules.FromIif) && o.In != "" {
-		c.assumed = append(c.assumed, "iif "+o.In)
+		c.assumed = append(c.assumed, "iif "+nft.Escape(o.In)+" by routes to its source")
 	}
 	if r.Used.Has(rules.FromMark) {
 		c.assumed = append(c.assumed, "packet mark 0 on arrival")
 	}
+}
+
+// otherwise looks at what was assumed of the packet: whether it would be as it
+// is had that been otherwise.
+func (c *judging) otherwise(o *simulate.Outcome) {
+	var devices []string
+	mark := false
+	for _, x := range c.others {
+		switch {
+		case c.fitsOne(x) == rules.No:
+		case x.In == o.In:
+			mark = true
+		case !slices.Contains(devices, x.In) && c.comesBy(x.In, o.In):
+			devices = append(devices, x.In)
+		}
+	}
+	if mark {
+		c.doubt("with another packet mark it would be as it is")
+	}
+	if len(devices) > 0 {
+		c.doubt("had it come in by " + nft.Escape(strings.Join(devices, " or ")) + " it would be as it is")
+	}
+}
+
+// comesBy tells whether packets with the source of the flow can come in by dev,
+// where routes say that they come by usual: a neighbour on a link comes by
+// another one only where that too has a route to it; what is behind a gateway,
+// by any device that leads to it.
+func (c *judging) comesBy(dev, usual string) bool {
+	least := 0
+	if c.routesTo(usual, func(r *host.RouteEntry) bool { return r.Dst.Bits() > 0 && !r.Gateway.IsValid() }) {
+		least = 1
+	}
+	return c.routesTo(dev, func(r *host.RouteEntry) bool { return r.Dst.Bits() >= least })
+}
+
+// routesTo tells whether one of the routes to the source by dev is as asked.
+func (c *judging) routesTo(dev string, ok func(*host.RouteEntry) bool) bool {
+	link, found := c.host.LinkByName(dev)
+	if !found {
+		return true // then nothing speaks against it
+	}
+	src := c.f.Original.Src
+	for i := range c.host.Routes {
+		r := &c.host.Routes[i]
+		if r.Oif == link.Index && r.Type == rules.AddrUnicast && r.Dst.Contains(src) && ok(r) {
+			return true
+		}
+	}
+	return false
 }
 
 // vague names what of the machine could not be read.

@@ -2,6 +2,7 @@ package stale
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
@@ -79,24 +80,36 @@ func (c *judging) endText(e host.Endpoint) string {
 
 // nowText is where end m would go, and by which rule.
 func (c *judging) nowText(m rules.Manip) string {
-	n := c.out.Now[m]
 	word := map[rules.Manip]string{rules.ManipDst: "to ", rules.ManipSrc: "from "}[m]
-	if n == nil {
-		e := c.ends[m]
-		if m == rules.ManipSrc {
-			return "from " + e.From.Addr.String()
+	texts := []string{c.target(c.out.Now[m], m)}
+	for _, o := range c.out.Others {
+		t := c.target(o[m], m)
+		if slices.Contains(texts, t) {
+			continue
 		}
-		return "to " + c.endText(e.From)
-	}
-	texts := []string{targetText(n, c.f)}
-	for i, o := range c.out.Others {
-		if i == maxOthers {
+		if len(texts) > maxOthers {
 			texts = append(texts, "…")
 			break
 		}
-		texts = append(texts, targetText(o, c.f))
+		texts = append(texts, t)
 	}
-	return word + strings.Join(texts, " or ") + " by " + packet.RuleName(n.Rule)
+	text := word + strings.Join(texts, " or ")
+	if n := c.out.Now[m]; n != nil {
+		text += " by " + packet.RuleName(n.Rule)
+	}
+	return text
+}
+
+// target is what end m becomes by n, what it was sent as where n is nil.
+func (c *judging) target(n *simulate.NAT, m rules.Manip) string {
+	switch e := c.ends[m]; {
+	case n != nil:
+		return targetText(n, c.f)
+	case m == rules.ManipSrc:
+		return e.From.Addr.String()
+	default:
+		return c.endText(e.From)
+	}
 }
 
 // targetText is what an end becomes, the port where a rule gives it one.

@@ -99,9 +99,10 @@ type Verdict struct {
 	// Was are its rewrites by manip, nil where the end is not rewritten.
 	Was [2]*host.Rewrite
 	// Now are what a new packet would get, by manip, on its likeliest way; nil
-	// for none. Others are the further ones where chance chooses.
+	// for none. Others are what it would get on further ways, where chance
+	// chooses: each pair that differs from Now in some end.
 	Now    [2]*simulate.NAT
-	Others []*simulate.NAT
+	Others [][2]*simulate.NAT
 	// In and Out are the devices of that way.
 	In, Out string
 	// Assumed and Unknown are what the answer rests on; with Unknown, or an
