@@ -92,6 +92,8 @@ func insertMessage(f *host.Flow) ([]byte, error) {
 		return nil, errors.New("tuples of two families")
 	case f.Original.Proto != f.Reply.Proto:
 		return nil, errors.New("tuples of two protocols")
+	case f.Has&host.HasMaster != 0 && !whole(f.Master):
+		return nil, fmt.Errorf("its master: %w", errTuple)
 	}
 	var w builder
 	made := *f
@@ -146,6 +148,19 @@ func putExtensions(w *builder, f *host.Flow) {
 	}
 }
 
+// IP_CT_TCP_FLAG_* (include/uapi/linux/netfilter/nf_conntrack_tcp.h).
+const (
+	tcpScale = 0x01 // WINDOW_SCALE
+	// tcpMaxAck (MAXACK_SET) says that the highest acknowledgement is known.
+	// It is not told, and 0 in its place makes the kernel refuse half of all
+	// RSTs; the next packet sets both.
+	tcpMaxAck = 0x20
+)
+
+// bothScale tells whether both ends offered window scaling: the kernel takes
+// scales only then.
+func bothScale(f *host.Flow) bool { return f.TCPFlags[Original]&f.TCPFlags[Reply]&tcpScale != 0 }
+
 // putProtoinfo writes the state of the protocol (tcp_to_nlattr and its twins).
 func putProtoinfo(w *builder, f *host.Flow) {
 	switch {
@@ -157,8 +172,8 @@ func putProtoinfo(w *builder, f *host.Flow) {
 				in.u8(3, f.TCPScale[Reply])
 			}
 			if f.Has&host.HasTCPFlags != 0 {
-				in.attr(4, []byte{f.TCPFlags[Original], 0xff})
-				in.attr(5, []byte{f.TCPFlags[Reply], 0xff})
+				in.attr(4, []byte{f.TCPFlags[Original] &^ tcpMaxAck, 0xff})
+				in.attr(5, []byte{f.TCPFlags[Reply] &^ tcpMaxAck, 0xff})
 			}
 		})
 	case f.Has&host.HasDCCPState != 0:

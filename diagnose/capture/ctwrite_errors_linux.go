@@ -52,6 +52,7 @@ func wordInsert(what string, err error, f *host.Flow) error {
 		{unix.ENOMEM, "no memory, or the table is full (nf_conntrack_max)"},
 		{unix.ENOSPC, "too many entries hash alike (raise nf_conntrack_buckets)"},
 		{unix.EBUSY, "the kernel refused the status"},
+		{unix.ERANGE, "the kernel refused a value: out of range"},
 		{unix.EINVAL, "the kernel refused a value"},
 	})
 }
