@@ -18,6 +18,10 @@ type Format struct {
 	Simulate func(io.Writer, *Simulate, Style) error
 	// Flows begins a listing that is fed flow by flow.
 	Flows func(io.Writer, Style) FlowWriter
+	// Entries writes entries with all that is known of them.
+	Entries func(io.Writer, *Entries, Style) error
+	// Changes begins a list of what became of flows.
+	Changes func(io.Writer, Style) ChangeWriter
 }
 
 // FlowWriter writes a listing of flows of any length.
@@ -38,10 +42,10 @@ type FlowsEnd struct {
 
 // formats is every format, the default first.
 var formats = []Format{
-	{"table", true, explainText, rulesText, simulateText, newFlowTable},
-	{"wide", true, explainText, rulesText, simulateText, newFlowTable},
-	{"json", false, explainJSON, rulesJSON, simulateJSON, newFlowJSON},
-	{"jsonl", false, explainJSONL, rulesJSONL, simulateJSONL, newFlowJSONL},
+	{"table", true, explainText, rulesText, simulateText, newFlowTable, entriesText, newChangeText},
+	{"wide", true, explainText, rulesText, simulateText, newFlowTable, entriesText, newChangeText},
+	{"json", false, explainJSON, rulesJSON, simulateJSON, newFlowJSON, entriesJSON, newChangeJSON},
+	{"jsonl", false, explainJSONL, rulesJSONL, simulateJSONL, newFlowJSONL, entriesJSONL, newChangeJSONL},
 }
 
 // Formats names the formats, the default first.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,21 +22,38 @@ const maxTable = 5000
 // column is one column of the listing of flows.
 type column struct {
 	name string
-	wide bool // only with -o wide
+	show showing
 	cell func(*host.Flow) string
 }
 
+// showing tells when a column is there.
+type showing uint8
+
+const (
+	always showing = iota
+	ifWide         // with -o wide
+	ifAny          // with -o wide, where a flow has it
+)
+
+// flowColumns hold, with -o wide, all that conntrack -L prints of an entry.
 var flowColumns = []column{
-	{"PROTO", false, func(f *host.Flow) string { return query.ProtoName(f.Original.Proto) }},
-	{"SOURCE", false, sourceCell},
-	{"DESTINATION", false, destinationCell},
-	{"STATE", false, stateCell},
-	{"TIMEOUT", true, timeoutCell},
-	{"ZONE", true, func(f *host.Flow) string { return itoa(int(f.Zone)) }},
-	{"MARK", true, func(f *host.Flow) string { return "0x" + strconv.FormatUint(uint64(f.Mark), 16) }},
-	{"STATUS", true, func(f *host.Flow) string { return strings.Join(f.Status.Names(), ",") }},
-	{"PACKETS", true, packetsCell},
-	{"ID", true, func(f *host.Flow) string { return strconv.FormatUint(uint64(f.ID), 10) }},
+	{"PROTO", always, func(f *host.Flow) string { return query.ProtoName(f.Original.Proto) }},
+	{"SOURCE", always, sourceCell},
+	{"DESTINATION", always, destinationCell},
+	{"ICMP", ifAny, icmpCell},
+	{"STATE", always, stateCell},
+	{"TIMEOUT", ifWide, timeoutCell},
+	{"ZONE", ifWide, zoneCell},
+	{"MARK", ifWide, func(f *host.Flow) string { return markText(f.Mark) }},
+	{"STATUS", ifWide, func(f *host.Flow) string { return strings.Join(f.Status.Names(), ",") }},
+	{"PACKETS", ifWide, func(f *host.Flow) string { return countsCell(f, f.Orig.Packets, f.Repl.Packets) }},
+	{"BYTES", ifAny, func(f *host.Flow) string { return countsCell(f, f.Orig.Bytes, f.Repl.Bytes) }},
+	{"HELPER", ifAny, func(f *host.Flow) string { return safe(f.Helper) }},
+	{"LABELS", ifAny, labelsText},
+	{"SECCTX", ifAny, func(f *host.Flow) string { return safe(f.Secctx) }},
+	{"BEGAN", ifAny, func(f *host.Flow) string { return when(f, host.HasStart, timeText(f.Start)) }},
+	{"USE", ifAny, func(f *host.Flow) string { return when(f, host.HasUse, strconv.FormatUint(uint64(f.Use), 10)) }},
+	{"ID", ifWide, func(f *host.Flow) string { return strconv.FormatUint(uint64(f.ID), 10) }},
 }
 
 // sourceCell is the source before → after; after is left out when the same.
@@ -76,11 +94,28 @@ func timeoutCell(f *host.Flow) string {
 	return strconv.FormatUint(uint64(f.Timeout), 10) + "s"
 }
 
-func packetsCell(f *host.Flow) string {
-	if f.Has&host.HasCounters == 0 {
+// zoneCell is the zone; -orig and -reply name the one direction that has it.
+func zoneCell(f *host.Flow) string {
+	text := itoa(int(f.Zone))
+	switch {
+	case f.Has&host.HasZoneOrig != 0:
+		return text + "-orig"
+	case f.Has&host.HasZoneReply != 0:
+		return text + "-reply"
+	}
+	return text
+}
+
+func icmpCell(f *host.Flow) string {
+	if !f.IsICMP() {
 		return ""
 	}
-	return fmt.Sprintf("%d/%d", f.Orig.Packets, f.Repl.Packets)
+	typ, code := host.ICMPTypeCode(f.Original)
+	return fmt.Sprintf("type %d code %d", typ, code)
+}
+
+func countsCell(f *host.Flow, orig, reply uint64) string {
+	return when(f, host.HasCounters, fmt.Sprintf("%d/%d", orig, reply))
 }
 
 // flowTable gathers rows to its bound, and counts the rest.
@@ -103,11 +138,9 @@ func (t *flowTable) Add(f *host.Flow) error {
 	if len(t.rows) >= t.limit {
 		return nil
 	}
-	var row []string
-	for _, c := range flowColumns {
-		if !c.wide || t.style.Wide {
-			row = append(row, c.cell(f))
-		}
+	row := make([]string, len(flowColumns))
+	for i, c := range flowColumns {
+		row[i] = c.cell(f)
 	}
 	t.rows = append(t.rows, row)
 	return nil
@@ -115,12 +148,7 @@ func (t *flowTable) Add(f *host.Flow) error {
 
 func (t *flowTable) Close(end FlowsEnd) error {
 	if len(t.rows) > 0 {
-		var names []string
-		for _, c := range flowColumns {
-			if !c.wide || t.style.Wide {
-				names = append(names, c.name)
-			}
-		}
+		names := t.cut()
 		if fit := t.style.Fold; fit > 0 && !t.style.Wide && tableWidth(names, t.rows) > fit {
 			fold(t.rows)
 		}
@@ -140,6 +168,26 @@ func (t *flowTable) Close(end FlowsEnd) error {
 	missingText(&b, end.Header, t.style)
 	_, err := io.WriteString(t.w, b.String())
 	return err
+}
+
+// cut leaves the columns that are shown, and names them.
+func (t *flowTable) cut() []string {
+	var keep []int
+	var names []string
+	for i, c := range flowColumns {
+		has := func(row []string) bool { return row[i] != "" }
+		if c.show == always || t.style.Wide && (c.show == ifWide || slices.ContainsFunc(t.rows, has)) {
+			keep, names = append(keep, i), append(names, c.name)
+		}
+	}
+	for n, row := range t.rows {
+		cut := make([]string, len(keep))
+		for k, i := range keep {
+			cut[k] = row[i]
+		}
+		t.rows[n] = cut
+	}
+	return names
 }
 
 // tableWidth is how wide table makes its rows: two columns stand between cells.

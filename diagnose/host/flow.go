@@ -126,6 +126,16 @@ type Flow struct {
 	Labels      [16]byte
 }
 
+// LabelBit is where label n, 0 to 127, stands in Labels: a byte and its bit. The
+// kernel has labels as words of its own byte order; this is a little-endian one.
+func LabelBit(n int) (i int, bit byte) { return n / 8, 1 << (n % 8) }
+
+// HasLabel tells whether label n is set.
+func (f *Flow) HasLabel(n int) bool {
+	i, bit := LabelBit(n)
+	return f.Labels[i]&bit != 0
+}
+
 // ICMPTypeCode splits the DstPort of an ICMP tuple.
 func ICMPTypeCode(t rules.Tuple) (typ, code uint8) { return uint8(t.DstPort >> 8), uint8(t.DstPort) }
 
