@@ -16,6 +16,7 @@ type Format struct {
 	Explain  func(io.Writer, *Explain, Style) error
 	Rules    func(io.Writer, *Rules, Style) error
 	Simulate func(io.Writer, *Simulate, Style) error
+	Counters func(io.Writer, *Counters, Style) error
 	// Flows begins a listing that is fed flow by flow.
 	Flows func(io.Writer, Style) FlowWriter
 	// Entries writes entries with all that is known of them.
@@ -42,10 +43,48 @@ type FlowsEnd struct {
 
 // formats is every format, the default first.
 var formats = []Format{
-	{"table", true, explainText, rulesText, simulateText, newFlowTable, entriesText, newChangeText},
-	{"wide", true, explainText, rulesText, simulateText, newFlowTable, entriesText, newChangeText},
-	{"json", false, explainJSON, rulesJSON, simulateJSON, newFlowJSON, entriesJSON, newChangeJSON},
-	{"jsonl", false, explainJSONL, rulesJSONL, simulateJSONL, newFlowJSONL, entriesJSONL, newChangeJSONL},
+	{
+		Name:     "table",
+		Human:    true,
+		Explain:  explainText,
+		Rules:    rulesText,
+		Simulate: simulateText,
+		Counters: countersText,
+		Flows:    newFlowTable,
+		Entries:  entriesText,
+		Changes:  newChangeText,
+	},
+	{
+		Name:     "wide",
+		Human:    true,
+		Explain:  explainText,
+		Rules:    rulesText,
+		Simulate: simulateText,
+		Counters: countersText,
+		Flows:    newFlowTable,
+		Entries:  entriesText,
+		Changes:  newChangeText,
+	},
+	{
+		Name:     "json",
+		Explain:  explainJSON,
+		Rules:    rulesJSON,
+		Simulate: simulateJSON,
+		Counters: countersJSON,
+		Flows:    newFlowJSON,
+		Entries:  entriesJSON,
+		Changes:  newChangeJSON,
+	},
+	{
+		Name:     "jsonl",
+		Explain:  explainJSONL,
+		Rules:    rulesJSONL,
+		Simulate: simulateJSONL,
+		Counters: countersJSONL,
+		Flows:    newFlowJSONL,
+		Entries:  entriesJSONL,
+		Changes:  newChangeJSONL,
+	},
 }
 
 // Formats names the formats, the default first.

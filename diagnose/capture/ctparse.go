@@ -47,8 +47,8 @@ var flowAttrs = [...]func(f *host.Flow, val []byte) bool{
 	ctaHelp:          help,
 	ctaTimeout:       func(f *host.Flow, v []byte) bool { return has32(f, host.HasTimeout, &f.Timeout, v) },
 	ctaMark:          func(f *host.Flow, v []byte) bool { return has32(f, host.HasMark, &f.Mark, v) },
-	ctaCountersOrig:  func(f *host.Flow, v []byte) bool { return counters(f, &f.Orig, v) },
-	ctaCountersReply: func(f *host.Flow, v []byte) bool { return counters(f, &f.Repl, v) },
+	ctaCountersOrig:  func(f *host.Flow, v []byte) bool { return counts(f, &f.Orig, v) },
+	ctaCountersReply: func(f *host.Flow, v []byte) bool { return counts(f, &f.Repl, v) },
 	ctaUse:           func(f *host.Flow, v []byte) bool { return has32(f, host.HasUse, &f.Use, v) },
 	ctaID:            func(f *host.Flow, v []byte) bool { return has32(f, host.HasID, &f.ID, v) },
 	ctaTupleMaster:   tupleMaster,
@@ -246,8 +246,8 @@ func keep(s *string, v []byte) {
 	}
 }
 
-// counters reads CTA_COUNTERS_PACKETS 1 and _BYTES 2.
-func counters(f *host.Flow, c *host.Counts, b []byte) (ok bool) {
+// counts reads CTA_COUNTERS_PACKETS 1 and _BYTES 2.
+func counts(f *host.Flow, c *host.Counts, b []byte) (ok bool) {
 	f.Has |= host.HasCounters
 	a := attrs{b: b}
 	for a.next() {
