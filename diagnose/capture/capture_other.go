@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/ntdiag/ntdiag/diagnose/counters"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -57,3 +58,6 @@ func (e *Entries) Insert(context.Context, *host.Flow) error { return errLinux }
 
 // Update fails.
 func (e *Entries) Update(context.Context, *host.Flow, Change) error { return errLinux }
+
+// Stats fails.
+func (l *Live) Stats(context.Context) (*counters.Stats, error) { return nil, errLinux }
