@@ -19,6 +19,9 @@ type Format struct {
 	Counters func(io.Writer, *Counters, Style) error
 	// Flows begins a listing that is fed flow by flow.
 	Flows func(io.Writer, Style) FlowWriter
+	// FlowsDelete and Undo are of what changes the table.
+	FlowsDelete func(io.Writer, *FlowsDelete, Style) error
+	Undo        func(io.Writer, *Undo, Style) error
 	// Entries writes entries with all that is known of them.
 	Entries func(io.Writer, *Entries, Style) error
 	// Changes begins a list of what became of flows.
@@ -44,46 +47,54 @@ type FlowsEnd struct {
 // formats is every format, the default first.
 var formats = []Format{
 	{
-		Name:     "table",
-		Human:    true,
-		Explain:  explainText,
-		Rules:    rulesText,
-		Simulate: simulateText,
-		Counters: countersText,
-		Flows:    newFlowTable,
-		Entries:  entriesText,
-		Changes:  newChangeText,
+		Name:        "table",
+		Human:       true,
+		Explain:     explainText,
+		Rules:       rulesText,
+		Simulate:    simulateText,
+		Counters:    countersText,
+		Flows:       newFlowTable,
+		Entries:     entriesText,
+		Changes:     newChangeText,
+		FlowsDelete: flowsDeleteText,
+		Undo:        undoText,
 	},
 	{
-		Name:     "wide",
-		Human:    true,
-		Explain:  explainText,
-		Rules:    rulesText,
-		Simulate: simulateText,
-		Counters: countersText,
-		Flows:    newFlowTable,
-		Entries:  entriesText,
-		Changes:  newChangeText,
+		Name:        "wide",
+		Human:       true,
+		Explain:     explainText,
+		Rules:       rulesText,
+		Simulate:    simulateText,
+		Counters:    countersText,
+		Flows:       newFlowTable,
+		Entries:     entriesText,
+		Changes:     newChangeText,
+		FlowsDelete: flowsDeleteText,
+		Undo:        undoText,
 	},
 	{
-		Name:     "json",
-		Explain:  explainJSON,
-		Rules:    rulesJSON,
-		Simulate: simulateJSON,
-		Counters: countersJSON,
-		Flows:    newFlowJSON,
-		Entries:  entriesJSON,
-		Changes:  newChangeJSON,
+		Name:        "json",
+		Explain:     explainJSON,
+		Rules:       rulesJSON,
+		Simulate:    simulateJSON,
+		Counters:    countersJSON,
+		Flows:       newFlowJSON,
+		Entries:     entriesJSON,
+		Changes:     newChangeJSON,
+		FlowsDelete: flowsDeleteJSON,
+		Undo:        undoJSON,
 	},
 	{
-		Name:     "jsonl",
-		Explain:  explainJSONL,
-		Rules:    rulesJSONL,
-		Simulate: simulateJSONL,
-		Counters: countersJSONL,
-		Flows:    newFlowJSONL,
-		Entries:  entriesJSONL,
-		Changes:  newChangeJSONL,
+		Name:        "jsonl",
+		Explain:     explainJSONL,
+		Rules:       rulesJSONL,
+		Simulate:    simulateJSONL,
+		Counters:    countersJSONL,
+		Flows:       newFlowJSONL,
+		Entries:     entriesJSONL,
+		Changes:     newChangeJSONL,
+		FlowsDelete: flowsDeleteJSONL,
+		Undo:        undoJSONL,
 	},
 }
 

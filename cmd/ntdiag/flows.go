@@ -30,6 +30,7 @@ size.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.flows(cmd, f) },
 	}
 	f.add(cmd)
+	cmd.AddCommand(newFlowsDeleteCmd(a))
 	return cmd
 }
 

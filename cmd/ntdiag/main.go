@@ -5,6 +5,7 @@
 //	ntdiag rules            the NAT rules in the order in which packets meet them
 //	ntdiag simulate PACKET… what would happen to a packet, with every way it could take
 //	ntdiag counters         what conntrack counts of itself, and what moves each counter
+//	ntdiag undo JOURNAL     put back what a delete removed
 //	ntdiag demo             all of this on a small network of its own
 //
 // It reads the kernel and changes nothing: no rule is added, no traffic sent,
@@ -110,7 +111,7 @@ nothing: no rule is added, no traffic sent, no module loaded.`,
 		}
 		return nil
 	}
-	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newCountersCmd(a), demo, newVersionCmd(), newManCmd())
+	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newUndoCmd(a), newCountersCmd(a), demo, newVersionCmd(), newManCmd())
 	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(helpTopics()...)
 	root.SetUsageFunc(usageFunc)

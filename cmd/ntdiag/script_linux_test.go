@@ -91,6 +91,21 @@ func TestKernelScript(t *testing.T) {
 	})
 }
 
+// TestTableScript runs the scripts that change a table, each on a router of its
+// own.
+func TestTableScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:  "../../testdata/script/table",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Setup: func(e *testscript.Env) error {
+			n := scriptLab(t)
+			e.Setenv("ROUTER", n.Router.Path())
+			e.Setenv("OTHER", n.Client.Path())
+			return nil
+		},
+	})
+}
+
 // varying is what differs between two runs of the demonstration.
 var varying = []struct{ re, with string }{
 	{`\bid \d{5,}`, "id N"},

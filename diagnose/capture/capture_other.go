@@ -61,3 +61,6 @@ func (e *Entries) Update(context.Context, *host.Flow, Change) error { return err
 
 // Stats fails.
 func (l *Live) Stats(context.Context) (*counters.Stats, error) { return nil, errLinux }
+
+// Place is not known.
+func (l *Live) Place() host.Place { return host.Place{} }

@@ -7,6 +7,14 @@ import (
 // tcpEstablished is TCP_CONNTRACK_ESTABLISHED.
 const tcpEstablished = 3
 
+// Risks lists them.
+func Risks() []Risk {
+	return []Risk{RiskWorks, RiskTCPLoose, RiskReversed, RiskOffload, RiskMaster}
+}
+
+// Risks are the traps of deleting f, stale or not.
+func (j *Judge) Risks(f *host.Flow) []Risk { return (&judging{Judge: j, f: f}).risks() }
+
 // risks are the traps of deleting the flow.
 func (c *judging) risks() []Risk {
 	f := c.f

@@ -1,0 +1,5 @@
+package remove
+
+const childEnv = "NTDIAG_REMOVE_CHILD"
+
+func child() int { return 1 }
