@@ -50,13 +50,19 @@ var filterFlags = []struct {
 	{"proto", "protocol, by name or number", setProto},
 	{"src", "source address or prefix of the original tuple", func(x *query.Filter, v string) (err error) { x.Src, err = query.ParsePrefix(v); return }},
 	{"dst", "destination address or prefix of the original tuple", func(x *query.Filter, v string) (err error) { x.Dst, err = query.ParsePrefix(v); return }},
+	{"reply-src", "source address or prefix of the reply tuple", func(x *query.Filter, v string) (err error) { x.ReplySrc, err = query.ParsePrefix(v); return }},
+	{"reply-dst", "destination address or prefix of the reply tuple", func(x *query.Filter, v string) (err error) { x.ReplyDst, err = query.ParsePrefix(v); return }},
 	{"addr", "address or prefix at any end, before or after NAT", func(x *query.Filter, v string) (err error) { x.Addr, err = query.ParsePrefix(v); return }},
 	{"sport", "source port of the original tuple", func(x *query.Filter, v string) error { return setPort(&x.Sport, v) }},
 	{"dport", "destination port of the original tuple", func(x *query.Filter, v string) error { return setPort(&x.Dport, v) }},
+	{"reply-sport", "source port of the reply tuple", func(x *query.Filter, v string) error { return setPort(&x.ReplySport, v) }},
+	{"reply-dport", "destination port of the reply tuple", func(x *query.Filter, v string) error { return setPort(&x.ReplyDport, v) }},
 	{"port", "port at any end, before or after NAT", func(x *query.Filter, v string) error { return setPort(&x.Port, v) }},
 	{"state", "state of a TCP or SCTP entry", func(x *query.Filter, v string) (err error) { x.State, err = query.ParseState(v); return }},
 	{"zone", "conntrack zone", setZone},
 	{"mark", "ct mark, as V or V/MASK", setMark},
+	{"label", "number of a label that is set", setLabel},
+	{"helper", "name of the helper", func(x *query.Filter, v string) error { x.Helper = v; return nil }},
 	{"status", "status bits, parted by commas; !BIT for a clear one", func(x *query.Filter, v string) (err error) {
 		x.Status, x.StatusMask, err = query.ParseStatus(v)
 		return
@@ -183,6 +189,12 @@ func setPort(o *query.Opt, v string) error {
 func setZone(x *query.Filter, v string) error {
 	n, err := query.ParseZone(v)
 	x.Zone = query.Opt{N: uint32(n), Set: true}
+	return err
+}
+
+func setLabel(x *query.Filter, v string) error {
+	n, err := query.ParseLabel(v)
+	x.Label = query.Opt{N: uint32(n), Set: true}
 	return err
 }
 

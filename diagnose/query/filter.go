@@ -26,16 +26,21 @@ const (
 type Filter struct {
 	Family rules.Family
 	Proto  Opt
-	// Src, Dst, Sport and Dport are of the original tuple; Addr and Port are
-	// found at any end of either tuple.
-	Src, Dst, Addr     netip.Prefix
-	Sport, Dport, Port Opt
-	State              string
-	Zone, Mark         Opt
-	MarkMask           uint32
+	// Src, Dst, Sport and Dport are of the original tuple, those of Reply of the
+	// reply tuple; Addr and Port are found at any end of either tuple.
+	Src, Dst, Addr         netip.Prefix
+	ReplySrc, ReplyDst     netip.Prefix
+	Sport, Dport, Port     Opt
+	ReplySport, ReplyDport Opt
+	State                  string
+	Zone, Mark             Opt
+	MarkMask               uint32
 	// Status holds the bits that are to be as in Status where StatusMask is 1.
 	Status, StatusMask host.Status
 	NAT                NATWant
+	Helper             string
+	// Label is a bit of the labels, 0 to 127.
+	Label Opt
 }
 
 // Match tells whether f passes. It allocates nothing.
@@ -49,7 +54,11 @@ func (x *Filter) Match(f *host.Flow) bool {
 		f.Status&x.StatusMask != x.Status&x.StatusMask,
 		x.State != "" && f.State() != x.State,
 		x.Src.IsValid() && !x.Src.Contains(o.Src),
-		x.Dst.IsValid() && !x.Dst.Contains(o.Dst):
+		x.Dst.IsValid() && !x.Dst.Contains(o.Dst),
+		x.ReplySrc.IsValid() && !x.ReplySrc.Contains(r.Src),
+		x.ReplyDst.IsValid() && !x.ReplyDst.Contains(r.Dst),
+		x.Helper != "" && f.Helper != x.Helper,
+		x.Label.Set && !f.HasLabel(int(x.Label.N)):
 		return false
 	}
 	if x.Addr.IsValid() && !x.Addr.Contains(o.Src) && !x.Addr.Contains(o.Dst) &&
@@ -60,11 +69,12 @@ func (x *Filter) Match(f *host.Flow) bool {
 }
 
 func (x *Filter) matchPorts(f *host.Flow) bool {
-	if !x.Sport.Set && !x.Dport.Set && !x.Port.Set {
+	if !x.Sport.Set && !x.Dport.Set && !x.Port.Set && !x.ReplySport.Set && !x.ReplyDport.Set {
 		return true
 	}
 	o, r := &f.Original, &f.Reply
-	if !f.HasPorts() || !x.Sport.open(uint32(o.SrcPort)) || !x.Dport.open(uint32(o.DstPort)) {
+	if !f.HasPorts() || !x.Sport.open(uint32(o.SrcPort)) || !x.Dport.open(uint32(o.DstPort)) ||
+		!x.ReplySport.open(uint32(r.SrcPort)) || !x.ReplyDport.open(uint32(r.DstPort)) {
 		return false
 	}
 	p := x.Port
@@ -140,7 +150,7 @@ func statusBit(name string) (value, mask host.Status, ok bool) {
 
 // Check tells what of the filter contradicts itself.
 func (x *Filter) Check() error {
-	for _, p := range []netip.Prefix{x.Src, x.Dst, x.Addr} {
+	for _, p := range []netip.Prefix{x.Src, x.Dst, x.ReplySrc, x.ReplyDst, x.Addr} {
 		if !p.IsValid() {
 			continue
 		}
@@ -159,6 +169,15 @@ func (x *Filter) Check() error {
 func ParseZone(s string) (uint16, error) {
 	n, err := number("zone", s, 16)
 	return uint16(n), err
+}
+
+// ParseLabel reads the number of a label, a bit of 128.
+func ParseLabel(s string) (uint8, error) {
+	n, err := number("label", s, 8)
+	if err == nil && n > 127 {
+		err = fmt.Errorf("label %d is out of range (0 to 127)", n)
+	}
+	return uint8(n), err
 }
 
 // ParseFamily reads ipv4 or ipv6, or what nft and ip call them.

@@ -43,6 +43,13 @@ func TestFilter(t *testing.T) {
 		{"assured", status("assured"), "both"},
 		{"unreplied", status("unreplied"), "masq ping six zone"},
 		{"not assured", status("!ASSURED"), "masq ping six zone"},
+		{"reply src", Filter{ReplySrc: netip.MustParsePrefix("192.168.1.80/32")}, "both"},
+		{"reply dst", Filter{ReplyDst: netip.MustParsePrefix("192.168.1.2/32")}, "both masq ping"},
+		{"reply sport", Filter{ReplySport: some(80)}, "both masq"},
+		{"reply dport and sport", Filter{Sport: some(5536), ReplyDport: some(5536)}, "masq six"},
+		{"helper", Filter{Helper: "ftp"}, "masq"},
+		{"label", Filter{Label: some(9)}, "six"},
+		{"another label", Filter{Label: some(127)}, ""},
 		{"two bits", status("seen-reply,src_nat"), "both"},
 	}
 	for _, tt := range tests {
