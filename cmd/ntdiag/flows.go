@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -222,11 +223,13 @@ func kernelFilter(x *query.Filter) capture.Filter {
 	if x.Zone.Set {
 		k.HasZone, k.Zone = true, uint16(x.Zone.N)
 	}
-	if x.Src.IsValid() && x.Src.IsSingleIP() {
-		k.Orig.Src = x.Src.Addr()
-	}
-	if x.Dst.IsValid() && x.Dst.IsSingleIP() {
-		k.Orig.Dst = x.Dst.Addr()
+	for _, a := range []struct {
+		from netip.Prefix
+		to   *netip.Addr
+	}{{x.Src, &k.Orig.Src}, {x.Dst, &k.Orig.Dst}, {x.ReplySrc, &k.Reply.Src}, {x.ReplyDst, &k.Reply.Dst}} {
+		if a.from.IsValid() && a.from.IsSingleIP() {
+			*a.to = a.from.Addr()
+		}
 	}
 	if x.Proto.Set {
 		k.Orig.Proto = uint8(x.Proto.N)
