@@ -135,6 +135,7 @@ type Link struct {
 	Type  uint16 // ARPHRD_*
 	Group uint32
 	Kind  string // rtnl_link_ops kind: veth, bridge, …
+	Up    bool   // IFF_UP: it was set up, whether or not there is a carrier
 	// Master is the index of the bridge, bond or VRF above it, 0 for none.
 	Master uint32
 	// Parent is the index of the device below a VLAN or MACVLAN, 0 for none

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
 )
 
 // worker is an OS thread inside one network namespace. What depends on the
@@ -142,4 +144,39 @@ func netnsError(name string, err error) error {
 		what = "current network namespace"
 	}
 	return explainErr(what, err, netnsReasons)
+}
+
+// Identity tells the namespace apart from others.
+func (l *Live) Identity() (id host.NetnsID, err error) {
+	closed := l.ns.do(func() {
+		var st unix.Stat_t
+		if err = unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+			return
+		}
+		id.Inode = st.Ino
+		var boot []byte
+		if boot, err = os.ReadFile("/proc/sys/kernel/random/boot_id"); err != nil {
+			return
+		}
+		id.Boot = strings.TrimSpace(string(boot))
+		id.Cookie, err = netnsCookie()
+	})
+	if err = errors.Join(closed, err); err != nil {
+		return id, explainErr("network namespace", err, netnsReasons)
+	}
+	return id, nil
+}
+
+// netnsCookie is SO_NETNS_COOKIE, 0 where the kernel has none (before 5.14).
+func netnsCookie() (uint64, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return 0, nil
+	}
+	return cookie, err
 }

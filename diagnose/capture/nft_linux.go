@@ -16,7 +16,6 @@ const nftModule = "nf_tables"
 
 // Message types of nf_tables: the subsystem, then NFT_MSG_*.
 const (
-	nftSubsys       = 10 << 8
 	nftGetTable     = nftSubsys | 1
 	nftGetChain     = nftSubsys | 4
 	nftGetRule      = nftSubsys | 7

@@ -23,12 +23,14 @@ var stacked = map[string]bool{
 	"vlan": true, "macvlan": true, "macvtap": true, "ipvlan": true, "ipvtap": true,
 }
 
+const iffUp = 1 // IFF_UP
+
 // parseLink follows rtnl_fill_ifinfo: ifinfomsg, then IFLA_*.
 func parseLink(b []byte) (l rules.Link, ok bool) {
 	if len(b) < 16 {
 		return l, false
 	}
-	l.Type, l.Index = ne.Uint16(b[2:]), ne.Uint32(b[4:])
+	l.Type, l.Index, l.Up = ne.Uint16(b[2:]), ne.Uint32(b[4:]), ne.Uint32(b[8:])&iffUp != 0
 	a := attrs{b: b[16:]}
 	elsewhere, info := false, []byte(nil)
 	for a.next() {
