@@ -22,8 +22,10 @@ const (
 	// retryPause is how long after a failure a part is tried again.
 	retryPause = time.Second
 	// genPatience is how long word of a transaction may stay out that the
-	// ruleset shows already: it is sent after the change is in force.
-	genPatience = time.Second
+	// ruleset shows already: it is sent after the change is in force. Where
+	// word was lost it need not come at all.
+	genPatience  = time.Second
+	lostPatience = 50 * time.Millisecond
 	// lastPatience bounds the reading at the end.
 	lastPatience = 5 * time.Second
 )
@@ -300,7 +302,11 @@ func (f *follower) readNft(ctx context.Context, last bool) (*Changed, *host.Snap
 
 // await waits for word of a generation.
 func (f *follower) await(ctx context.Context, generation uint32) {
-	limit := time.NewTimer(genPatience)
+	patience := genPatience
+	if f.nft.overran() {
+		patience = lostPatience
+	}
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	for !f.nft.heardOf(generation) {
 		select {

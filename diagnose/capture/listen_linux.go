@@ -12,12 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// eventBuffer holds any one message of nf_tables or rtnetlink.
-	eventBuffer = 64 << 10
-	// eventQueue is what the kernel may have to tell before it is read.
-	eventQueue = 16 << 20
-)
+// eventBuffer holds any one message of nf_tables or rtnetlink.
+const eventBuffer = 64 << 10
+
+// eventQueue is what the kernel may have to tell before it is read, in bytes.
+var eventQueue = 16 << 20
 
 // Groups that tell of changes (include/uapi/linux/nfnetlink.h, rtnetlink.h).
 var (
@@ -196,6 +195,12 @@ func (l *listener) news(generation uint32) bool {
 	defer l.mu.Unlock()
 	n := len(l.done)
 	return l.overrun || n > 0 && int32(l.done[n-1].Generation-generation) > 0
+}
+
+func (l *listener) overran() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.overrun
 }
 
 // broken is why nothing more will be heard.

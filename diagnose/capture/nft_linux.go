@@ -21,7 +21,6 @@ const (
 	nftGetRule      = nftSubsys | 7
 	nftGetSet       = nftSubsys | 10
 	nftGetSetElem   = nftSubsys | 13
-	nftNewGen       = nftSubsys | 15
 	nftGetGen       = nftSubsys | 16
 	nftGetObj       = nftSubsys | 19
 	nftGetFlowtable = nftSubsys | 23

@@ -2,7 +2,10 @@ package capture
 
 import "github.com/ntdiag/ntdiag/rules"
 
-const nftSubsys = 10 << 8 // NFNL_SUBSYS_NFTABLES
+const (
+	nftSubsys = 10 << 8        // NFNL_SUBSYS_NFTABLES
+	nftNewGen = nftSubsys | 15 // NFT_MSG_NEWGEN
+)
 
 // nftGen is NFT_MSG_NEWGEN: NFTA_GEN_ID 1, _PROC_PID 2, _PROC_NAME 3.
 type nftGen struct {

@@ -92,6 +92,9 @@ func (d *differ) object(op Op, p Place, what, name, text, was string) {
 // counts its handles from 1 again (nf_tables_alloc_handle), so that they say
 // nothing then.
 func (d *differ) table(before, after *rules.Table) {
+	if before == after {
+		return
+	}
 	one := cmp.Or(after, before)
 	p := placeOf(one)
 	for _, t := range []*rules.Table{before, after} {

@@ -1,6 +1,9 @@
 package history
 
 import (
+	"bytes"
+	"slices"
+
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/nft"
 )
@@ -22,17 +25,42 @@ func versionOf(r *rules.Rule) RuleVersion {
 	return RuleVersion{Handle: r.Handle, Position: r.Position, Text: ruleText(r), Comment: r.Comment, NAT: targetOf(r)}
 }
 
-// rules compares the rules of one chain. handles: a rule of the same handle is
-// the same rule, since nf_tables makes a new one for every change. What has
-// the same text in the same order under another handle was written again, not
-// changed.
+// unchanged tells whether a rule says what the one of the same handle said:
+// one that is replaced keeps the handle (nf_tables_newrule). What the kernel
+// sent decides where that is all there is: it also holds counters, and names
+// anonymous sets, which get names of others that are gone.
+func unchanged(a, b *rules.Rule) bool {
+	if a == b || sameRaw(a, b) {
+		return true
+	}
+	return sameRule(a) == sameRule(b)
+}
+
+func sameRaw(a, b *rules.Rule) bool {
+	if len(a.Raw) == 0 || a.Comment != b.Comment {
+		return false
+	}
+	return slices.EqualFunc(a.Raw, b.Raw, func(x, y rules.RawExpr) bool {
+		return x.Name == y.Name && x.Name != exprLookup && bytes.Equal(x.Data, y.Data)
+	})
+}
+
+const exprLookup = "lookup"
+
+// rules compares the rules of one chain; handles: they tell one rule from
+// another. What has the same text in the same order under another handle was
+// written again, not changed.
 func (d *differ) rules(p Place, before, after []*rules.Rule, handles bool) {
 	if len(before) == 0 && len(after) == 0 {
 		return
 	}
 	c := &chainDiff{place: p, before: before, after: after}
 	if handles {
-		align(before, after, handleOf).gaps(func(a, b span) { c.texts(a, b) }, nil)
+		align(before, after, handleOf).gaps(c.texts, func(i, j int) {
+			if !unchanged(before[i], after[j]) {
+				c.replaced(before[i], after[j])
+			}
+		})
 	} else {
 		c.texts(span{0, len(before)}, span{0, len(after)})
 	}
@@ -112,6 +140,11 @@ func (c *chainDiff) moves() {
 	}
 }
 
+func (c *chainDiff) replaced(before, after *rules.Rule) {
+	was := versionOf(before)
+	c.out = append(c.out, RuleChange{Op: Replaced, Place: c.place, RuleVersion: versionOf(after), Was: &was})
+}
+
 // pair tells what replaced what inside a gap, and what came and went.
 func (c *chainDiff) pair(g gap) {
 	a, b := 0, 0
@@ -125,8 +158,7 @@ func (c *chainDiff) pair(g gap) {
 	}
 	for _, p := range likest(g.before, g.after) {
 		leave(p[0], p[1])
-		was := versionOf(g.before[a])
-		c.out = append(c.out, RuleChange{Op: Replaced, Place: c.place, RuleVersion: versionOf(g.after[b]), Was: &was})
+		c.replaced(g.before[a], g.after[b])
 		a, b = a+1, b+1
 	}
 	leave(len(g.before), len(g.after))

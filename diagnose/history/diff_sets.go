@@ -141,6 +141,9 @@ func (d *differ) ipsets(before, after *rules.Ruleset) {
 }
 
 func (d *differ) ipset(before, after *rules.IPSet) {
+	if before == after {
+		return
+	}
 	one := cmp.Or(after, before)
 	p := Place{Backend: backendIPSet, Family: one.Family.String(), Set: one.Name}
 	text := func(s *rules.IPSet) string { return s.Type }

@@ -68,8 +68,9 @@ type Store struct {
 	MaxBytes   int
 	MaxChanges int
 	// Last is when a recorder was last at work on this store before this one,
-	// zero when none was.
-	Last time.Time
+	// zero when none was; Before is the last record that it left.
+	Last   time.Time
+	Before *Change
 }
 
 // Create opens the store of a namespace for writing, and makes it when it is
@@ -84,7 +85,13 @@ func Create(dir string, n host.NetnsID) (*Store, error) {
 		return nil, err
 	}
 	s.lock, s.Last = lock, last
-	err = s.update(func(*bolt.Tx) error { return nil })
+	err = s.update(func(tx *bolt.Tx) error {
+		if _, v := tx.Bucket(bucketChanges).Cursor().Last(); v != nil {
+			s.Before = new(Change)
+			return json.Unmarshal(v, s.Before)
+		}
+		return nil
+	})
 	if err != nil {
 		lock.release()
 		return nil, err
