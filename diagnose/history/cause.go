@@ -29,6 +29,9 @@ type CauseQuery struct {
 	Original rules.Tuple
 	// Start is when the flow began; zero when that is not known.
 	Start time.Time
+	// Now is what times in Event.Limits are told by; zero means the time of
+	// asking.
+	Now time.Time
 }
 
 // Event is a change that answers a CauseQuery, or, without a Change, why there
@@ -74,7 +77,7 @@ func (h *History) Cause(q CauseQuery) (Event, bool) {
 		}
 	}
 	if best < 0 {
-		return Event{Limits: h.limits(q.Start, time.Time{})}, false
+		return Event{Limits: h.limits(&q, time.Time{})}, false
 	}
 	c := hits[best].change
 	e := Event{Change: c, At: c.At, After: c.After, By: c.By, Sure: hits[best].sure, what: hits[best].what()}
@@ -86,7 +89,7 @@ func (h *History) Cause(q CauseQuery) (Event, bool) {
 			e.Before = rules.Yes
 		}
 	}
-	e.Limits = h.limits(q.Start, c.At)
+	e.Limits = h.limits(&q, c.At)
 	return e, true
 }
 

@@ -182,10 +182,13 @@ func (c *LinkChange) sentence() string {
 	return "device " + c.Was + " became " + c.Text
 }
 
-// limits are what the records leave open about the time from start, or from
-// at, until now.
-func (h *History) limits(start, at time.Time) (out []string) {
-	now := time.Now()
+// limits are what the records leave open about the time from the flow's start,
+// or from at, until now.
+func (h *History) limits(q *CauseQuery, at time.Time) (out []string) {
+	start, now := q.Start, q.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
 	clock := func(t time.Time) string { return ClockText(t, now) }
 	if len(h.Changes) == 0 {
 		return []string{"nothing was recorded"}

@@ -105,7 +105,7 @@ func TestStoreIsBounded(t *testing.T) {
 	s := create(t, dir)
 	s.MaxBytes = 1 << 20
 	var size int64
-	for i := range 400 {
+	for i := range 150 {
 		if err := s.Append(sized(20000)); err != nil {
 			t.Fatal(err)
 		}
@@ -113,28 +113,28 @@ func TestStoreIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i < 200 {
+		if i < 75 {
 			size = max(size, st.Size())
 		} else if st.Size() > size+size/4 {
 			t.Fatalf("the file still grows: %d after %d bytes", st.Size(), size)
 		}
 	}
 	h := read(t, dir)
-	if n := len(h.Changes); n < 40 || n > 52 || h.Dropped != uint64(400-n) || h.Changes[0].Seq != h.Dropped+1 {
+	if n := len(h.Changes); n < 40 || n > 52 || h.Dropped != uint64(150-n) || h.Changes[0].Seq != h.Dropped+1 {
 		t.Errorf("%d kept from %d on, %d dropped", n, h.Changes[0].Seq, h.Dropped)
 	}
 	s.MaxChanges = 10
 	if err := s.Append(sized(1)); err != nil {
 		t.Fatal(err)
 	}
-	if h := read(t, dir); len(h.Changes) != 10 || h.Changes[9].Seq != 401 {
+	if h := read(t, dir); len(h.Changes) != 10 || h.Changes[9].Seq != 151 {
 		t.Errorf("%d kept, the last is %d", len(h.Changes), h.Changes[len(h.Changes)-1].Seq)
 	}
 	// one that is larger than the bound stays by itself
 	if err := s.Append(sized(2 << 20)); err != nil {
 		t.Fatal(err)
 	}
-	if h := read(t, dir); len(h.Changes) != 1 || h.Dropped != 401 {
+	if h := read(t, dir); len(h.Changes) != 1 || h.Dropped != 151 {
 		t.Errorf("%d kept, %d dropped", len(h.Changes), h.Dropped)
 	}
 }
@@ -156,7 +156,7 @@ func TestDamagedStore(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	failed := 0
-	for i := range 150 {
+	for i := range 60 {
 		b := append([]byte(nil), whole...)
 		switch i % 3 {
 		case 0:
@@ -217,7 +217,7 @@ func TestKilledWriter(t *testing.T) {
 	}
 	stored := uint64(0)
 	rng := rand.New(rand.NewPCG(5, 6))
-	for round := range 25 {
+	for round := range 12 {
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), writerEnv+"="+dir)
 		out, err := cmd.StdoutPipe()
