@@ -169,7 +169,9 @@ func TestCauseLimits(t *testing.T) {
 		t.Errorf("a gap before the flow: %q", got)
 	}
 	h = told(start(), &Change{Kind: KindStop}, start())
-	if got := limits(h, CauseQuery{Rewrite: q.Rewrite, Start: noon}); !slices.ContainsFunc(got, func(s string) bool { return s == "from "+year+" 12:01:00 to "+year+" 12:02:00 not everything was recorded: nobody recorded" }) {
+	if got := limits(h, CauseQuery{Rewrite: q.Rewrite, Start: noon}); !slices.ContainsFunc(got, func(s string) bool {
+		return s == "from "+year+" 12:01:00 to "+year+" 12:02:00 not everything was recorded: nobody recorded"
+	}) {
 		t.Errorf("%q", got)
 	}
 	other := ruleChange(Removed, old, nil)
