@@ -25,6 +25,9 @@ func (l *Live) Close() error { return nil }
 // Snapshot fails.
 func (l *Live) Snapshot(context.Context) (*host.Snapshot, error) { return nil, errLinux }
 
+// Generation fails.
+func (l *Live) Generation(context.Context) (uint32, error) { return 0, errLinux }
+
 // Flows fails.
 func (l *Live) Flows(context.Context, Filter, func(*host.Flow) error) (FlowsInfo, error) {
 	return FlowsInfo{}, errLinux

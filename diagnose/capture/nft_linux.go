@@ -182,6 +182,29 @@ func (r *nftReader) generation(ctx context.Context) (uint32, error) {
 	return 0, badAttr("nftables generation")
 }
 
+// Generation is that of the nf_tables ruleset now (NFTA_GEN_ID), which each
+// transaction that is committed counts up; 0 when nf_tables is not loaded.
+func (l *Live) Generation(ctx context.Context) (uint32, error) {
+	const what = "nftables generation"
+	if wouldLoad(nftModule) {
+		return 0, nil
+	}
+	c, err := l.ns.dial(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return 0, explainErr(what, err, netlinkReasons(nftModule))
+	}
+	defer c.close()
+	r := &nftReader{c: c, buf: make([]byte, generationBuffer)}
+	gen, err := r.generation(ctx)
+	if err != nil {
+		return 0, explainErr(what, err, netlinkReasons(nftModule))
+	}
+	return gen, nil
+}
+
+// generationBuffer holds one NFT_MSG_NEWGEN.
+const generationBuffer = 4096
+
 // noteSet keeps which set the message announces: NFTA_SET_TABLE 1, _NAME 2.
 func (r *nftReader) noteSet(payload []byte) {
 	s := setName{family: payload[0]}

@@ -131,6 +131,23 @@ func TestSnapshotHoldsTheRuleset(t *testing.T) {
 	}
 }
 
+// TestGeneration counts the transactions after a snapshot.
+func TestGeneration(t *testing.T) {
+	newNetns(t)
+	run(t, ruleset, "nft", "-f", "-")
+	before := snapshot(t).Rules.Generation
+	l := openHere(t, "")
+	for i, change := range []string{"", "add table ip more\n"} {
+		if change != "" {
+			run(t, change, "nft", "-f", "-")
+		}
+		got, err := l.Generation(t.Context())
+		if err != nil || got != before+uint32(i) {
+			t.Errorf("after %d changes: generation %d, %v; the snapshot has %d", i, got, err, before)
+		}
+	}
+}
+
 func TestSnapshotOfManyElements(t *testing.T) {
 	newNetns(t)
 	run(t, "table ip big { set s { type ipv4_addr . inet_service; }\n}\n", "nft", "-f", "-")

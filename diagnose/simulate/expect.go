@@ -232,7 +232,7 @@ func (e *Expectation) metBy(n *NAT) bool {
 	case n == nil:
 		return false
 	case e.Kind != "" && e.Kind != n.Manip.String() && e.Kind != n.Kind,
-		e.Rule != nil && !e.Rule.names(n.Rule),
+		e.Rule != nil && !e.Rule.Names(n.Rule),
 		e.Lo.IsValid() && (!n.To.Lo.IsValid() || n.To.Lo.Less(e.Lo) || e.Hi.Less(n.To.Hi)),
 		e.Port.Set && (!n.To.HasPort || n.To.PortLo != n.To.PortHi || uint32(n.To.PortLo) != e.Port.N):
 		return false
@@ -242,5 +242,5 @@ func (e *Expectation) metBy(n *NAT) bool {
 
 // endedBy: "drop by 7".
 func (e *Expectation) endedBy(o *Outcome) bool {
-	return e.Rule != nil && e.Kind == "" && !e.Lo.IsValid() && !e.Port.Set && o.By != nil && e.Rule.names(o.By)
+	return e.Rule != nil && e.Kind == "" && !e.Lo.IsValid() && !e.Port.Set && o.By != nil && e.Rule.Names(o.By)
 }

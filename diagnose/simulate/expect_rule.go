@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,6 +15,23 @@ type RuleName struct {
 	Handle               uint64
 	Number               int // of a rule of iptables in its chain, from 1
 	Comment              string
+}
+
+// ParseRuleName reads the name of a rule: [[[FAMILY] TABLE] CHAIN] and one or
+// both of [handle] N or rule N, and "COMMENT".
+func ParseRuleName(text string) (RuleName, error) {
+	words, err := split(text)
+	if err != nil {
+		return RuleName{}, fmt.Errorf("rule %q: %w", text, err)
+	}
+	if len(words) == 0 {
+		return RuleName{}, errors.New("no rule is named")
+	}
+	n, err := parseRuleName(words)
+	if err == nil && n.words < len(words) {
+		err = fmt.Errorf("rule %q: too many words, from %q on", text, strings.TrimPrefix(words[n.words], `"`))
+	}
+	return n.RuleName, err
 }
 
 type parsedRuleName struct {
@@ -82,10 +100,10 @@ func begins(w string) bool {
 	return isNumber(w) || w == "handle" || w == "rule" || w == "comment" || strings.HasPrefix(w, `"`)
 }
 
-// names tells whether r is the rule. A number is one of iptables, whose rules
+// Names tells whether r is the rule. A number is one of iptables, whose rules
 // are named so; rules of iptables-legacy have no handle, so that there a bare
 // number is theirs.
-func (n *RuleName) names(r *rules.Rule) bool {
+func (n *RuleName) Names(r *rules.Rule) bool {
 	if r == nil {
 		return false
 	}

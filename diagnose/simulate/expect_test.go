@@ -92,7 +92,7 @@ func TestExpectRule(t *testing.T) {
 			continue
 		}
 		for i, r := range []*rules.Rule{nft, both, legacy} {
-			if got := e.Rule.names(r); got != want[i] {
+			if got := e.Rule.Names(r); got != want[i] {
 				t.Errorf("%s names a rule of %s: %v", text, r.Chain.Table.Backend, got)
 			}
 		}
@@ -149,4 +149,31 @@ func FuzzExpect(f *testing.F) {
 			t.Errorf("%q holds %v, with %d of %d outcomes instead", text, holds, len(instead), len(r.Outcomes))
 		}
 	})
+}
+
+func TestParseRuleName(t *testing.T) {
+	for text, want := range map[string]RuleName{
+		"7":                            {Handle: 7},
+		"handle 7":                     {Handle: 7},
+		"DOCKER rule 2":                {Chain: "DOCKER", Number: 2},
+		"DOCKER 2":                     {Chain: "DOCKER", Handle: 2},
+		"inet nat prerouting handle 4": {Family: "inet", Table: "nat", Chain: "prerouting", Handle: 4},
+		`prerouting "web out"`:         {Chain: "prerouting", Comment: "web out"},
+	} {
+		got, err := ParseRuleName(text)
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v; want %+v", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"":           "no rule is named",
+		"DOCKER":     `rule "DOCKER": neither`,
+		"7 8":        `rule "7 8": too many words, from "8" on`,
+		"handle 0":   `rule "0": neither`,
+		`DOCKER "we`: "a quote that does not end",
+	} {
+		if _, err := ParseRuleName(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
 }
