@@ -29,7 +29,8 @@ func (c *judging) risks() []Risk {
 	if f.Status&(host.StatusOffload|host.StatusHWOffload) != 0 {
 		out = append(out, RiskOffload)
 	}
-	if f.Original.Proto == host.ProtoTCP && f.TCPState == tcpEstablished && f.Status.Has(host.StatusAssured) {
+	// answers to an address that is gone do not come here
+	if f.Original.Proto == host.ProtoTCP && f.TCPState == tcpEstablished && f.Status.Has(host.StatusAssured) && c.out.Class != SNATAddressGone {
 		out = append(out, RiskWorks)
 	}
 	if f.Status.Has(host.StatusHelper) || f.Has&host.HasHelper != 0 {
