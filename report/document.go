@@ -9,6 +9,7 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/packet"
+	"github.com/ntdiag/ntdiag/diagnose/stale"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/nft"
 )
@@ -126,8 +127,10 @@ type Explained struct {
 	LocalOut  bool      `json:"local_out,omitempty"`
 	LocalIn   bool      `json:"local_in,omitempty"`
 	Path      []Step    `json:"path,omitempty"`
-	// Stale is filled by a re-check of the flow; null without one.
-	Stale any `json:"stale"`
+	// Stale says in which way it no longer is what the rules make of it; null
+	// when it is, or when that could not be decided, which Undecided tells.
+	Stale     *StaleFlow `json:"stale"`
+	Undecided string     `json:"undecided,omitempty"`
 }
 
 // NewExplained describes x; as is the form in which the entry fits the query.
@@ -143,6 +146,17 @@ func NewExplained(x *explain.Explanation, as string) Explained {
 		out.Path = append(out.Path, newStep(&x.Path[i]))
 	}
 	return out
+}
+
+// Judge adds what a verdict on the flow says.
+func (x *Explained) Judge(v *stale.Verdict) {
+	switch v.Fate {
+	case stale.Stale:
+		s := NewStaleFlow(v, ActionNone)
+		x.Stale = &s
+	case stale.Undecided:
+		x.Undecided = v.Why
+	}
 }
 
 func newRewrite(f *host.Flow, r *explain.Rewrite) Rewrite {

@@ -26,6 +26,8 @@ type Format struct {
 	Entries func(io.Writer, *Entries, Style) error
 	// Changes begins a list of what became of flows.
 	Changes func(io.Writer, Style) ChangeWriter
+	// Stale begins one of stale flows.
+	Stale func(io.Writer, Style) StaleWriter
 }
 
 // FlowWriter writes a listing of flows of any length.
@@ -56,6 +58,7 @@ var formats = []Format{
 		Flows:       newFlowTable,
 		Entries:     entriesText,
 		Changes:     newChangeText,
+		Stale:       newStaleTable,
 		FlowsDelete: flowsDeleteText,
 		Undo:        undoText,
 	},
@@ -69,6 +72,7 @@ var formats = []Format{
 		Flows:       newFlowTable,
 		Entries:     entriesText,
 		Changes:     newChangeText,
+		Stale:       newStaleTable,
 		FlowsDelete: flowsDeleteText,
 		Undo:        undoText,
 	},
@@ -81,6 +85,7 @@ var formats = []Format{
 		Flows:       newFlowJSON,
 		Entries:     entriesJSON,
 		Changes:     newChangeJSON,
+		Stale:       newStaleJSON,
 		FlowsDelete: flowsDeleteJSON,
 		Undo:        undoJSON,
 	},
@@ -93,6 +98,7 @@ var formats = []Format{
 		Flows:       newFlowJSONL,
 		Entries:     entriesJSONL,
 		Changes:     newChangeJSONL,
+		Stale:       newStaleJSONL,
 		FlowsDelete: flowsDeleteJSONL,
 		Undo:        undoJSONL,
 	},

@@ -92,12 +92,11 @@ func (j *flowJSON) Add(f *host.Flow) error {
 }
 
 func (j *flowJSON) Close(end FlowsEnd) error {
+	lead := "],\n"
 	if j.n == 0 {
-		if _, err := j.w.WriteString(`{"flows":[`); err != nil {
-			return err
-		}
+		lead = "{\"flows\":[],\n"
 	}
-	tail, err := json.Marshal(struct {
+	err := writeTail(j.w, lead, struct {
 		Header
 		Matched int `json:"matched"`
 		Checked int `json:"checked"`
@@ -105,11 +104,16 @@ func (j *flowJSON) Close(end FlowsEnd) error {
 	if err != nil {
 		return err
 	}
-	if _, err := j.w.WriteString("],\n"); err != nil {
-		return err
-	}
-	if _, err := j.w.Write(append(tail[1:], '\n')); err != nil {
-		return err
-	}
 	return j.w.Flush()
+}
+
+// writeTail ends a document whose list is written already with the fields of
+// the object v.
+func writeTail(w io.Writer, lead string, v any) error {
+	tail, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, lead+string(tail[1:])+"\n")
+	return err
 }

@@ -18,7 +18,8 @@ type Style struct {
 	Fold    int
 	Wide    bool
 	Verbose bool
-	brief   bool // only the first line of each answer
+	brief   bool   // only the first line of each answer
+	host    string // --netns of commands that are told
 	// Now is what ages are counted from; zero means the time of writing.
 	Now time.Time
 }
@@ -35,6 +36,14 @@ func (s Style) now() time.Time {
 		return time.Now()
 	}
 	return s.Now
+}
+
+// netns is the flag that names the namespace, for commands that are told.
+func (s Style) netns() string {
+	if s.host == "" {
+		return ""
+	}
+	return " --netns " + ShellWord(safe(s.host))
 }
 
 // Colours by what they say (ECMA-48 SGR).

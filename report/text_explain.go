@@ -9,6 +9,7 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/diagnose/stale"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -26,7 +27,7 @@ var causes = map[explain.Cause]struct{ text, do string }{
 	explain.CauseHelper:    {"by the helper of its master connection", ""},
 	explain.CausePortClash: {"by the kernel itself: the source port was taken", ""},
 	explain.CauseRuleGone: {"by no present rule",
-		"if the flow is to follow the present rules, delete its entry (conntrack -D) and let it start anew"},
+		"if the flow is to follow the present rules, delete its entry (ntdiag flows delete) and let it start anew"},
 	explain.CauseInserted: {"by a program: the entry was inserted through ctnetlink", ""},
 	explain.CauseUnknown:  {"by an unknown cause", ""},
 }
@@ -39,6 +40,7 @@ func explainText(w io.Writer, d *Explain, s Style) error {
 	if len(d.Flows) == 0 {
 		explainNothing(&b, d, s)
 	}
+	s.host = d.Host.Netns
 	s.brief = len(d.Flows) > maxWhole && !s.Verbose
 	for i := range d.Flows {
 		if i > 0 && !s.brief {
@@ -108,7 +110,11 @@ func tupleText(f *host.Flow) string {
 func explainFlow(b *strings.Builder, x *Explained, s Style) {
 	f := &x.Flow.Flow
 	head := query.ProtoName(f.Original.Proto) + " " + tupleText(f)
-	wrap(b, s.width(), "", "  ", s.paintWords(bold, head)+": "+answer(x))
+	text := answer(x)
+	if s.brief && x.Stale != nil {
+		text += "; " + s.paint(confidenceColor[x.Stale.Confidence], "stale")
+	}
+	wrap(b, s.width(), "", "  ", s.paintWords(bold, head)+": "+text)
 	if s.brief {
 		return
 	}
@@ -133,8 +139,9 @@ func explainFlow(b *strings.Builder, x *Explained, s Style) {
 	picture(b, x, s)
 	for i := range x.Rewrites {
 		b.WriteByte('\n')
-		rewriteText(b, &x.Rewrites[i], f.IsICMP(), s)
+		rewriteText(b, &x.Rewrites[i], f.IsICMP(), s, x.Stale == nil)
 	}
+	explainStale(b, x, s)
 	if s.Verbose {
 		pathText(b, x.Path, s)
 	}
@@ -268,7 +275,7 @@ func fits(lines []string, width int) bool {
 	return true
 }
 
-func rewriteText(b *strings.Builder, r *Rewrite, icmp bool, s Style) {
+func rewriteText(b *strings.Builder, r *Rewrite, icmp bool, s Style, advise bool) {
 	left := "  " + map[string]string{"dnat": "dst ", "snat": "src "}[r.Kind] + r.From.text(icmp) + " →"
 	if to := r.To.text(icmp); columns(left)+1+columns(to) <= s.width() {
 		left += " " + to
@@ -295,7 +302,10 @@ func rewriteText(b *strings.Builder, r *Rewrite, icmp bool, s Style) {
 	if r.Note != "" {
 		wrap(b, s.width(), "      note: ", "            ", safe(r.Note))
 	}
-	do := causes[r.Cause].do
+	do := ""
+	if advise {
+		do = causes[r.Cause].do
+	}
 	if r.Grade == explain.GradeAmbiguous {
 		do = "any of these can have made it; a counter in each rule, or a new flow, tells them apart"
 	}
@@ -369,6 +379,21 @@ func list(b *strings.Builder, s Style, name string, items []string) {
 	}
 	indent := "      " + name + ": "
 	wrap(b, s.width(), indent, strings.Repeat(" ", len(indent)), safe(strings.Join(items, "; ")))
+}
+
+// explainStale says in which way the flow is stale, and how to delete it.
+func explainStale(b *strings.Builder, x *Explained, s Style) {
+	if x.Stale == nil {
+		return
+	}
+	label := s.paint(confidenceColor[x.Stale.Confidence], "stale") + " (" + string(x.Stale.Confidence) + "): "
+	wrap(b, s.width(), "\n  "+label, "      ", safe(x.Stale.Why))
+	list(b, s, "unknown", x.Stale.Unknown)
+	include := ""
+	if x.Stale.Confidence == stale.Likely {
+		include = " --include likely"
+	}
+	commandText(b, s, "      do: ", "            ", "ntdiag stale"+s.netns()+" --delete"+include+" "+flagsOf(&x.Flow.Flow))
 }
 
 func pathText(b *strings.Builder, path []Step, s Style) {

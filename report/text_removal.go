@@ -181,15 +181,7 @@ func (t *removalWriter) way() {
 	if t.d.Journal == "" {
 		return
 	}
-	t.b.WriteString("\njournal  " + safe(t.d.Journal) + "\nundo     ntdiag undo " + shellWord(safe(t.d.Journal)) + "\n")
-}
-
-// shellWord quotes what a shell would take apart.
-func shellWord(w string) string {
-	if !strings.ContainsAny(w, " <>|&;()$`\\\"'*?[]#~") {
-		return w
-	}
-	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	t.b.WriteString("\njournal  " + safe(t.d.Journal) + "\nundo     ntdiag undo " + ShellWord(safe(t.d.Journal)) + "\n")
 }
 
 func flowsDeleteText(w io.Writer, d *FlowsDelete, s Style) error {

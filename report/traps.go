@@ -15,8 +15,8 @@ var traps = map[stale.Risk]struct{ what, do string }{
 		"sysctl -w net.netfilter.nf_conntrack_tcp_loose=0 before, and 1 again after"},
 	stale.RiskReversed: {"if the far end sends first, its packet makes an entry the other way round, which no rule rewrites",
 		"look again afterwards: ntdiag says which came back so; delete those too"},
-	stale.RiskOffload: {"a flowtable forwards the packets past the rules, and the kernel refuses to delete an entry that is offloaded",
-		"remove the flowtable's rule, wait until the flow has left it, and delete then"},
+	stale.RiskOffload: {"a flowtable forwards the packets past the rules for as long as it has the flow, and some kernels refuse to delete the entry until then",
+		"take the rule away that adds to the flowtable, and delete once the flow is no longer offloaded"},
 	stale.RiskMaster: {"a helper watches this connection: what it expects (FTP data, SIP media) loses its master",
 		"expect these sessions to start anew"},
 }

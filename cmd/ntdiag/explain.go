@@ -11,6 +11,7 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
+	"github.com/ntdiag/ntdiag/diagnose/stale"
 	"github.com/ntdiag/ntdiag/report"
 )
 
@@ -93,11 +94,14 @@ func (a *app) explainFound(ctx context.Context, l *capture.Live, q *query.Query,
 		doc.Nearest = got.nearest()
 		doc.Simulated = simulated(s, q)
 	}
-	e := explain.New(s)
+	e, j := explain.New(s), stale.New(s)
 	for i := range got.matches {
 		m := &got.matches[i]
 		x := e.Explain(&m.flow, explain.Options{Path: verbose, Not: true})
-		doc.Flows = append(doc.Flows, report.NewExplained(x, m.form.String()))
+		out := report.NewExplained(x, m.form.String())
+		v := j.Judge(&m.flow)
+		out.Judge(&v)
+		doc.Flows = append(doc.Flows, out)
 	}
 	return doc, nil
 }
@@ -117,12 +121,16 @@ func simulated(s *host.Snapshot, q *query.Query) *report.Simulation {
 	return &out
 }
 
-// somethingFound: no entry, or a rewrite that no present rule makes.
+// somethingFound: no entry, a rewrite that no present rule makes, or a flow that
+// is stale.
 func somethingFound(d *report.Explain) bool {
 	if len(d.Flows) == 0 {
 		return true
 	}
 	for i := range d.Flows {
+		if d.Flows[i].Stale != nil {
+			return true
+		}
 		for j := range d.Flows[i].Rewrites {
 			if d.Flows[i].Rewrites[j].Cause == explain.CauseRuleGone {
 				return true

@@ -103,6 +103,12 @@ var natFlags = []struct {
 }
 
 func (f *flowFlags) add(cmd *cobra.Command) {
+	f.addFilters(cmd)
+	cmd.Flags().IntVar(&f.limit, "limit", 0, "at most this many flows")
+}
+
+// addFilters adds all but the bound on flows.
+func (f *flowFlags) addFilters(cmd *cobra.Command) {
 	f.text, f.on = map[string]*string{}, map[string]*bool{}
 	for _, row := range filterFlags {
 		f.text[row.name] = cmd.Flags().String(row.name, "", row.help)
@@ -114,7 +120,6 @@ func (f *flowFlags) add(cmd *cobra.Command) {
 	for name, values := range flowValues() {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
-	cmd.Flags().IntVar(&f.limit, "limit", 0, "at most this many flows")
 	outputFlag(cmd, &f.output)
 }
 

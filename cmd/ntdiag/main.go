@@ -4,6 +4,7 @@
 //	ntdiag flows            the conntrack table, rewrites as before → after
 //	ntdiag rules            the NAT rules in the order in which packets meet them
 //	ntdiag simulate PACKET… what would happen to a packet, with every way it could take
+//	ntdiag stale            flows that are no longer what the rules make of them
 //	ntdiag counters         what conntrack counts of itself, and what moves each counter
 //	ntdiag undo JOURNAL     put back what a delete removed
 //	ntdiag demo             all of this on a small network of its own
@@ -111,7 +112,7 @@ nothing: no rule is added, no traffic sent, no module loaded.`,
 		}
 		return nil
 	}
-	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newUndoCmd(a), newCountersCmd(a), demo, newVersionCmd(), newManCmd())
+	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), demo, newVersionCmd(), newManCmd())
 	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(helpTopics()...)
 	root.SetUsageFunc(usageFunc)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -84,9 +85,11 @@ func tcp(h *lab.Host, src, dst string) error {
 // TestKernelScript runs the scripts on a router's live table.
 func TestKernelScript(t *testing.T) {
 	n := scriptLab(t)
+	commands := maps.Clone(labCommands)
+	commands["exits"] = exits
 	testscript.Run(t, testscript.Params{
 		Dir:   "../../testdata/script/kernel",
-		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:  commands,
 		Setup: func(e *testscript.Env) error { e.Setenv("ROUTER", n.Router.Path()); return nil },
 	})
 }

@@ -35,6 +35,10 @@ type demoFlow struct {
 	src, dst string
 }
 
+// demoTunnel goes on for as long as there are packets, as between the ends of a
+// tunnel (VXLAN), so that its entry never ends.
+var demoTunnel = demoFlow{"udp", "client", "10.0.0.10:4789", "10.0.0.1:4789"}
+
 // demoFlows are sent before any command runs; each has its own way through
 // the rules of demoRules.
 var demoFlows = []demoFlow{
@@ -47,38 +51,46 @@ var demoFlows = []demoFlow{
 	{"tcp", "client", "10.0.0.10:55184", "10.0.0.1:3306"},
 	{"udp", "client", "10.0.0.10:40053", "10.8.2.12:53"},
 	{"udp", "client", "10.0.0.10:123", "192.168.1.80:123"},
+	demoTunnel,
 	{"icmp", "client", "10.0.0.10:4242", "10.8.2.12:0"},
 	{"tcp", "router", "192.168.1.2:55200", "10.9.9.9:80"},
 	{"tcp", "server", "192.168.1.80:55300", "10.0.0.10:22"},
 }
 
-// demoSteps are the command lines shown, and what to look for in each.
-var demoSteps = []struct {
+// demoStep is a command line that is shown, what to look for, and the flow that
+// is sent before, if any.
+type demoStep struct {
 	say  string
 	args []string
-}{
+	send *demoFlow
+}
+
+// demoSteps are all of them.
+var demoSteps = []demoStep{
 	{"Every entry of the router's conntrack table, with its rewrite.",
-		[]string{"flows", "--netns", "router"}},
+		[]string{"flows", "--netns", "router"}, nil},
 	{"The NAT rules in the order the kernel runs them, with the live flows of each.",
-		[]string{"rules", "--netns", "router"}},
+		[]string{"rules", "--netns", "router"}, nil},
 	{"Which rules rewrote this flow? It was there before ntdiag looked.",
-		[]string{"explain", "--netns", "router", "tcp 10.0.0.10:55178 > 10.0.0.1:8080"}},
+		[]string{"explain", "--netns", "router", "tcp 10.0.0.10:55178 > 10.0.0.1:8080"}, nil},
 	{"The answer for a flow that only leaves through masquerade.",
-		[]string{"explain", "--netns", "router", "10.0.0.10:5536", "10.8.2.12:80"}},
+		[]string{"explain", "--netns", "router", "10.0.0.10:5536", "10.8.2.12:80"}, nil},
 	{"A verdict map leads to the rule.",
-		[]string{"explain", "--netns", "router", "10.0.0.10:55180", "10.0.0.1:443"}},
+		[]string{"explain", "--netns", "router", "10.0.0.10:55180", "10.0.0.1:443"}, nil},
 	{"A mark that an earlier chain set decides: with the whole way.",
-		[]string{"explain", "--netns", "router", "-v", "10.0.0.12:50000", "10.8.2.12:443"}},
+		[]string{"explain", "--netns", "router", "-v", "10.0.0.12:50000", "10.8.2.12:443"}, nil},
 	{"IPv6.",
-		[]string{"explain", "--netns", "router", "[fd00:a::10]:55190", "[fd00:a::1]:8080"}},
+		[]string{"explain", "--netns", "router", "[fd00:a::10]:55190", "[fd00:a::1]:8080"}, nil},
 	{"Redirected to the router itself.",
-		[]string{"explain", "--netns", "router", "udp 10.0.0.10:40053 > 10.8.2.12:53"}},
+		[]string{"explain", "--netns", "router", "udp 10.0.0.10:40053 > 10.8.2.12:53"}, nil},
 	{"The rule behind this one was deleted a moment ago; the flow lives on.",
-		[]string{"explain", "--netns", "router", "10.0.0.10:55184", "10.0.0.1:3306"}},
+		[]string{"explain", "--netns", "router", "10.0.0.10:55184", "10.0.0.1:3306"}, nil},
+	{"Which flows are no longer what the rules make of them? The tunnel's target is\n# another one since a moment ago, and its packets keep coming.",
+		[]string{"stale", "--netns", "router"}, nil},
 	{"What would happen to a packet that nobody has sent?",
-		[]string{"simulate", "--netns", "router", "tcp 10.0.0.10:5540 > 10.0.0.1:8080 iif c0 mark 0"}},
+		[]string{"simulate", "--netns", "router", "tcp 10.0.0.10:5540 > 10.0.0.1:8080 iif c0 mark 0"}, nil},
 	{"Is it so? A check for rules, by its exit code.",
-		[]string{"simulate", "--netns", "router", "tcp 10.0.0.12:5540 > 10.0.0.1:2201", "--expect", "dnat to 192.168.1.82:22", "--expect", "snat by \"guests\""}},
+		[]string{"simulate", "--netns", "router", "tcp 10.0.0.12:5540 > 10.0.0.1:2201", "--expect", "dnat to 192.168.1.82:22", "--expect", "snat by \"guests\""}, nil},
 }
 
 const demoPicture = `
@@ -99,13 +111,19 @@ func Demo(ctx context.Context, opt DemoOptions) error {
 		return fmt.Errorf("demo: %w", err)
 	}
 	defer l.Close() // what it could not close ends with this process
-	if err := buildDemo(l); err != nil {
+	n, err := buildDemo(l)
+	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	fmt.Fprintf(opt.Out, demoPicture, len(demoFlows))
 	for _, s := range demoSteps {
 		if ctx.Err() != nil {
 			return errors.New("demo: interrupted")
+		}
+		if s.send != nil {
+			if err := n.send(*s.send); err != nil {
+				return fmt.Errorf("demo: %w", err)
+			}
 		}
 		fmt.Fprintf(opt.Out, "\n# %s\n$ ntdiag %s\n", s.say, shellWords(s.args))
 		if err := opt.Run(ctx, s.args...); err != nil {
@@ -115,31 +133,31 @@ func Demo(ctx context.Context, opt DemoOptions) error {
 	return nil
 }
 
-func buildDemo(l *Lab) error {
+func buildDemo(l *Lab) (*Net, error) {
 	if err := l.PublishNames(); err != nil {
-		return err
+		return nil, err
 	}
 	n, err := l.Typical("s0")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// before any entry is made: only new ones get a start time and counters
 	if err := n.Router.Sysctl("net.netfilter.nf_conntrack_timestamp=1", "net.netfilter.nf_conntrack_acct=1"); err != nil {
-		return err
+		return nil, err
 	}
 	if err := n.Router.Listen("udp", 5353); err != nil {
-		return err
+		return nil, err
 	}
-	forget, err := n.Router.demoRules()
+	change, err := n.Router.demoRules()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, f := range demoFlows {
 		if err := n.send(f); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return forget()
+	return n, change()
 }
 
 func (n *Net) send(f demoFlow) error {

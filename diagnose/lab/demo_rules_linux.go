@@ -44,21 +44,25 @@ func addrIs(off uint32, addr string) []expr.Any {
 }
 
 // demoRules loads the demonstration's rules. The function it returns deletes
-// one of them, whose flow then outlives it.
-func (h *Host) demoRules() (forget func() error, err error) {
-	var old *nftables.Rule
+// one of them and gives another a new target: their flows outlive that.
+func (h *Host) demoRules() (change func() error, err error) {
+	var old, moved *nftables.Rule
 	err = h.nft(func(c *nftables.Conn) error {
 		mangle := c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "mangle"})
 		demoMarks(c, mangle)
 		nat := c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "nat"})
 		var err error
-		old, err = demoPrerouting(c, nat)
+		old, moved, err = demoPrerouting(c, nat)
 		demoOutput(c, nat)
 		demoPostrouting(c, nat)
 		return err
 	})
 	return func() error {
-		return h.nft(func(c *nftables.Conn) error { return c.DelRule(old) })
+		return h.nft(func(c *nftables.Conn) error {
+			moved.Exprs = tunnelTo("192.168.1.88")
+			c.ReplaceRule(moved)
+			return c.DelRule(old)
+		})
 	}, err
 }
 
@@ -71,7 +75,14 @@ func demoMarks(c *nftables.Conn, t *nftables.Table) {
 	}))
 }
 
-func demoPrerouting(c *nftables.Conn, t *nftables.Table) (old *nftables.Rule, err error) {
+// tunnelTo is `ip daddr 10.0.0.1 udp dport 4789 counter dnat ip to ADDR`.
+func tunnelTo(addr string) []expr.Any {
+	return join(addrIs(16, "10.0.0.1"), l4proto(unix.IPPROTO_UDP), dportIs(4789), counter, dnatTo(addr, 0))
+}
+
+// demoPrerouting returns the rule to delete, and the one that gets another
+// target.
+func demoPrerouting(c *nftables.Conn, t *nftables.Table) (old, moved *nftables.Rule, err error) {
 	tls := c.AddChain(&nftables.Chain{Table: t, Name: "tls"})
 	chain := c.AddChain(natChain(t, "prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest))
 	tcp, udp := l4proto(unix.IPPROTO_TCP), l4proto(unix.IPPROTO_UDP)
@@ -89,18 +100,19 @@ func demoPrerouting(c *nftables.Conn, t *nftables.Table) (old *nftables.Rule, er
 		{Key: port(443), VerdictData: toTLS}, {Key: port(8443), VerdictData: toTLS},
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	toRouter := addrIs(16, "10.0.0.1")
 	c.AddRule(rule(t, chain, "services", toRouter, tcp, loadDport(), []expr.Any{
 		&expr.Lookup{SourceRegister: 1, IsDestRegSet: true, SetName: services.Name, SetID: services.ID},
 	}))
 	if err := demoMap(c, t, chain); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c.AddRule(rule(t, chain, "resolver", fromClient, udp, dportIs(53), counter, redirectTo(5353)))
 	old = rule(t, chain, "database", toRouter, tcp, dportIs(3306), counter, dnatTo("192.168.1.86", 0))
-	return c.AddRule(old), nil
+	moved = rule(t, chain, "tunnel", tunnelTo("192.168.1.87"))
+	return c.AddRule(old), c.AddRule(moved), nil
 }
 
 // demoMap is `dnat ip to tcp dport map { PORT : ADDR . PORT, … }`.

@@ -78,7 +78,7 @@ func TestDemoRules(t *testing.T) {
 	if err := n.Router.Listen("udp", 5353); err != nil {
 		t.Fatal(err)
 	}
-	forget, err := n.Router.demoRules()
+	change, err := n.Router.demoRules()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestDemoRules(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := forget(); err != nil {
+	if err := change(); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"net/netip"
+	"os/exec"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ntdiag/ntdiag/diagnose/lab"
+)
+
+// scriptLabs are the labs that scripts make for themselves, by script.
+var scriptLabs sync.Map
+
+// labCommands are what a script can do with a lab of its own:
+//
+//	lab                              make it: a client, a router ($OWN), a server
+//	on HOST COMMAND…                 run a program on one of them
+//	send HOST PROTO SRC DST [once]   tcp, udp, or ping with an id as port; once
+//	                                 does not wait for the answer
+var labCommands = map[string]func(*testscript.TestScript, bool, []string){
+	"lab": makeLab, "on": onHost, "send": sendFrom,
+}
+
+func makeLab(ts *testscript.TestScript, _ bool, _ []string) {
+	l, err := lab.New()
+	ts.Check(err)
+	ts.Defer(func() {
+		scriptLabs.Delete(ts.Name())
+		l.Close()
+	})
+	n, err := l.Typical("s0")
+	ts.Check(err)
+	scriptLabs.Store(ts.Name(), n)
+	ts.Setenv("OWN", n.Router.Path())
+}
+
+// hostOf is the lab of the script, and the host of the name args begin with.
+func hostOf(ts *testscript.TestScript, args []string) *lab.Host {
+	n, ok := scriptLabs.Load(ts.Name())
+	if !ok || len(args) < 2 {
+		ts.Fatalf("want a lab, and HOST …")
+	}
+	own := n.(*lab.Net)
+	h := map[string]*lab.Host{"client": own.Client, "router": own.Router, "server": own.Server}[args[0]]
+	if h == nil {
+		ts.Fatalf("no host %q", args[0])
+	}
+	return h
+}
+
+func onHost(ts *testscript.TestScript, _ bool, args []string) {
+	h := hostOf(ts, args)
+	ts.Check(h.Do(func() error {
+		c := exec.Command(args[1], args[2:]...)
+		c.Dir = ts.MkAbs(".")
+		out, err := c.CombinedOutput()
+		ts.Logf("%s", out)
+		return err
+	}))
+}
+
+func sendFrom(ts *testscript.TestScript, _ bool, args []string) {
+	h := hostOf(ts, args)
+	if len(args) < 4 {
+		ts.Fatalf("usage: send HOST PROTO SRC DST [once]")
+	}
+	src, err := netip.ParseAddrPort(args[2])
+	ts.Check(err)
+	wait := len(args) == 4
+	if args[1] == "ping" {
+		dst, err := netip.ParseAddr(args[3])
+		ts.Check(err)
+		ts.Check(h.Ping(src.Addr(), dst, src.Port(), wait))
+		return
+	}
+	dst, err := netip.ParseAddrPort(args[3])
+	ts.Check(err)
+	switch {
+	case args[1] == "udp":
+		_, err = h.UDP(src, dst, wait)
+	case wait:
+		_, err = h.TCP(src, dst)
+	default:
+		err = h.Knock(src, dst)
+	}
+	ts.Check(err)
+}

@@ -1,0 +1,370 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/diagnose/simulate"
+	"github.com/ntdiag/ntdiag/diagnose/stale"
+	"github.com/ntdiag/ntdiag/report"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// staleFlags are the flags of `stale`.
+type staleFlags struct {
+	flowFlags
+	olderThan time.Duration
+	class     []string
+	to, rule  string
+	expand    bool
+}
+
+func newStaleCmd(a *app) *cobra.Command {
+	f := &staleFlags{}
+	cmd := &cobra.Command{
+		Use:   "stale",
+		Short: "find the flows that are no longer what the rules make of them",
+		Long:  staleHelp(),
+		Example: `  sudo ntdiag stale
+  sudo ntdiag stale --proto udp --class target-changed --expand
+  sudo ntdiag stale --rule 'PREROUTING rule 2' --older-than 10m -o jsonl`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.stale(cmd, f) },
+	}
+	f.addFilters(cmd)
+	fs := cmd.Flags()
+	fs.DurationVar(&f.olderThan, "older-than", 0, "only flows that began longer ago than this (10m, 2h): needs nf_conntrack_timestamp")
+	fs.StringSliceVar(&f.class, "class", nil, "only these classes of stale flows, parted by commas")
+	fs.StringVar(&f.to, "to", "", "only flows that still go to, or leave from, this `ADDR[:PORT]`")
+	fs.StringVar(&f.rule, "rule", "", "only flows that this rule would take now, or may have made: a handle, CHAIN rule N, …")
+	fs.BoolVarP(&f.expand, "expand", "v", false, "every group, with its flows")
+	_ = cmd.RegisterFlagCompletionFunc("class", completeList(classNames()))
+	return cmd
+}
+
+// classDocs is what each class means.
+var classDocs = map[stale.Class]string{
+	stale.RuleGone:        "it is rewritten, and no present rule does that",
+	stale.TargetChanged:   "a rule, a map or a set now sends it elsewhere",
+	stale.RuleAdded:       "it is not rewritten, and a rule now would",
+	stale.SNATAddressGone: "neither this host nor a rule has its source address any more",
+	stale.RouteChanged:    "it would leave by another device, from another address",
+	stale.NotYetNAT:       "it began before NAT was set up",
+}
+
+func classNames() []string {
+	var out []string
+	for _, c := range stale.Classes() {
+		out = append(out, string(c))
+	}
+	return out
+}
+
+func staleHelp() string {
+	var b strings.Builder
+	b.WriteString(`stale walks every live flow through the rules, addresses and routes as they are
+now, and lists those of which a new packet would become something else: a flow
+keeps the rewrite of its first packet for as long as it lives.
+
+Flows for which the same changed are one group, with what new packets get, by
+which rule, and what deleting them may lead to. The classes:
+
+`)
+	for _, c := range stale.Classes() {
+		listed(&b, 18, string(c), classDocs[c])
+	}
+	b.WriteString(`
+A flow is certain when nothing that is not known, and nothing that was assumed,
+could make a new packet get what it has; else it is likely. Of a random choice
+all targets count. A flow that cannot be decided is counted, with the reason.
+
+Exit code 1 when something is stale, 0 when nothing is.`)
+	return b.String()
+}
+
+// completeList completes the last of several values parted by commas.
+func completeList(values []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		said, last := "", prefix
+		if i := strings.LastIndexByte(prefix, ','); i >= 0 {
+			said, last = prefix[:i+1], prefix[i+1:]
+		}
+		var out []string
+		for _, v := range values {
+			if strings.HasPrefix(v, last) && !slices.Contains(strings.Split(said, ","), v) {
+				out = append(out, said+v)
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// staleChoice is which stale flows are asked for.
+type staleChoice struct {
+	flows query.Filter
+	// before is when a flow must have begun, in ns since the epoch; 0 for any
+	// time.
+	before int64
+	class  []stale.Class
+	to     host.Endpoint
+	rule   simulate.RuleName
+	byRule bool
+}
+
+func (f *staleFlags) choice(cmd *cobra.Command) (staleChoice, error) {
+	var c staleChoice
+	var err error
+	if c.flows, err = f.filter(cmd); err != nil {
+		return c, err
+	}
+	if cmd.Flags().Changed("older-than") {
+		if f.olderThan <= 0 {
+			return c, errors.New("--older-than: must be longer than nothing")
+		}
+		c.before = time.Now().Add(-f.olderThan).UnixNano()
+	}
+	for _, name := range f.class {
+		if !slices.Contains(stale.Classes(), stale.Class(name)) {
+			return c, fmt.Errorf("--class %q: known are %s", name, strings.Join(classNames(), ", "))
+		}
+		c.class = append(c.class, stale.Class(name))
+	}
+	if f.to != "" {
+		if c.to, err = parseEnd(f.to); err != nil {
+			return c, fmt.Errorf("--to: %w", err)
+		}
+	}
+	if c.byRule = f.rule != ""; c.byRule {
+		if c.rule, err = simulate.ParseRuleName(f.rule); err != nil {
+			return c, fmt.Errorf("--rule: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// parseEnd reads ADDR or ADDR:PORT; Port 0 is any.
+func parseEnd(text string) (host.Endpoint, error) {
+	if a, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return host.Endpoint{Addr: a}, nil
+	}
+	ap, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return host.Endpoint{}, fmt.Errorf("%q is neither ADDR nor ADDR:PORT", text)
+	}
+	return host.Endpoint{Addr: ap.Addr(), Port: ap.Port()}, nil
+}
+
+// rulesNamed are the present rules of a name. A bare number after a chain is
+// its place where the chain is of iptables.
+func rulesNamed(rs *rules.Ruleset, text string, n simulate.RuleName) (out []*rules.Rule) {
+	byPlace := n
+	if n.Chain != "" && !strings.Contains(text, "handle") {
+		byPlace.Number, byPlace.Handle = int(n.Handle), 0
+	}
+	for _, t := range rs.Tables {
+		name := n
+		if byPlace.Number != 0 && t.Backend.Iptables() {
+			name = byPlace
+		}
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if name.Names(r) {
+					out = append(out, r)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// staleTries is how often flows are judged anew because the rules changed
+// meanwhile.
+const staleTries = 3
+
+func (a *app) stale(cmd *cobra.Command, f *staleFlags) error {
+	format, err := formatOf(f.output)
+	if err != nil {
+		return err
+	}
+	c, err := f.choice(cmd)
+	if err != nil {
+		return usage(err)
+	}
+	l, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	style := a.style(format)
+	style.Verbose = f.expand
+	if *f.on["all"] || f.expand {
+		style.Rows = 0
+	}
+	out := &held{w: cmd.OutOrStdout()}
+	for try := 1; ; try++ {
+		s, err := snapshot(cmd.Context(), l)
+		if err != nil {
+			return err
+		}
+		p := &staleRun{app: a, live: l, flags: f, choice: c, snapshot: s, writer: format.Stale(out, style)}
+		if err := p.judge(cmd.Context()); err != nil {
+			return err
+		}
+		changed, err := p.changed(cmd.Context())
+		if err != nil {
+			return cannot(err)
+		}
+		if changed != "" {
+			if try < staleTries && out.reset() {
+				continue
+			}
+			p.missing = append(p.missing, host.Missing{What: "present rules", Why: changed})
+		}
+		doc := p.document(cmd)
+		if err := p.writer.Close(doc); err != nil {
+			return incomplete(err)
+		}
+		if err := out.flush(); err != nil {
+			return incomplete(err)
+		}
+		return finish(cmd, doc.Header, doc.Certain+doc.Likely > 0)
+	}
+}
+
+// staleRun is the table judged once by one snapshot.
+type staleRun struct {
+	*app
+	live     *capture.Live
+	flags    *staleFlags
+	choice   staleChoice
+	snapshot *host.Snapshot
+	writer   report.StaleWriter
+
+	rules     []*rules.Rule
+	explainer *explain.Explainer
+	tally     *stale.Tally
+	undated   int
+	notChosen int
+	missing   []host.Missing
+}
+
+// Verdicts that a table keeps as examples, of each group and of all.
+const (
+	staleExamples = 3
+	staleExpanded = 5000
+)
+
+// judge goes through the table once.
+func (p *staleRun) judge(ctx context.Context) error {
+	if p.choice.byRule {
+		if p.rules = rulesNamed(p.snapshot.Rules, p.flags.rule, p.choice.rule); len(p.rules) == 0 {
+			return usage(fmt.Errorf("--rule %q: there is no such rule now; flows of a rule that is gone are --class %s", p.flags.rule, stale.RuleGone))
+		}
+		p.explainer = explain.New(p.snapshot)
+	}
+	each := staleExamples
+	if p.flags.expand {
+		each = staleExpanded
+	}
+	p.tally = stale.NewTally(each, staleExpanded)
+	stream := stale.New(p.snapshot).Stream(runtime.GOMAXPROCS(0), p.verdict)
+	info, err := p.live.Flows(ctx, kernelFilter(&p.choice.flows), func(f *host.Flow) error {
+		if !p.choice.flows.Match(f) || !p.old(f) {
+			return nil
+		}
+		return stream.Add(f)
+	})
+	if werr := stream.Close(); werr != nil {
+		return incomplete(werr)
+	}
+	if err != nil {
+		return cannot(err)
+	}
+	p.missing = append(p.missing, unread(info)...)
+	return nil
+}
+
+// old tells whether f is as old as asked, and counts those of which that is not
+// known.
+func (p *staleRun) old(f *host.Flow) bool {
+	switch {
+	case p.choice.before == 0:
+		return true
+	case f.Has&host.HasStart == 0:
+		p.undated++
+		return false
+	}
+	return f.Start < p.choice.before
+}
+
+// verdict takes each in the order of the table.
+func (p *staleRun) verdict(v *stale.Verdict) error {
+	if v.Fate == stale.Stale && !p.chosen(v) {
+		p.notChosen++
+		p.tally.Checked++
+		return nil
+	}
+	p.tally.Add(v)
+	if v.Fate != stale.Stale {
+		return nil
+	}
+	return p.writer.Add(v, report.ActionNone)
+}
+
+// chosen tells whether a stale flow is one that was asked for.
+func (p *staleRun) chosen(v *stale.Verdict) bool {
+	c := &p.choice
+	if len(c.class) > 0 && !slices.Contains(c.class, v.Class) ||
+		c.to.Addr.IsValid() && (c.to.Addr != v.To.Addr || c.to.Port != 0 && c.to.Port != v.To.Port) {
+		return false
+	}
+	return !c.byRule || p.ofRule(v)
+}
+
+// ofRule tells whether one of the rules would take the flow now, or may have
+// made it.
+func (p *staleRun) ofRule(v *stale.Verdict) bool {
+	for _, way := range append([][2]*simulate.NAT{v.Now}, v.Others...) {
+		for _, n := range way {
+			if n != nil && slices.Contains(p.rules, n.Rule) {
+				return true
+			}
+		}
+	}
+	for _, rw := range p.explainer.Explain(&v.Flow, explain.Options{}).Rewrites {
+		for _, r := range rw.Rules {
+			if slices.Contains(p.rules, r) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// changed says that the rules are not those that the flows were judged by.
+func (p *staleRun) changed(ctx context.Context) (string, error) {
+	now, err := p.live.Generation(ctx)
+	if err != nil || now == p.snapshot.Rules.Generation {
+		return "", err
+	}
+	return fmt.Sprintf("they changed while the flows were judged (nf_tables generation %d, then %d): this is by the former", p.snapshot.Rules.Generation, now), nil
+}
+
+func (p *staleRun) document(cmd *cobra.Command) *report.Stale {
+	d := report.NewStale(p.tally, p.snapshot, p.missing)
+	d.NotChosen, d.Undated, d.OlderThan = p.notChosen, p.undated, p.flags.olderThan
+	d.Command = commandLine(cmd)
+	return d
+}
