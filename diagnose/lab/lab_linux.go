@@ -74,6 +74,7 @@ type Host struct {
 	ns   *os.File
 	path string // of its bind mount, "" for none
 	mark uint32 // SO_MARK of its sockets
+	dev  string // SO_BINDTODEVICE of them
 }
 
 // Host adds a machine without any link but lo.

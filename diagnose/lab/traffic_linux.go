@@ -129,6 +129,13 @@ func (h *Host) Marked(mark uint32) *Host {
 	return &c
 }
 
+// Bound is the host with its sockets of TCP and UDP bound to a device.
+func (h *Host) Bound(dev string) *Host {
+	c := *h
+	c.dev = dev
+	return &c
+}
+
 // socketOptions lets two flows leave from one port to different destinations.
 func (h *Host) socketOptions(_, _ string, c syscall.RawConn) error {
 	var errs []error
@@ -137,6 +144,9 @@ func (h *Host) socketOptions(_, _ string, c syscall.RawConn) error {
 			if v != 0 {
 				errs = append(errs, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, opt, v))
 			}
+		}
+		if h.dev != "" {
+			errs = append(errs, unix.BindToDevice(int(fd), h.dev))
 		}
 	})
 	return errors.Join(append(errs, cerr)...)

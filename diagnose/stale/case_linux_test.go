@@ -19,11 +19,13 @@ import (
 //	iptables nft|legacy...       which iptables it is; each is a case
 //	sysctl KEY=VALUE             on the router
 //	listen tcp|udp PORT          the router answers on it
-//	addr DEV PREFIX              one more address of the router
+//	addr [HOST] DEV PREFIX       one more address of the router, or of a host
 //	link HOST PREFIX DEV PREFIX  one more host behind a device of the router, both
 //	                             with an address; it answers everything
 //	PROTO HOST [SRC] > DST [noreply] [mark N] [zone N] [inserted] is EXPECTED
-//	                             traffic before the change; PROTO tcp, udp or icmp; SRC
+//	                             traffic before the change; PROTO tcp, udp or icmp;
+//	                             HOST client, router, server or that of a link, with
+//	                             @DEV a socket bound to a device; SRC
 //	                             and DST an address, with or without port, that of an
 //	                             icmp source its id; mark is the socket's, zone the
 //	                             entry's; what is inserted is in the table already,
@@ -62,6 +64,7 @@ type kernelCase struct {
 }
 
 type devAddr struct {
+	host   string
 	dev    string
 	prefix netip.Prefix
 }
@@ -74,7 +77,7 @@ type link struct {
 
 type caseFlow struct {
 	line              string
-	proto, host       string
+	proto, host, dev  string
 	src, dst          netip.AddrPort
 	noreply, inserted bool
 	mark              uint32
@@ -143,9 +146,12 @@ func (c *kernelCase) directive(w []string) error {
 		c.sysctl = append(c.sysctl, w[1])
 	case w[0] == "listen" && n == 2:
 		c.listen = append(c.listen, w[1]+" "+w[2])
-	case w[0] == "addr" && n == 2:
-		a := devAddr{dev: w[1]}
-		a.prefix, err = netip.ParsePrefix(w[2])
+	case w[0] == "addr" && (n == 2 || n == 3):
+		a := devAddr{host: "router", dev: w[n-1]}
+		if n == 3 {
+			a.host = w[1]
+		}
+		a.prefix, err = netip.ParsePrefix(w[n])
 		c.addrs = append(c.addrs, a)
 	case w[0] == "link" && n == 4:
 		l := link{host: w[1], at: devAddr{dev: w[3]}}
@@ -179,7 +185,7 @@ func (f *caseFlow) parse(w []string) error {
 	if at < 1 || at > 2 || is < at+2 {
 		return errors.New("want PROTO HOST [SRC] > DST is EXPECTED")
 	}
-	f.host = w[0]
+	f.host, f.dev, _ = strings.Cut(w[0], "@")
 	var err error
 	if at == 2 {
 		if f.src, err = parseEnd(w[1]); err != nil {

@@ -1,6 +1,8 @@
 package stale
 
 import (
+	"slices"
+
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
 	"github.com/ntdiag/ntdiag/rules"
@@ -50,15 +52,8 @@ func (c *judging) byOtherDevice(o *simulate.Outcome) (same, some bool) {
 		return false, false
 	}
 	for _, dev := range c.devices(o.Out) {
-		p := packetOf(c.f)
-		p.Oif = dev
-		res, err := c.sim.Outcomes(p)
-		if err != nil {
-			continue // it does not leave by that one
-		}
-		ways, _ := c.reach(res.Outcomes)
-		for _, w := range ways {
-			if w.Out != dev || changing(w.SNAT) == nil {
+		for _, w := range c.by(dev) {
+			if changing(w.SNAT) == nil {
 				continue
 			}
 			some = true
@@ -69,6 +64,18 @@ func (c *judging) byOtherDevice(o *simulate.Outcome) (same, some bool) {
 		}
 	}
 	return same, some
+}
+
+// by are the ways of a new packet that leaves by dev, none where it cannot.
+func (c *judging) by(dev string) []*simulate.Outcome {
+	p := packetOf(c.f)
+	p.Oif = dev
+	res, err := c.sim.Outcomes(p)
+	if err != nil {
+		return nil
+	}
+	ways, _ := reach(c.f, res.Outcomes)
+	return slices.DeleteFunc(ways, func(w *simulate.Outcome) bool { return w.Out != dev })
 }
 
 // devices are those besides out that can have given the observed source: the

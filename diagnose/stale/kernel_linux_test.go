@@ -144,7 +144,7 @@ func (p *played) build(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, a := range p.addrs {
-		if err := p.Router.Addr(a.dev, a.prefix); err != nil {
+		if err := p.host(t, a.host).Addr(a.dev, a.prefix); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -187,7 +187,7 @@ func (p *played) file(t *testing.T, f txtar.File) {
 
 func (p *played) send(t *testing.T, f *caseFlow) sent {
 	t.Helper()
-	h := p.host(t, f.host).Marked(f.mark)
+	h := p.host(t, f.host).Marked(f.mark).Bound(f.dev)
 	s := sent{tuple: f.tuple()}
 	var err error
 	switch {
@@ -225,7 +225,7 @@ func (p *played) again(t *testing.T) []*host.Flow {
 	p.must(t, "conntrack", "-F")
 	for i, f := range p.flows {
 		s := &p.sent[i]
-		h := p.host(t, f.host).Marked(f.mark)
+		h := p.host(t, f.host).Marked(f.mark).Bound(f.dev)
 		var err error
 		switch from := netip.AddrPortFrom(s.tuple.Src, s.tuple.SrcPort); {
 		case f.proto == "icmp":

@@ -45,7 +45,6 @@ type judging struct {
 	// ways are the outcomes in which a new packet finds the zone of the entry,
 	// and is let through; others those had what was assumed been otherwise.
 	ways, others []*simulate.Outcome
-	mixed        bool // on some ways it is dropped
 	doubts       []string
 	assumed      []string
 	out          Verdict
@@ -99,8 +98,8 @@ func packetOf(f *host.Flow) query.Packet {
 // gather takes the outcomes that lead to the entry's own tuple and zone.
 func (c *judging) gather() bool {
 	var why string
-	c.ways, why = c.reach(c.res.Outcomes)
-	c.others, _ = c.reach(c.res.Otherwise)
+	c.ways, why = reach(c.f, c.res.Outcomes)
+	c.others, _ = reach(c.f, c.res.Otherwise)
 	if len(c.ways) == 0 && len(c.others) > 0 && c.f.Zone != 0 {
 		// the zone tells that what was assumed of the device is not so
 		c.ways, c.others = c.others, nil
@@ -121,20 +120,19 @@ func (c *judging) gather() bool {
 
 // reach picks the outcomes that make an entry where f stands, and says why
 // there is none.
-func (c *judging) reach(all []simulate.Outcome) (out []*simulate.Outcome, why string) {
+func reach(f *host.Flow, all []simulate.Outcome) (out []*simulate.Outcome, why string) {
 	for i := range all {
 		o := &all[i]
 		switch {
 		case o.Verdict != simulate.VerdictAccept:
 			why = "a new packet is not let through: " + ending(o)
-			c.mixed = true
 		case o.Untracked:
 			why = "a new packet is not tracked, so that it does not meet this entry"
 		case !o.ZoneKnown:
 			why = "which zone a new packet is in is not known"
-		case o.Zone != c.f.Zone:
+		case o.Zone != f.Zone:
 			why = "a new packet is in another zone than this entry"
-		case !c.sameTuple(o):
+		case !sameTuple(f, o):
 			why = "a rule before conntrack writes into packets of this tuple"
 		default:
 			out = append(out, o)
@@ -145,13 +143,13 @@ func (c *judging) reach(all []simulate.Outcome) (out []*simulate.Outcome, why st
 
 // sameTuple tells whether conntrack takes the new packet in with the tuple of
 // the entry.
-func (c *judging) sameTuple(o *simulate.Outcome) bool {
-	for m, e := range c.ends {
+func sameTuple(f *host.Flow, o *simulate.Outcome) bool {
+	for m, e := range f.Ends() {
 		t := o.Original[m]
 		if t.Lo != e.From.Addr || t.Hi != e.From.Addr {
 			return false
 		}
-		if t.HasPort && !c.f.IsICMP() && t.PortLo != e.From.Port {
+		if t.HasPort && !f.IsICMP() && t.PortLo != e.From.Port {
 			return false
 		}
 	}
@@ -275,10 +273,11 @@ func (c *judging) weigh(o *simulate.Outcome) {
 	if r.Vague {
 		c.vague()
 	}
-	if c.mixed && len(r.Outcomes) > 1 && r.Open&^chance == 0 {
+	if r.Open&^chance == 0 && slices.ContainsFunc(r.Outcomes, func(o simulate.Outcome) bool { return o.Verdict != simulate.VerdictAccept }) {
 		c.doubt("on some ways a new packet is dropped")
 	}
 	c.otherwise(o)
+	c.bound(o)
 	if o.In != "" && o.In == o.Out && c.ends[rules.ManipDst].From == c.ends[rules.ManipDst].To {
 		// more likely this host sent it, from an address that it had then
 		c.doubt("by its address it would leave by the device that it came in by")
@@ -316,28 +315,54 @@ func (c *judging) otherwise(o *simulate.Outcome) {
 	}
 }
 
+// bound looks at what this host sends: a socket can be bound to a device
+// (SO_BINDTODEVICE), and its packets then leave by that one wherever else
+// routes lead.
+func (c *judging) bound(o *simulate.Outcome) {
+	if c.res.Entry != rules.Output || o.Out == "" {
+		return
+	}
+	var devices []string
+	tried := 0
+	for _, l := range c.host.Links {
+		if l.Name == o.Out || l.Name == "lo" || !c.routesTo(l.Name, c.f.Original.Dst, func(*host.RouteEntry) bool { return true }) {
+			continue
+		}
+		if tried++; tried > maxDevices {
+			c.doubt("its socket can be bound to more devices than were tried")
+			break
+		}
+		if slices.ContainsFunc(c.by(l.Name), func(w *simulate.Outcome) bool { return c.fitsOne(w) != rules.No }) {
+			devices = append(devices, l.Name)
+		}
+	}
+	if len(devices) > 0 {
+		c.doubt("were its socket bound to " + nft.Escape(strings.Join(devices, " or ")) + " it would be as it is")
+	}
+}
+
 // comesBy tells whether packets with the source of the flow can come in by dev,
 // where routes say that they come by usual: a neighbour on a link comes by
 // another one only where that too has a route to it; what is behind a gateway,
 // by any device that leads to it.
 func (c *judging) comesBy(dev, usual string) bool {
 	least := 0
-	if c.routesTo(usual, func(r *host.RouteEntry) bool { return r.Dst.Bits() > 0 && !r.Gateway.IsValid() }) {
+	src := c.f.Original.Src
+	if c.routesTo(usual, src, func(r *host.RouteEntry) bool { return r.Dst.Bits() > 0 && !r.Gateway.IsValid() }) {
 		least = 1
 	}
-	return c.routesTo(dev, func(r *host.RouteEntry) bool { return r.Dst.Bits() >= least })
+	return c.routesTo(dev, src, func(r *host.RouteEntry) bool { return r.Dst.Bits() >= least })
 }
 
-// routesTo tells whether one of the routes to the source by dev is as asked.
-func (c *judging) routesTo(dev string, ok func(*host.RouteEntry) bool) bool {
+// routesTo tells whether one of the routes to a by dev is as asked.
+func (c *judging) routesTo(dev string, a netip.Addr, ok func(*host.RouteEntry) bool) bool {
 	link, found := c.host.LinkByName(dev)
 	if !found {
 		return true // then nothing speaks against it
 	}
-	src := c.f.Original.Src
 	for i := range c.host.Routes {
 		r := &c.host.Routes[i]
-		if r.Oif == link.Index && r.Type == rules.AddrUnicast && r.Dst.Contains(src) && ok(r) {
+		if r.Oif == link.Index && r.Type == rules.AddrUnicast && r.Dst.Contains(a) && ok(r) {
 			return true
 		}
 	}

@@ -37,11 +37,11 @@ func (c *judging) why() string {
 	was, now := c.wasText(m), c.nowText(m)
 	switch v.Class {
 	case RuleGone:
-		return was + ", and no present rule does that"
+		return was + ", and no rule that a new packet meets does that"
 	case RuleAdded:
 		return was + "; a new packet goes " + now
 	case NotYetNAT:
-		return "it was confirmed before NAT was set up, so that its packets do not meet the nat chains; a new packet goes " + now
+		return "it was confirmed without NAT being set up, so that no rule rewrites its packets; a new packet goes " + now
 	case SNATAddressGone:
 		if v.Now[m] == nil {
 			return was + ", which neither this host nor a rule has"
@@ -78,26 +78,41 @@ func (c *judging) endText(e host.Endpoint) string {
 	return netip.AddrPortFrom(e.Addr, e.Port).String()
 }
 
-// nowText is where end m would go, and by which rule.
+// nowText is where end m would go, and by which rule: of several by one rule
+// that is named once.
 func (c *judging) nowText(m rules.Manip) string {
 	word := map[rules.Manip]string{rules.ManipDst: "to ", rules.ManipSrc: "from "}[m]
-	texts := []string{c.target(c.out.Now[m], m)}
-	for _, o := range c.out.Others {
-		t := c.target(o[m], m)
-		if slices.Contains(texts, t) {
+	var texts, by []string
+	for _, o := range append([][2]*simulate.NAT{c.out.Now}, c.out.Others...) {
+		t, b := c.target(o[m], m), " as it is sent"
+		if n := o[m]; n != nil {
+			b = " by " + packet.RuleName(n.Rule)
+		}
+		if k := slices.Index(texts, t); k >= 0 && by[k] == b {
 			continue
 		}
-		if len(texts) > maxOthers {
-			texts = append(texts, "…")
-			break
+		if len(texts) == maxOthers+1 {
+			return word + joined(texts, by) + " or …"
 		}
-		texts = append(texts, t)
+		texts, by = append(texts, t), append(by, b)
 	}
-	text := word + strings.Join(texts, " or ")
-	if n := c.out.Now[m]; n != nil {
-		text += " by " + packet.RuleName(n.Rule)
+	return word + joined(texts, by)
+}
+
+// joined puts what is said of each target behind the last one that it is said
+// of.
+func joined(texts, by []string) string {
+	var b strings.Builder
+	for i, t := range texts {
+		if i > 0 {
+			b.WriteString(" or ")
+		}
+		b.WriteString(t)
+		if i+1 == len(by) || by[i+1] != by[i] {
+			b.WriteString(by[i])
+		}
 	}
-	return text
+	return b.String()
 }
 
 // target is what end m becomes by n, what it was sent as where n is nil.
