@@ -17,7 +17,6 @@ import (
 type bench struct {
 	*lab.Net
 	live  *capture.Live
-	more  map[string]*lab.Host
 	hosts map[string]*lab.Host
 }
 
@@ -103,8 +102,12 @@ func (b *bench) entries(t *testing.T) []*host.Flow {
 
 // run runs a program on the router.
 func (b *bench) run(input, name string, args ...string) (string, error) {
+	return runOn(b.Router, input, name, args...)
+}
+
+func runOn(h *lab.Host, input, name string, args ...string) (string, error) {
 	var out, errs strings.Builder
-	err := b.Router.Do(func() error {
+	err := h.Do(func() error {
 		cmd := exec.Command(name, args...)
 		cmd.Stdin = strings.NewReader(input)
 		cmd.Stdout, cmd.Stderr = &out, &errs
