@@ -67,3 +67,23 @@ func (l *Live) Stats(context.Context) (*counters.Stats, error) { return nil, err
 
 // Place is not known.
 func (l *Live) Place() host.Place { return host.Place{} }
+
+// Watch fails.
+func (l *Live) Watch(context.Context, WatchOptions, func(*Event) error) error { return errLinux }
+
+// Revisions fails.
+func (l *Live) Revisions() (*Revisions, error) { return nil, errLinux }
+
+// Revisions tells of changes; there is none here.
+type Revisions struct{}
+
+// Close does nothing.
+func (r *Revisions) Close() {}
+
+// Counted is false.
+func (r *Revisions) Counted() bool { return false }
+
+// Snapshot fails.
+func (r *Revisions) Snapshot(context.Context, *Live) (*host.Snapshot, Revision, bool, error) {
+	return nil, Revision{}, false, errLinux
+}

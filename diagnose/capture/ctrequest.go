@@ -7,6 +7,14 @@ import (
 	"github.com/ntdiag/ntdiag/rules"
 )
 
+// Message types of ctnetlink: the subsystem, then IPCTNL_MSG_CT_*.
+const (
+	ctSubsys = 1 << 8
+	ctNew    = ctSubsys
+	ctGet    = ctSubsys | 1
+	ctDelete = ctSubsys | 2
+)
+
 // Parts of a tuple that CTA_FILTER can ask for
 // (net/netfilter/nf_internals.h, CTA_FILTER_F_*).
 const (

@@ -10,8 +10,6 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/host"
 )
 
-const ctDelete = ctSubsys | 2
-
 // Entries changes the conntrack table of one namespace over one socket, an
 // entry a message. Not for concurrent use.
 type Entries struct {

@@ -11,13 +11,6 @@ import (
 	"github.com/ntdiag/ntdiag/rules"
 )
 
-// Message types of ctnetlink: the subsystem, then IPCTNL_MSG_CT_*.
-const (
-	ctSubsys = 1 << 8
-	ctNew    = ctSubsys
-	ctGet    = ctSubsys | 1
-)
-
 const ctModule = "nf_conntrack_netlink"
 
 // readAhead is how many datagrams may wait while the callback works.
