@@ -32,6 +32,7 @@ size.`,
 	}
 	f.add(cmd)
 	cmd.AddCommand(newFlowsDeleteCmd(a))
+	cmd.AddCommand(newFlowsWatchCmd(a))
 	return cmd
 }
 

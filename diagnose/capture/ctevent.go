@@ -51,6 +51,9 @@ type Event struct {
 	// Since and Until are the revisions of the rules between which the event
 	// happened, when WatchOptions.Revisions was given.
 	Since, Until Revision
+	// Backlog is how full the receive buffer was when the event was taken from
+	// it, in percent: at 100 events are lost.
+	Backlog int
 
 	Start  WatchStart  // of EventStart
 	Lost   WatchLost   // of EventLost

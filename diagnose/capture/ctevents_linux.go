@@ -3,7 +3,6 @@ package capture
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -72,6 +71,7 @@ type watch struct {
 	table []byte // buffer for ask
 	e     Event
 
+	backlog int // percent
 	drops   uint64
 	emptyAt time.Time // when the queue was last seen empty
 	// prior is the revision before the queue was last seen empty, last the one
@@ -274,6 +274,14 @@ func (w *watch) receive(ctx context.Context) (empty bool, err error) {
 	if err != nil {
 		return empty, err
 	}
+	w.backlog = 0
+	if !empty {
+		m, err := w.ev.memory()
+		if err != nil {
+			return empty, err
+		}
+		w.backlog = m.percent()
+	}
 	if w.unheard >= 0 {
 		w.unheard += n
 	}
@@ -307,7 +315,7 @@ func (w *watch) each(b []byte, at time.Time, since, until Revision) error {
 			if m.typ < unix.NLMSG_MIN_TYPE {
 				continue
 			}
-			w.e = Event{At: at, Since: since, Until: until, Flow: w.e.Flow}
+			w.e = Event{At: at, Since: since, Until: until, Backlog: w.backlog, Flow: w.e.Flow}
 			err = parseEvent(m.typ, m.flags, m.payload, &w.e)
 		} else {
 			b = nil
@@ -390,10 +398,11 @@ func (w *watch) tellLost(ctx context.Context) error {
 	if err := w.drain(ctx); err != nil {
 		return err
 	}
-	drops, err := w.ev.drops()
+	m, err := w.ev.memory()
 	if err != nil {
-		return fmt.Errorf("count of lost events: %w", err)
+		return err
 	}
+	drops := m.drops
 	now := time.Now()
 	e := Event{Kind: EventLost, At: now, Lost: WatchLost{
 		Events: drops - w.drops, From: w.emptyAt, To: now, Why: "the receive buffer was full",
@@ -405,15 +414,24 @@ func (w *watch) tellLost(ctx context.Context) error {
 	return w.tell(&e)
 }
 
-// drops is how many datagrams found no room (SK_MEMINFO_DROPS).
-func (c *conn) drops() (uint64, error) {
+// memory is SK_MEMINFO_*: what a socket's receive queue takes, what it may
+// take, and how many datagrams found no room.
+type memory struct {
+	used, limit uint32
+	drops       uint64
+}
+
+func (m memory) percent() int { return int(100 * uint64(m.used) / uint64(max(m.limit, 1))) }
+
+func (c *conn) memory() (memory, error) {
 	const soMeminfo, dropsAt = 55, 8
 	b := make([]byte, 4*(dropsAt+1))
-	if err := getsockopt(c.fd, unix.SOL_SOCKET, soMeminfo, b); err != nil {
-		if errors.Is(err, unix.ENOPROTOOPT) {
-			return 0, nil // before 4.12
-		}
-		return 0, os.NewSyscallError("getsockopt", err)
+	err := getsockopt(c.fd, unix.SOL_SOCKET, soMeminfo, b)
+	switch {
+	case errors.Is(err, unix.ENOPROTOOPT):
+		return memory{}, nil // before 4.12
+	case err != nil:
+		return memory{}, os.NewSyscallError("getsockopt", err)
 	}
-	return uint64(ne.Uint32(b[4*dropsAt:])), nil
+	return memory{ne.Uint32(b), ne.Uint32(b[4:]), uint64(ne.Uint32(b[4*dropsAt:]))}, nil
 }
