@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
-	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/flowjson"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/watch"
 )
@@ -115,7 +116,7 @@ func (j *eventJSONL) flow(b []byte, e *Event) ([]byte, error) {
 	if e.Found {
 		b = append(b, `,"found":true`...)
 	}
-	b = AppendFlow(append(b, `,"flow":`...), &e.Flow)
+	b = flowjson.Append(append(b, `,"flow":`...), &e.Flow)
 	b = append(b, `,"rewrites":[`...)
 	for i := range e.Rewrites {
 		if i > 0 {
@@ -148,22 +149,19 @@ func (j *eventJSONL) rewrite(b []byte, f *host.Flow, r *watch.Rewrite[Rule]) ([]
 	}
 	b = append(b, ']')
 	if len(r.Unknown) > 0 {
-		b = append(b, `,"unknown":[`...)
-		for i, u := range r.Unknown {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendString(b, u)
+		text, err := json.Marshal(r.Unknown)
+		if err != nil {
+			return b, err
 		}
-		b = append(b, ']')
+		b = append(append(b, `,"unknown":`...), text...)
 	}
 	return append(b, '}'), nil
 }
 
 func appendEndpoint(b []byte, f *host.Flow, e host.Endpoint) []byte {
-	b = appendAddr(append(b, `{"addr":`...), e.Addr)
+	b = append(e.Addr.AppendTo(append(b, `{"addr":"`...)), '"')
 	if f.HasPorts() || f.IsICMP() {
-		b = appendUint(append(b, `,"port":`...), uint64(e.Port))
+		b = strconv.AppendUint(append(b, `,"port":`...), uint64(e.Port), 10)
 	}
 	return append(b, '}')
 }
@@ -179,14 +177,4 @@ func (j *eventJSONL) rule(r *Rule) ([]byte, error) {
 	text, err := json.Marshal(r)
 	j.rules[r] = text
 	return text, err
-}
-
-// RuleGone tells whether no present rule makes one of the rewrites.
-func (e *Event) RuleGone() bool {
-	for i := range e.Rewrites {
-		if e.Rewrites[i].Cause == explain.CauseRuleGone {
-			return true
-		}
-	}
-	return false
 }

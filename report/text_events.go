@@ -149,7 +149,13 @@ func (t *eventTable) flow(b *strings.Builder, e *Event) {
 	}
 	t.grow(cells)
 	t.grow(after)
-	b.WriteString(t.head(e) + strings.TrimRight(t.row(cells), " ") + "\n")
+	first := strings.TrimRight(t.row(cells), " ")
+	if eventIndent+columns(first) > t.style.Fold {
+		by = strings.TrimSuffix(cells[3]+", "+by, ", ")
+		cells[3] = ""
+		first = strings.TrimRight(t.row(cells), " ")
+	}
+	b.WriteString(t.head(e) + first + "\n")
 	indent := strings.Repeat(" ", eventIndent)
 	if after != [4]string{} {
 		b.WriteString(indent + strings.TrimRight(t.row(after), " ") + "\n")

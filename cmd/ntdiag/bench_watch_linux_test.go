@@ -74,7 +74,7 @@ func watchBurst(b *testing.B, args []string) time.Duration {
 		if isEvent("new", 9998)(&r) {
 			break
 		}
-		if r.by() != byWan {
+		if len(r.Rewrites) != 1 || len(r.Rewrites[0].Rules) != 1 || r.Rewrites[0].Rules[0].Comment != "wan" {
 			b.Fatalf("%s, want %s", r.by(), byWan)
 		}
 	}

@@ -2,6 +2,7 @@
 //
 //	ntdiag explain QUERY…   which rule made each rewrite of a flow, and how sure that is
 //	ntdiag flows            the conntrack table, rewrites as before → after
+//	ntdiag flows watch      flows as they come, change and go, with their rules
 //	ntdiag rules            the NAT rules in the order in which packets meet them
 //	ntdiag simulate PACKET… what would happen to a packet, with every way it could take
 //	ntdiag stale            flows that are no longer what the rules make of them

@@ -260,31 +260,32 @@ func TestFlowsWatchRuleChange(t *testing.T) {
 		}
 		return w.until("new", isEvent("new", port))
 	}
-	handles := map[int]bool{}
 	first := connect()
 	if first.by() != byWeb {
 		t.Errorf("before: %s", first.by())
 	}
-	for i := range 5 {
-		handle := fmt.Sprint(handleOf(t, n, "web"))
-		// the same rewrite by another rule, and no other trace of the change
-		inRouter(t, n, "nft", "replace", "rule", "inet", "nat", "prerouting", "handle", handle,
+	for i := range 3 {
+		old := handleOf(t, n, "web")
+		// the same rewrite by another rule: the entry does not show the change
+		inRouter(t, n, "nft", "replace", "rule", "inet", "nat", "prerouting", "handle", fmt.Sprint(old),
 			`iifname "c0" tcp dport 8080 counter dnat ip to 192.168.1.80:80 comment "web"`)
-		inRouter(t, n, "nft", "add", "rule", "inet", "nat", "prerouting", fmt.Sprintf("tcp dport %d dnat ip to 192.168.1.81:80", 9000+i))
-		r := connect()
-		now := handleOf(t, n, "web")
-		rules := r.Rewrites[0].Rules
-		switch {
-		case len(rules) == 1 && rules[0].Handle == now:
-			handles[now] = true
-		case len(rules) == 2 && r.Rewrites[0].Grade == "ambiguous" && rules[1].Handle == now || rules[0].Handle == now:
-			// it came while the change was not told yet
-		default:
-			t.Errorf("after change %d: %s handle %+v, now %d", i, r.by(), rules, now)
+		now, sure := handleOf(t, n, "web"), false
+		for range 20 {
+			r := connect()
+			rules := r.Rewrites[0].Rules
+			switch {
+			case len(rules) == 1 && rules[0].Handle == now && r.by() == byWeb:
+				sure = true
+			case r.Rewrites[0].Grade == "ambiguous" && len(rules) == 2 && (rules[0].Handle == now || rules[1].Handle == now):
+				continue // the watch had not been told of the change when it came
+			default:
+				t.Fatalf("after change %d: %s %+v, the rule was %d and is %d", i, r.by(), rules, old, now)
+			}
+			break
 		}
-	}
-	if len(handles) == 0 {
-		t.Error("no flow was told with the one rule that it met")
+		if !sure {
+			t.Error("20 flows, and it is still not sure which rule they met")
+		}
 	}
 	inRouter(t, n, "nft", "flush", "chain", "inet", "nat", "prerouting")
 	inRouter(t, n, "conntrack", "-D", "-p", "tcp", "--sport", "7001")

@@ -27,7 +27,7 @@ func (j *job) attribute(rw host.Rewrite, st *stage) Rewrite {
 		}
 		out.Assumed = j.assumedText(st)
 		out.Unknown = unknownText(st)
-		out.Note = noteOn(st)
+		out.Note = j.noteOn(st)
 		if len(st.fits) == 1 {
 			out.Via, out.Marks = st.fits[0].Via, j.marks(st)
 		}
@@ -54,7 +54,7 @@ func (j *job) followedMaster() bool {
 }
 
 // noteOn adds what the operator should know of rules that were found.
-func noteOn(st *stage) string {
+func (j *job) noteOn(st *stage) string {
 	switch {
 	case st.dropper != "":
 		return fmt.Sprintf("the flow is older than %s, which drops such packets now", st.dropper)
@@ -66,7 +66,7 @@ func noteOn(st *stage) string {
 		return fmt.Sprintf("the flow is older than %s, which takes such packets now", packet.RuleName(st.blocker.Rule))
 	case st.used.Has(rules.FromChainOrder):
 		return "two tables have a nat chain of this priority: which runs first depends on which was made last, and handles tell that only inside a table"
-	case st.grade == GradeInferred && st.fits[0].Rule.Hit() == rules.No:
+	case st.grade == GradeInferred && j.neverHit(st.fits[0].Rule):
 		return "the rule's counter is 0: the flow is older than the rule, or the counter was reset"
 	}
 	if len(st.weak) > 0 {

@@ -26,16 +26,16 @@ func (j *job) otherOrders(st *stage) {
 		}
 		st.after = walk.Join(&st.after, &p.res.Packet)
 		if j.unchanged(st.manip) {
-			st.fits = alsoIn(st.fits, p.fits)
+			st.fits = j.alsoIn(st.fits, p.fits)
 		}
 	}
 }
 
 // alsoIn adds the rules that may have left the packet as it is in another
 // order.
-func alsoIn(to, from []walk.Candidate) []walk.Candidate {
+func (j *job) alsoIn(to, from []walk.Candidate) []walk.Candidate {
 	for i := range from {
-		if from[i].Rule.Hit() != rules.No && !holds(to, from[i].Rule) {
+		if !j.neverHit(from[i].Rule) && !holds(to, from[i].Rule) {
 			to = append(to, from[i])
 		}
 	}

@@ -49,7 +49,7 @@ func (j *job) find(st *stage) {
 		return
 	case len(st.fits) == 1:
 		j.settle(st)
-		st.grade, st.weak = gradeOne(&st.fits[0], weak), weak
+		st.grade, st.weak = j.gradeOne(&st.fits[0], weak), weak
 	default:
 		st.grade = GradeAmbiguous
 	}
@@ -134,7 +134,7 @@ func (j *job) rivals(st *stage) (strong, weak []walk.Candidate) {
 	add := func(to []walk.Candidate, from *passResult, likely bool) []walk.Candidate {
 		for i := range from.fits {
 			c := &from.fits[i]
-			if c.Rule.Hit() == rules.No || !likely && j.byClash(c, st.manip) && len(st.fits) > 0 && !j.byClash(&st.fits[0], st.manip) {
+			if j.neverHit(c.Rule) || !likely && j.byClash(c, st.manip) && len(st.fits) > 0 && !j.byClash(&st.fits[0], st.manip) {
 				continue // never applied; or only by chance, on a way that is not likely, where another does it plainly
 			}
 			if !holds(st.fits, c.Rule) && !holds(strong, c.Rule) && !holds(weak, c.Rule) && !holds(to, c.Rule) {
@@ -338,11 +338,14 @@ func openAssumed(v rules.Value, s rules.Source) rules.Value {
 	return v
 }
 
+// neverHit tells whether r's counter says that it was not applied to the flow.
+func (j *job) neverHit(r *rules.Rule) bool { return !j.opt.Later && r.Hit() == rules.No }
+
 // gradeOne grades the one candidate that fits. A rule whose counter is 0 has
 // never been applied since it was loaded.
-func gradeOne(c *walk.Candidate, weak []walk.Candidate) Grade {
+func (j *job) gradeOne(c *walk.Candidate, weak []walk.Candidate) Grade {
 	switch {
-	case c.Opaque != nil, c.Answer.Truth != rules.Yes, opaqueTargets(c), len(weak) > 0, c.Rule.Hit() == rules.No:
+	case c.Opaque != nil, c.Answer.Truth != rules.Yes, opaqueTargets(c), len(weak) > 0, j.neverHit(c.Rule):
 		return GradeInferred
 	}
 	return GradeExact

@@ -80,4 +80,7 @@ type Explanation struct {
 type Options struct {
 	Path bool // keep every rule looked at
 	Not  bool // keep the rules that came before and why they failed
+	// Later: the flow began after the rules were read, so that a counter of 0
+	// says nothing.
+	Later bool
 }

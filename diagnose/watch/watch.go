@@ -179,7 +179,7 @@ func (a *Attributor[R]) Attribute(ctx context.Context, e *capture.Event) ([]Rewr
 			if began {
 				return a.whenBegun(e)
 			}
-			return a.by(a.held[0], f)
+			return a.by(a.held[0], f, false)
 		}
 		out = answer()
 		// the rule may be newer than the reading, where nothing tells
@@ -233,9 +233,9 @@ func (a *Attributor[R]) whenBegun(e *capture.Event) []Rewrite[R] {
 	if len(under) == 0 {
 		under = a.held[:1]
 	}
-	out := a.by(under[0], &e.Flow)
+	out := a.by(under[0], &e.Flow, true)
 	for _, r := range under[1:] {
-		out = merge(out, a.by(r, &e.Flow))
+		out = merge(out, a.by(r, &e.Flow, true))
 	}
 	if !whole {
 		out = doubt(out, notReadYet)
@@ -255,9 +255,10 @@ func complete(under []*reading, e *capture.Event) bool {
 	return steps <= 1 && len(under) == steps+1
 }
 
-// by is the answer of one reading.
-func (a *Attributor[R]) by(r *reading, f *host.Flow) []Rewrite[R] {
-	x := r.explain.Explain(f, explain.Options{})
+// by is the answer of one reading. A flow that just began may be younger than
+// its counters.
+func (a *Attributor[R]) by(r *reading, f *host.Flow, began bool) []Rewrite[R] {
+	x := r.explain.Explain(f, explain.Options{Later: began})
 	out := make([]Rewrite[R], len(x.Rewrites))
 	for i := range x.Rewrites {
 		rw := &x.Rewrites[i]
