@@ -27,7 +27,6 @@ type eventTable struct {
 	w      *bufio.Writer
 	style  Style
 	widths [4]int
-	headed bool
 }
 
 // eventHeader are the columns whose widths grow, and the first widths: those of
@@ -173,7 +172,7 @@ func (t *eventTable) wide(f *host.Flow) string {
 	}
 	text := ""
 	for _, c := range flowColumns {
-		if v := c.cell(f); c.wide && v != "" {
+		if v := c.cell(f); c.show != always && v != "" {
 			text += "  " + strings.ToLower(c.name) + " " + v
 		}
 	}
