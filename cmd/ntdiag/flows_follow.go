@@ -20,13 +20,15 @@ import (
 // is a queue, so that to look up rules does not keep events waiting in the
 // socket.
 type follower struct {
-	cmd    *cobra.Command
-	out    report.EventWriter
-	human  bool
-	rules  *watch.Attributor[report.Rule]
-	want   selection
-	limit  int
-	reread time.Duration
+	cmd      *cobra.Command
+	out      report.EventWriter
+	human    bool
+	rules    *watch.Attributor[report.Rule]
+	want     selection
+	limit    int
+	during   time.Duration // 0 for no end
+	reread   time.Duration
+	remember int
 
 	backlog atomic.Int32 // Event.Backlog of the last one
 	began   time.Time
@@ -44,10 +46,14 @@ func (f *follower) run(ctx context.Context, l *capture.Live, opt capture.WatchOp
 	defer cancel()
 	queue := make(chan *capture.Event, watchQueue)
 	ended := make(chan error, 1)
+	var end *time.Timer
 	go func() {
 		defer close(queue)
 		ended <- l.Watch(ctx, opt, func(e *capture.Event) error {
 			f.backlog.Store(int32(e.Backlog))
+			if end == nil && f.during > 0 && f.knows(e.Kind) {
+				end = time.AfterFunc(f.during, cancel)
+			}
 			if ofFlow(e.Kind) && !f.want.match(&e.Flow) {
 				return nil
 			}
@@ -76,6 +82,11 @@ func (f *follower) run(ctx context.Context, l *capture.Live, opt capture.WatchOp
 		return nil
 	}
 	return failed
+}
+
+// knows tells whether the watch has done what it begins with.
+func (f *follower) knows(k capture.EventKind) bool {
+	return f.remember == 0 || k == capture.EventResync || k == capture.EventLost
 }
 
 func ofFlow(k capture.EventKind) bool {

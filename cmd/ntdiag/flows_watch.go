@@ -73,7 +73,7 @@ func (w *watchFlags) add(cmd *cobra.Command) {
 	w.flowFlags.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&w.events, "events", "new,update,destroy", "which events")
-	f.DurationVar(&w.during, "for", 0, "end after this time (30s, 5m)")
+	f.DurationVar(&w.during, "for", 0, "end after this time from when the table is known (30s, 5m)")
 	f.DurationVar(&w.reread, "reread", 0, "read the table this often too (1m)")
 	f.IntVar(&w.remember, "remember", watchRemember, "keep at most this many entries in mind")
 	f.IntVar(&w.buffer, "buffer", 0, "receive buffer in KiB; 0 is 16384")
@@ -188,18 +188,13 @@ func (a *app) watch(cmd *cobra.Command, w *watchFlags, args []string) error {
 	}
 	defer opt.Revisions.Close()
 	ctx := cmd.Context()
-	if w.during > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, w.during)
-		defer cancel()
-	}
 	rules, err := watch.New(ctx, func(ctx context.Context) (*host.Snapshot, capture.Revision, bool, error) {
 		return opt.Revisions.Snapshot(ctx, l)
 	}, report.NewRule)
 	if err != nil {
 		return cannot(err)
 	}
-	f := &follower{cmd: cmd, out: out, human: format.Human, rules: rules, limit: w.limit, want: want, reread: w.reread}
+	f := &follower{cmd: cmd, out: out, human: format.Human, rules: rules, limit: w.limit, want: want, reread: w.reread, during: w.during, remember: w.remember}
 	f.caveats(opt.Revisions.Counted())
 	err = f.run(ctx, l, opt)
 	if err := f.end(); err != nil {
