@@ -112,7 +112,7 @@ func (w *watch) open(ctx context.Context) (err error) {
 			groups = append(groups, g.group)
 		}
 	}
-	if err := w.ev.listen(groups...); err != nil {
+	if err := w.ev.join(groups); err != nil {
 		return err
 	}
 	w.emptyAt = time.Now()

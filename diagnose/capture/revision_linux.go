@@ -11,16 +11,6 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/host"
 )
 
-// rtGroups are the RTNLGRP_* whose messages tell of links, addresses, routes
-// and policy rules.
-var rtGroups = [...]int{
-	unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE,
-	unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
-}
-
-// nfnlgrpNftables is NFNLGRP_NFTABLES.
-const nfnlgrpNftables = 7
-
 // Revisions tells whether rules, addresses or routes have changed, without
 // reading them. It may be used from several goroutines.
 //
@@ -42,13 +32,13 @@ func (l *Live) Revisions() (*Revisions, error) {
 	r := &Revisions{buf: make([]byte, ctBuffer)}
 	var err error
 	if r.rt, err = l.ns.dial(unix.NETLINK_ROUTE); err == nil {
-		err = r.rt.listen(rtGroups[:]...)
+		err = r.rt.join(rtGroups)
 	}
-	// to listen asks for the module as much as a request does (nfnetlink_bind)
+	// to join asks for the module as much as a request does (nfnetlink_bind)
 	if err == nil && !wouldLoad(nftModule) {
 		if r.ask, err = l.ns.dial(unix.NETLINK_NETFILTER); err == nil {
 			if r.told, err = l.ns.dial(unix.NETLINK_NETFILTER); err == nil {
-				err = r.told.listen(nfnlgrpNftables)
+				err = r.told.join(nftGroups)
 			}
 		}
 	}
@@ -150,8 +140,8 @@ func (r *Revisions) Snapshot(ctx context.Context, l *Live) (s *host.Snapshot, re
 	return s, rev, false, nil
 }
 
-// listen joins multicast groups; reading no longer waits.
-func (c *conn) listen(groups ...int) error {
+// join joins multicast groups; reading no longer waits.
+func (c *conn) join(groups []int) error {
 	if err := unix.SetNonblock(c.fd, true); err != nil {
 		return err
 	}
