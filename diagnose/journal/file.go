@@ -16,6 +16,7 @@ type Writer struct {
 	path string
 	end  int64 // of the last whole record
 	n    int   // intents written
+	made bool  // by Create
 	b    []byte
 }
 
@@ -61,7 +62,7 @@ func create(dir string, at time.Time) (*Writer, error) {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		switch {
 		case err == nil:
-			return &Writer{f: f, path: path}, nil
+			return &Writer{f: f, path: path, made: true}, nil
 		case !errors.Is(err, fs.ErrExist):
 			return nil, err
 		}
@@ -165,10 +166,10 @@ func (w *Writer) Undone(at time.Time) error {
 	return nil
 }
 
-// Close brings all to the disk. A journal that names no entry is removed.
+// Close brings all to the disk. A new journal that names no entry is removed.
 func (w *Writer) Close() error {
 	err := w.sync()
-	if w.n == 0 {
+	if w.made && w.n == 0 {
 		err = os.Remove(w.path)
 	}
 	if err := errors.Join(err, w.f.Close()); err != nil {

@@ -197,8 +197,30 @@ func TestNames(t *testing.T) {
 	if err := errors.Join(one.Intend([]Intent{{Flow: flow(1)}}), one.Close(), two.Close()); err != nil {
 		t.Fatal(err)
 	}
+	if _, w, err := Open(one.Path()); err != nil || w.Close() != nil {
+		t.Errorf("opened again: %v", err)
+	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 || files[0].Name() != "20260301T120000Z-1.jsonl" {
 		t.Errorf("left: %v %v", files, err)
+	}
+}
+
+// TestOpenKeeps: a journal that names nothing stays when it is only looked at.
+func TestOpenKeeps(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	b, err := appendLine(nil, head)
+	if err == nil {
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, w, err := Open(path)
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil || !bytes.Equal(read(t, path), b) {
+		t.Errorf("is not what it was: %v", err)
 	}
 }
 

@@ -162,14 +162,17 @@ func (tb *table) undo(path string) map[journal.Outcome]int {
 }
 
 // kept compares two tables but for what an undo cannot keep, which is among
-// capture.InsertLoses, and for the seconds that went by.
-var kept = cmp.Options{
-	cmpopts.EquateComparable(netip.Addr{}),
-	cmpopts.SortSlices(func(a, b host.Flow) bool { return key(&a) < key(&b) }),
-	cmpopts.IgnoreFields(host.Flow{}, "ID", "Start", "Use"),
-	cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "Timeout" }, cmp.Comparer(func(a, b uint32) bool {
-		return max(a, b)-min(a, b) <= 5
-	})),
+// capture.InsertLoses, and for the seconds that went by since.
+func kept(since time.Time) cmp.Options {
+	slack := uint32(time.Since(since)/time.Second) + 3
+	return cmp.Options{
+		cmpopts.EquateComparable(netip.Addr{}),
+		cmpopts.SortSlices(func(a, b host.Flow) bool { return key(&a) < key(&b) }),
+		cmpopts.IgnoreFields(host.Flow{}, "ID", "Start", "Use"),
+		cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "Timeout" }, cmp.Comparer(func(a, b uint32) bool {
+			return max(a, b)-min(a, b) <= slack
+		})),
+	}
 }
 
 // key orders flows by tuple and zone.

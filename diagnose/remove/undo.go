@@ -25,7 +25,7 @@ type Undone struct {
 // does not say: after a kill they may have been. One that is there is left as
 // it is, so that an undo can be repeated. w takes down what came of each; nil
 // where the journal may not be written. The error is why it stopped before the
-// end.
+// end, or why not all could be noted.
 func Undo(ctx context.Context, t Table, j *journal.Journal, w *journal.Writer) ([]Undone, error) {
 	var out []Undone
 	for i := range j.Entries {
@@ -38,17 +38,20 @@ func Undo(ctx context.Context, t Table, j *journal.Journal, w *journal.Writer) (
 		return int(a.Flow.Has&host.HasMaster) - int(b.Flow.Has&host.HasMaster)
 	})
 	done := 0
-	var err error
-	for done < len(out) && err == nil {
+	var stop, unnoted error
+	for done < len(out) && stop == nil {
 		from := done
-		for done < min(from+batchSize, len(out)) && err == nil {
-			if err = out[done].put(ctx, t); out[done].Outcome != "" {
+		for done < min(from+batchSize, len(out)) && stop == nil {
+			if stop = out[done].put(ctx, t); out[done].Outcome != "" {
 				done++
 			}
 		}
-		err = join(err, note(w, out[from:done]))
+		// to put them back is worth more than to note it
+		if err := note(w, out[from:done]); unnoted == nil {
+			unnoted = err
+		}
 	}
-	return out[:done], err
+	return out[:done], join(stop, unnoted)
 }
 
 // put brings one entry back.
