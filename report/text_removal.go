@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/journal"
-	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/remove"
 	"github.com/ntdiag/ntdiag/diagnose/stale"
 )
@@ -99,11 +98,6 @@ func (t *removalWriter) counts() {
 // page is how many flows of one kind are named.
 const page = 10
 
-// name is a flow in a line.
-func (f *RemovedFlow) name() string {
-	return query.ProtoName(f.Flow.Original.Proto) + " " + srcText(f.Flow.Original) + " → " + dstText(f.Flow.Original)
-}
-
 // left names the flows that were not deleted for a reason of their own.
 func (t *removalWriter) left() {
 	shown, more := 0, 0
@@ -116,7 +110,7 @@ func (t *removalWriter) left() {
 			more++
 			continue
 		}
-		wrap(&t.b, t.s.width(), "    "+f.name()+": ", "        ", safe(f.Why))
+		wrap(&t.b, t.s.width(), "    ", "        ", flowName(&f.Flow.Flow)+": "+safe(f.Why))
 	}
 	if more > 0 {
 		t.b.WriteString("    " + counted(more, "more", "more") + ": -o json names all\n")
@@ -169,7 +163,11 @@ func (t *removalWriter) backGroup(flows []*RemovedFlow, what, do string) {
 			t.b.WriteString("    " + counted(len(flows)-page, "more", "more") + ": -o json names all\n")
 			break
 		}
-		t.b.WriteString("    " + f.name() + "\n")
+		name := flowName(&f.Flow.Flow)
+		if f.Back == remove.BackReversed {
+			name += ", now " + flowName(&f.Now.Flow)
+		}
+		wrap(&t.b, t.s.width(), "    ", "        ", name)
 	}
 	if do != "" {
 		wrap(&t.b, t.s.width(), "  do: ", "      ", do)

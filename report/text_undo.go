@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/journal"
-	"github.com/ntdiag/ntdiag/diagnose/query"
 )
 
 // undoText is how many were put back, which were not and why, and what of them
@@ -30,7 +29,7 @@ func undoText(w io.Writer, d *Undo, s Style) error {
 		text    string
 	}{
 		{journal.There, "there already"},
-		{journal.Taken, "in the way of another entry, which stays"},
+		{journal.Taken, "not put back: another entry has the place, and stays"},
 		{journal.NotBack, "not taken by the kernel"},
 	} {
 		if n := d.Count(row.outcome); n > 0 {
@@ -68,8 +67,7 @@ func undoPage(b *strings.Builder, d *Undo, o journal.Outcome, s Style) {
 		if n++; n > page {
 			continue
 		}
-		t := f.Flow.Original
-		wrap(b, s.width(), "    "+query.ProtoName(t.Proto)+" "+srcText(t)+" → "+dstText(t)+": ", "        ", safe(f.Why))
+		wrap(b, s.width(), "    ", "        ", flowName(&f.Flow.Flow)+": "+safe(f.Why))
 	}
 	if n > page {
 		b.WriteString("    " + counted(n-page, "more", "more") + ": -o json names all\n")
