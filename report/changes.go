@@ -15,7 +15,6 @@ import (
 type Action string
 
 const (
-	ActionNone    Action = "none" // it was left as it is
 	ActionUpdated Action = "updated"
 	ActionGone    Action = "gone"    // it ended before
 	ActionChanged Action = "changed" // another entry has its tuple; not touched

@@ -152,7 +152,7 @@ func NewExplained(x *explain.Explanation, as string) Explained {
 func (x *Explained) Judge(v *stale.Verdict) {
 	switch v.Fate {
 	case stale.Stale:
-		s := NewStaleFlow(v, ActionNone)
+		s := NewStaleFlow(v, nil)
 		x.Stale = &s
 	case stale.Undecided:
 		x.Undecided = v.Why

@@ -34,17 +34,20 @@ type RemovedFlow struct {
 func NewRemoval(results []remove.Result, path string, dryRun bool) Removal {
 	d := Removal{Flows: []RemovedFlow{}, Journal: path, DryRun: dryRun}
 	for i := range results {
-		r := &results[i]
-		f := RemovedFlow{
-			Flow: Flow{r.Flow}, Action: r.Action, Why: r.Said, Back: r.Back, Now: flowOf(r.Now),
-			Risk: append([]stale.Risk{}, r.Risks...),
-		}
-		if what, _ := remove.BackText(r.Back, &r.Flow); f.Why == "" {
-			f.Why = what
-		}
-		d.Flows = append(d.Flows, f)
+		d.Flows = append(d.Flows, newRemoved(&results[i]))
 	}
 	return d
+}
+
+func newRemoved(r *remove.Result) RemovedFlow {
+	f := RemovedFlow{
+		Flow: Flow{r.Flow}, Action: r.Action, Why: r.Said, Back: r.Back, Now: flowOf(r.Now),
+		Risk: append([]stale.Risk{}, r.Risks...),
+	}
+	if what, _ := remove.BackText(r.Back, &r.Flow); f.Why == "" {
+		f.Why = what
+	}
+	return f
 }
 
 func flowOf(f *host.Flow) *Flow {

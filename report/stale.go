@@ -8,7 +8,9 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/journal"
 	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/diagnose/remove"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
 	"github.com/ntdiag/ntdiag/diagnose/stale"
 	"github.com/ntdiag/ntdiag/rules"
@@ -24,7 +26,11 @@ type StaleFlow struct {
 	Now        StaleNow         `json:"now"`
 	Why        string           `json:"why"`
 	Risk       []stale.Risk     `json:"risk"`
-	Action     Action           `json:"action"`
+	Action     journal.Action   `json:"action"`
+	// ActionWhy is why it was not deleted, and Back what stands there again: as
+	// in what became of a flow that was to be deleted.
+	ActionWhy string      `json:"action_why,omitempty"`
+	Back      remove.Back `json:"back,omitempty"`
 	// Alternatives are what else it can become, where chance chooses.
 	Alternatives []StaleNow `json:"alternatives,omitempty"`
 	// In and Out are the devices of a new packet.
@@ -51,13 +57,18 @@ type StaleNow struct {
 	SNAT *Rewritten `json:"snat"`
 }
 
-// NewStaleFlow describes a stale verdict, without its flow.
-func NewStaleFlow(v *stale.Verdict, action Action) StaleFlow {
+// NewStaleFlow describes a stale verdict, without its flow; r is what became of
+// it, nil where nothing was done.
+func NewStaleFlow(v *stale.Verdict, r *remove.Result) StaleFlow {
 	out := StaleFlow{
-		Class: v.Class, Confidence: v.Confidence, Why: v.Why, Action: action, In: v.In, Out: v.Out,
+		Class: v.Class, Confidence: v.Confidence, Why: v.Why, Action: journal.None, In: v.In, Out: v.Out,
 		Now:     newStaleNow(v.Now),
 		Risk:    append([]stale.Risk{}, v.Risks...),
 		Assumed: append([]string{}, v.Assumed...), Unknown: append([]string{}, v.Unknown...),
+	}
+	if r != nil {
+		x := newRemoved(r)
+		out.Action, out.ActionWhy, out.Back = x.Action, x.Why, x.Back
 	}
 	for m, to := range map[rules.Manip]**StaleTo{rules.ManipDst: &out.Was.DNAT, rules.ManipSrc: &out.Was.SNAT} {
 		if w := v.Was[m]; w != nil {
@@ -93,6 +104,7 @@ type Stale struct {
 	// Ungrouped are stale flows in groups beyond those listed.
 	Ungrouped int    `json:"ungrouped,omitempty"`
 	Journal   string `json:"journal,omitempty"`
+	DryRun    bool   `json:"dry_run,omitempty"`
 
 	// Command is the command line that found them, without output flags.
 	Command string `json:"-"`
@@ -246,8 +258,9 @@ func madeBy(e *explain.Explainer, g *stale.Group) []Rule {
 
 // StaleWriter writes stale flows one by one, and what there is to say of all.
 type StaleWriter interface {
-	// Add takes one, which is reused after the call.
-	Add(*stale.Verdict, Action) error
+	// Add takes one, which is reused after the call, and what became of it, nil
+	// where nothing was done.
+	Add(*stale.Verdict, *remove.Result) error
 	Close(*Stale) error
 }
 
@@ -259,7 +272,7 @@ type staleTable struct {
 
 func newStaleTable(w io.Writer, s Style) StaleWriter { return &staleTable{w, s} }
 
-func (t *staleTable) Add(*stale.Verdict, Action) error { return nil }
+func (t *staleTable) Add(*stale.Verdict, *remove.Result) error { return nil }
 
 func (t *staleTable) Close(d *Stale) error { return staleText(t.w, d, t.style) }
 
@@ -268,8 +281,8 @@ type staleJSONL struct{ w io.Writer }
 
 func newStaleJSONL(w io.Writer, _ Style) StaleWriter { return &staleJSONL{w} }
 
-func (j *staleJSONL) Add(v *stale.Verdict, a Action) error {
-	x := NewStaleFlow(v, a)
+func (j *staleJSONL) Add(v *stale.Verdict, r *remove.Result) error {
+	x := NewStaleFlow(v, r)
 	x.Flow = &Flow{v.Flow}
 	return encode(j.w, &x, "")
 }
@@ -285,7 +298,7 @@ type staleJSON struct {
 
 func newStaleJSON(w io.Writer, _ Style) StaleWriter { return &staleJSON{staleJSONL: staleJSONL{w}} }
 
-func (j *staleJSON) Add(v *stale.Verdict, a Action) error {
+func (j *staleJSON) Add(v *stale.Verdict, r *remove.Result) error {
 	lead := ","
 	if j.n == 0 {
 		lead = "{\"stale\":[\n"
@@ -294,7 +307,7 @@ func (j *staleJSON) Add(v *stale.Verdict, a Action) error {
 	if _, err := io.WriteString(j.w, lead); err != nil {
 		return err
 	}
-	return j.staleJSONL.Add(v, a)
+	return j.staleJSONL.Add(v, r)
 }
 
 func (j *staleJSON) Close(d *Stale) error {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/journal"
+	"github.com/ntdiag/ntdiag/diagnose/remove"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
 	"github.com/ntdiag/ntdiag/diagnose/stale"
 	"github.com/ntdiag/ntdiag/rules"
@@ -153,7 +155,7 @@ func staleDoc(t *testing.T, f Format, s Style, verdicts []stale.Verdict, change 
 		if verdicts[i].Fate != stale.Stale {
 			continue
 		}
-		if err := w.Add(&verdicts[i], ActionNone); err != nil {
+		if err := w.Add(&verdicts[i], nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -237,7 +239,7 @@ func TestStaleContract(t *testing.T) {
 			Was, Now   map[string]*to
 			Why        string
 			Risk       []stale.Risk
-			Action     Action
+			Action     journal.Action
 		}
 	}
 	got := staleDoc(t, formats[2], Style{}, staleCases()["classes"], nil)
@@ -249,7 +251,7 @@ func TestStaleContract(t *testing.T) {
 	}
 	x := d.Stale[0]
 	was, now := x.Was["dnat"], x.Now["dnat"]
-	if x.Flow.ID != 1000 || x.Class != stale.TargetChanged || x.Confidence != stale.Certain || x.Action != ActionNone || x.Why == "" || len(x.Risk) != 1 ||
+	if x.Flow.ID != 1000 || x.Class != stale.TargetChanged || x.Confidence != stale.Certain || x.Action != journal.None || x.Why == "" || len(x.Risk) != 1 ||
 		was.To.Addr != "10.244.1.7" || *was.To.Port != 53 || now.To.Addr != "10.244.1.8" || *now.To.Port != 53 || now.Rule.Handle != 7 {
 		t.Errorf("%+v", x)
 	}
@@ -297,5 +299,58 @@ func TestNarrow(t *testing.T) {
 	}
 	if flags := narrow(&all[0], &Stale{Groups: d.Groups[:1]}); flags != "" {
 		t.Errorf("for the only group: %q", flags)
+	}
+}
+
+// TestStaleGone tells group by group what became of flows.
+func TestStaleGone(t *testing.T) {
+	verdicts := staleCases()["classes"]
+	tally := stale.NewTally(1, 100)
+	var results []remove.Result
+	var of []stale.Change
+	for i := range verdicts {
+		v := &verdicts[i]
+		tally.Add(v)
+		if v.Fate == stale.Stale {
+			results = append(results, remove.Result{Planned: &remove.Planned{Flow: v.Flow}, Action: journal.Deleted})
+			of = append(of, v.Change)
+		}
+	}
+	results[0].Back = remove.BackReversed
+	results[1].Action, results[1].Said = journal.Gone, "it ended before"
+	results[3].Action, results[3].Said = journal.Failed, "device or resource busy\x1b"
+	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil)
+	d.Journal = "/var/lib/ntdiag/journal/x y.jsonl"
+	var b bytes.Buffer
+	if err := StaleGone(&b, d, results, of, Style{Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "stale-gone.table", b.Bytes())
+	harmless(t, b.String(), 80)
+}
+
+// TestStalePlan leaves out what stays.
+func TestStalePlan(t *testing.T) {
+	tally := stale.NewTally(1, 100)
+	for _, v := range staleCases()["works"] {
+		tally.Add(&v)
+	}
+	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil)
+	for _, c := range []struct {
+		take    func(stale.Confidence) bool
+		want    string
+		without string
+	}{
+		{func(c stale.Confidence) bool { return c == stale.Certain }, "2 flows to delete; 1 that is only likely stale stays (--include likely)", "192.168.1.80:80"},
+		{func(stale.Confidence) bool { return true }, "3 flows to delete", "stays"},
+	} {
+		var b bytes.Buffer
+		if err := StalePlan(&b, d, c.take, []string{"your own session is among them"}, Style{Now: now}); err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(strings.Fields(b.String()), " ")
+		if !strings.HasSuffix(got, "note: your own session is among them "+c.want) || strings.Contains(got, c.without) || strings.Contains(got, "ntdiag stale") {
+			t.Errorf("want %q at the end, no %q:\n%s", c.want, c.without, b.String())
+		}
 	}
 }

@@ -35,6 +35,37 @@ type staleWriter struct {
 	d *Stale
 	s Style
 	b strings.Builder
+	// plan: what is about to be deleted, so that nothing is to be done about it.
+	plan bool
+}
+
+// StalePlan shows what is about to be deleted, of the groups that take chooses:
+// what changed for them, and what deleting them may lead to. notes are further
+// things to know before.
+func StalePlan(w io.Writer, d *Stale, take func(stale.Confidence) bool, notes []string, s Style) error {
+	part := *d
+	part.Groups, part.Ungrouped = nil, 0
+	planned := 0
+	for _, g := range d.Groups {
+		if take(g.Confidence) {
+			part.Groups = append(part.Groups, g)
+			planned += g.Flows
+		}
+	}
+	t := &staleWriter{d: &part, s: s, plan: true}
+	wrap(&t.b, s.width(), "", "  ", t.answer())
+	t.groups()
+	writeTraps(&t.b, s, part.risk)
+	for _, note := range notes {
+		wrap(&t.b, s.width(), "\n"+s.paint(yellow, "note:")+" ", "      ", note)
+	}
+	text := s.paint(bold, counted(planned, "flow", "flows")+" to delete")
+	if left := d.Certain + d.Likely - planned; left > 0 && !take(stale.Likely) {
+		text += "; " + counted(left, "that is only likely stale stays", "that are only likely stale stay") + " (--include likely)"
+	}
+	wrap(&t.b, s.width(), "\n", "  ", text)
+	_, err := io.WriteString(w, t.b.String())
+	return err
 }
 
 // answer is the first line.
@@ -156,7 +187,9 @@ func (t *staleWriter) section(x *section) {
 		wrap(&t.b, t.s.width(), "      traps: ", "             ", risks)
 	}
 	t.examples(x)
-	t.deleting(x)
+	if !t.plan {
+		t.deleting(x)
+	}
 }
 
 // union is what is in any of the groups' lists, once each.

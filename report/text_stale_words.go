@@ -22,12 +22,12 @@ func endOf(g *StaleGroup, e host.Endpoint) string {
 func toText(g *StaleGroup) string { return endOf(g, g.group.To) }
 
 // nowText is what new packets get: "10.244.1.8:53 or 10.244.1.9:53"; "" for
-// nothing.
-func nowText(x *section) string {
+// nothing. kept: some get nothing.
+func nowText(x *section) (text string, kept bool) {
 	g := x.groups[0]
 	icmp := g.Protonum == host.ProtoICMP || g.Protonum == host.ProtoICMPv6
 	var out []string
-	more, kept := false, false
+	more := false
 	for _, g := range x.groups {
 		more, kept = more || g.NowMore, kept || g.Kept
 		for _, n := range g.group.Now {
@@ -40,10 +40,7 @@ func nowText(x *section) string {
 	if len(out) > most || more {
 		out = append(out[:min(len(out), most-1)], "others")
 	}
-	if kept && len(out) > 0 {
-		out = append(out, "none of these")
-	}
-	return strings.Join(out, " or ")
+	return strings.Join(out, " or "), kept
 }
 
 // headline is what is said of a section first, and what is then still to be
@@ -54,9 +51,9 @@ func newHeadline(x *section) headline {
 	g := x.groups[0]
 	n := x.flows
 	flows := counted(n, g.Proto+" flow", g.Proto+" flows")
-	now := nowText(x)
+	now, kept := nowText(x)
 	if g.group.Manip == rules.ManipDst {
-		return destinationHeadline(x, flows, now)
+		return destinationHeadline(x, flows, now, kept)
 	}
 	leave := verb(n, "leaves", "leave")
 	from := toText(g)
@@ -66,6 +63,9 @@ func newHeadline(x *section) headline {
 	news := "new ones leave with their own source"
 	if now != "" {
 		news = "new ones leave from " + now
+		if kept {
+			news += ", or with their own source"
+		}
 	}
 	switch g.Class {
 	case stale.RuleAdded:
@@ -88,7 +88,7 @@ func newHeadline(x *section) headline {
 	return headline{text: flows + " still " + leave + " from " + from + "; " + news}
 }
 
-func destinationHeadline(x *section, flows, now string) headline {
+func destinationHeadline(x *section, flows, now string, kept bool) headline {
 	g := x.groups[0]
 	n := x.flows
 	goes := verb(n, "goes", "go")
@@ -102,6 +102,9 @@ func destinationHeadline(x *section, flows, now string) headline {
 	}
 	if now != "" {
 		news = "new ones go to " + now
+		if kept {
+			news += ", or to where they are sent"
+		}
 	}
 	switch g.Class {
 	case stale.RuleAdded:

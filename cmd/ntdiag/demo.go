@@ -44,10 +44,15 @@ behind.`,
 	return cmd
 }
 
+// demoState is where the journal goes: the demonstration has a /run of its own,
+// which ends with it.
+const demoState = "/run/ntdiag"
+
 // runSelf runs one command line of this program, with its output here.
 func runSelf(ctx context.Context, args ...string) error {
 	c := exec.CommandContext(ctx, "/proc/self/exe", args...)
 	c.Args[0] = os.Args[0]
+	c.Env = append(os.Environ(), "STATE_DIRECTORY="+demoState)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err := c.Run()
 	var exit *exec.ExitError

@@ -66,6 +66,8 @@ type removeOptions struct {
 	judge *stale.Judge
 	// show writes the plan, with what deleting it may lead to.
 	show func(io.Writer) error
+	// still says, after the answer, whether the plan holds; nil for nobody.
+	still func() error
 }
 
 // errNo is that the question was not answered with yes.
@@ -97,6 +99,11 @@ func (a *app) removeFlows(cmd *cobra.Command, l *capture.Live, plan []remove.Pla
 	}
 	if !o.yes {
 		if err := ask(cmd, len(plan)); err != nil {
+			return results, "", err
+		}
+	}
+	if o.still != nil {
+		if err := o.still(); err != nil {
 			return results, "", err
 		}
 	}

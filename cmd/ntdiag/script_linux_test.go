@@ -112,6 +112,7 @@ func TestTableScript(t *testing.T) {
 // varying is what differs between two runs of the demonstration.
 var varying = []struct{ re, with string }{
 	{`\bid \d{5,}`, "id N"},
+	{`\d{8}T\d{6}Z-\d+`, "TIME"},
 	{`(under 1|\d+) (s|min) old`, "AGE old"},
 	{`\d+ packets?`, "N packets"},
 	{`\s+`, " "},

@@ -25,6 +25,9 @@ import (
 // staleFlags are the flags of `stale`.
 type staleFlags struct {
 	flowFlags
+	removal
+	delete    bool
+	include   string
 	olderThan time.Duration
 	class     []string
 	to, rule  string
@@ -35,11 +38,13 @@ func newStaleCmd(a *app) *cobra.Command {
 	f := &staleFlags{}
 	cmd := &cobra.Command{
 		Use:   "stale",
-		Short: "find the flows that are no longer what the rules make of them",
+		Short: "find, and delete, flows that are no longer what the rules say",
 		Long:  staleHelp(),
 		Example: `  sudo ntdiag stale
   sudo ntdiag stale --proto udp --class target-changed --expand
-  sudo ntdiag stale --rule 'PREROUTING rule 2' --older-than 10m -o jsonl`,
+  sudo ntdiag stale --rule 'PREROUTING rule 2' --older-than 10m -o jsonl
+  sudo ntdiag stale --delete --to 10.244.1.7:53
+  sudo ntdiag stale --delete --include likely --yes -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.stale(cmd, f) },
 	}
@@ -49,8 +54,12 @@ func newStaleCmd(a *app) *cobra.Command {
 	fs.StringSliceVar(&f.class, "class", nil, "only these classes of stale flows, parted by commas")
 	fs.StringVar(&f.to, "to", "", "only flows that still go to, or leave from, this `ADDR[:PORT]`")
 	fs.StringVar(&f.rule, "rule", "", "only flows that this rule would take now, or may have made: a handle, CHAIN rule N, …")
+	fs.BoolVar(&f.delete, "delete", false, "delete those that are certain, after asking, with a journal to put them back")
+	fs.StringVar(&f.include, "include", "", "with --delete: those that are `likely` too")
+	f.removal.add(cmd)
 	fs.BoolVarP(&f.expand, "expand", "v", false, "every group, with its flows")
 	_ = cmd.RegisterFlagCompletionFunc("class", completeList(classNames()))
+	_ = cmd.RegisterFlagCompletionFunc("include", cobra.FixedCompletions([]string{string(stale.Likely)}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -90,7 +99,13 @@ A flow is certain when nothing that is not known, and nothing that was assumed,
 could make a new packet get what it has; else it is likely. Of a random choice
 all targets count. A flow that cannot be decided is counted, with the reason.
 
-Exit code 1 when something is stale, 0 when nothing is.`)
+--delete shows what it will delete and what that may lead to, and asks. It takes
+what is certain, entry by entry: each is read again first, and one that changed
+meanwhile is told, not touched. A journal is written before, from which
+ntdiag undo puts them back. Afterwards it looks what came back, and as what.
+
+Exit code 1 when something is stale, also when all of it was deleted; 0 when
+nothing is.`)
 	return b.String()
 }
 
@@ -125,6 +140,9 @@ type staleChoice struct {
 
 func (f *staleFlags) choice(cmd *cobra.Command) (staleChoice, error) {
 	var c staleChoice
+	if err := f.checkDelete(cmd); err != nil {
+		return c, err
+	}
 	var err error
 	if c.flows, err = f.filter(cmd); err != nil {
 		return c, err
@@ -218,8 +236,8 @@ func (a *app) stale(cmd *cobra.Command, f *staleFlags) error {
 		if err != nil {
 			return err
 		}
-		p := &staleRun{app: a, live: l, flags: f, choice: c, snapshot: s, writer: format.Stale(out, style)}
-		if err := p.judge(cmd.Context()); err != nil {
+		p := &staleRun{app: a, live: l, flags: f, choice: c, snapshot: s, format: format, style: style, writer: format.Stale(out, style)}
+		if err := p.run(cmd.Context()); err != nil {
 			return err
 		}
 		changed, err := p.changed(cmd.Context())
@@ -230,17 +248,33 @@ func (a *app) stale(cmd *cobra.Command, f *staleFlags) error {
 			if try < staleTries && out.reset() {
 				continue
 			}
+			p.torn = true
 			p.missing = append(p.missing, host.Missing{What: "present rules", Why: changed})
 		}
-		doc := p.document(cmd)
-		if err := p.writer.Close(doc); err != nil {
-			return incomplete(err)
-		}
-		if err := out.flush(); err != nil {
-			return incomplete(err)
-		}
-		return finish(cmd, doc.Header, doc.Certain+doc.Likely > 0)
+		return p.end(cmd, out)
 	}
+}
+
+// end writes what was found, and deletes what is to go.
+func (p *staleRun) end(cmd *cobra.Command, out *held) error {
+	doc := p.document(cmd)
+	if p.flags.delete {
+		return p.remove(cmd, out, doc)
+	}
+	if err := p.write(out, doc); err != nil {
+		return err
+	}
+	return finish(cmd, doc.Header, doc.Certain+doc.Likely > 0)
+}
+
+func (p *staleRun) write(out *held, doc *report.Stale) error {
+	if err := p.writer.Close(doc); err != nil {
+		return incomplete(err)
+	}
+	if err := out.flush(); err != nil {
+		return incomplete(err)
+	}
+	return nil
 }
 
 // staleRun is the table judged once by one snapshot.
@@ -250,14 +284,20 @@ type staleRun struct {
 	flags    *staleFlags
 	choice   staleChoice
 	snapshot *host.Snapshot
+	format   report.Format
+	style    report.Style
 	writer   report.StaleWriter
 
+	judge     *stale.Judge
 	rules     []*rules.Rule
 	explainer *explain.Explainer
 	tally     *stale.Tally
 	undated   int
 	notChosen int
 	missing   []host.Missing
+	torn      bool // the rules changed meanwhile
+	// stale are those that were chosen, kept where they may be deleted.
+	stale []stale.Verdict
 }
 
 // Verdicts that a table keeps as examples, of each group and of all.
@@ -266,8 +306,8 @@ const (
 	staleExpanded = 5000
 )
 
-// judge goes through the table once.
-func (p *staleRun) judge(ctx context.Context) error {
+// run goes through the table once.
+func (p *staleRun) run(ctx context.Context) error {
 	if p.choice.byRule {
 		if p.rules = rulesNamed(p.snapshot.Rules, p.flags.rule, p.choice.rule); len(p.rules) == 0 {
 			return usage(fmt.Errorf("--rule %q: there is no such rule now; flows of a rule that is gone are --class %s", p.flags.rule, stale.RuleGone))
@@ -279,7 +319,8 @@ func (p *staleRun) judge(ctx context.Context) error {
 		each = staleExpanded
 	}
 	p.tally = stale.NewTally(each, staleExpanded)
-	stream := stale.New(p.snapshot).Stream(runtime.GOMAXPROCS(0), p.verdict)
+	p.judge = stale.New(p.snapshot)
+	stream := p.judge.Stream(runtime.GOMAXPROCS(0), p.verdict)
 	info, err := p.live.Flows(ctx, kernelFilter(&p.choice.flows), func(f *host.Flow) error {
 		if !p.choice.flows.Match(f) || !p.old(f) {
 			return nil
@@ -320,7 +361,11 @@ func (p *staleRun) verdict(v *stale.Verdict) error {
 	if v.Fate != stale.Stale {
 		return nil
 	}
-	return p.writer.Add(v, report.ActionNone)
+	if p.flags.delete {
+		p.stale = append(p.stale, *v)
+		return nil
+	}
+	return p.writer.Add(v, nil)
 }
 
 // chosen tells whether a stale flow is one that was asked for.
