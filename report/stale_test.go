@@ -317,6 +317,9 @@ func TestStaleGone(t *testing.T) {
 		}
 	}
 	results[0].Back = remove.BackReversed
+	came := results[0].Flow
+	came.Original, came.Reply = came.Reply, came.Original
+	results[0].Now = &came
 	results[1].Action, results[1].Said = journal.Gone, "it ended before"
 	results[3].Action, results[3].Said = journal.Failed, "device or resource busy\x1b"
 	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil)
