@@ -39,7 +39,7 @@ type ChangesEnd struct {
 	Header  Header
 	What    string // what was set, in words
 	Matched int
-	Checked int // entries that were read
+	Checked int // entries that were read, 0 where the kernel was asked for them
 }
 
 // changeJSONL is one change a line.
@@ -127,21 +127,24 @@ func (t *changeText) Add(c *Change) error {
 			t.whys[c.Why] = u
 		}
 		if u.n++; len(u.names) < maxNamed {
-			u.names = append(u.names, flowName(&c.Flow.Flow))
+			u.names = append(u.names, FlowName(&c.Flow.Flow))
 		}
 	}
 	if !t.s.Wide {
 		return nil
 	}
-	_, err := fmt.Fprintf(t.w, "%-8s %s\n", c.Action, flowName(&c.Flow.Flow))
+	_, err := fmt.Fprintf(t.w, "%-8s %s\n", c.Action, FlowName(&c.Flow.Flow))
 	return err
 }
 
 func (t *changeText) Close(end ChangesEnd) error {
 	var b strings.Builder
-	if end.Matched == 0 {
+	switch {
+	case end.Matched == 0 && end.Checked == 0:
+		b.WriteString("no flow fits\n")
+	case end.Matched == 0:
 		fmt.Fprintf(&b, "no flow fits (%s looked at)\n", plural(end.Checked, "entry", "entries"))
-	} else {
+	default:
 		wrap(&b, t.s.width(), "", "  ", fmt.Sprintf("%s updated: %s", plural(t.counts[ActionUpdated], "flow", "flows"), end.What))
 	}
 	for _, why := range slices.Sorted(maps.Keys(t.whys)) {

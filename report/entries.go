@@ -53,7 +53,7 @@ func entriesText(w io.Writer, d *Entries, s Style) error {
 
 // entryText is one entry, a line for each thing that it has.
 func entryText(b *strings.Builder, f *host.Flow, s Style) {
-	b.WriteString(s.paint(bold, flowName(f)) + "\n")
+	b.WriteString(s.paint(bold, FlowName(f)) + "\n")
 	for _, row := range entryRows {
 		if text := row.text(f, s); text != "" {
 			const indent = 2 + 12

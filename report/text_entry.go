@@ -30,7 +30,7 @@ var entryRows = []struct {
 	{"labels", func(f *host.Flow, _ Style) string { return labelsText(f) }},
 	{"helper", func(f *host.Flow, _ Style) string { return safe(f.Helper) }},
 	{"expected by", func(f *host.Flow, _ Style) string {
-		return when(f, host.HasMaster, flowName(&host.Flow{Original: f.Master}))
+		return when(f, host.HasMaster, FlowName(&host.Flow{Original: f.Master}))
 	}},
 	{"tcp", func(f *host.Flow, _ Style) string { return tcpText(f) }},
 	{"sctp", func(f *host.Flow, _ Style) string {
@@ -60,8 +60,8 @@ func when(f *host.Flow, h host.Present, text string) string {
 	return text
 }
 
-// flowName names an entry by its original tuple.
-func flowName(f *host.Flow) string {
+// FlowName names an entry by its original tuple.
+func FlowName(f *host.Flow) string {
 	return query.ProtoName(f.Original.Proto) + " " + directionEnds(f.Original)
 }
 

@@ -23,7 +23,8 @@ func newFlowsCmd(a *app) *cobra.Command {
 		Short: "list the conntrack table, rewrites as before → after",
 		Long: `flows lists conntrack entries. Where NAT rewrote an end, it stands as
 before → after. A table is bounded to a page; -o jsonl streams tables of any
-size.`,
+size. Its commands work on entries: get shows all of some, insert makes one,
+update changes some, delete removes some, watch follows them.`,
 		Example: `  ntdiag flows --dnat --port 443
   ntdiag flows --addr 10.0.0.0/8 --state syn-sent
   ntdiag flows --status unreplied --proto udp -o jsonl`,
@@ -31,8 +32,7 @@ size.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.flows(cmd, f) },
 	}
 	f.add(cmd)
-	cmd.AddCommand(newFlowsDeleteCmd(a))
-	cmd.AddCommand(newFlowsWatchCmd(a))
+	cmd.AddCommand(newFlowsGetCmd(a), newFlowsInsertCmd(a), newFlowsUpdateCmd(a), newFlowsDeleteCmd(a), newFlowsWatchCmd(a))
 	return cmd
 }
 
@@ -42,6 +42,15 @@ type flowFlags struct {
 	text   map[string]*string
 	on     map[string]*bool
 	limit  int
+	// renamed are the filters whose names a command uses for what it sets.
+	renamed map[string]string
+}
+
+func (f *flowFlags) flag(filter string) string {
+	if name, ok := f.renamed[filter]; ok {
+		return name
+	}
+	return filter
 }
 
 // filterFlags is every filter that takes a value.
@@ -100,7 +109,6 @@ var natFlags = []struct {
 	{"no-nat", "only flows without a rewrite"},
 	{"ipv4", "only IPv4"},
 	{"ipv6", "only IPv6"},
-	{"all", "every row, not only a page"},
 }
 
 func (f *flowFlags) add(cmd *cobra.Command) {
@@ -110,18 +118,39 @@ func (f *flowFlags) add(cmd *cobra.Command) {
 
 // addFilters adds all but the bound on flows.
 func (f *flowFlags) addFilters(cmd *cobra.Command) {
+	f.addChoice(cmd)
+	f.on["all"] = cmd.Flags().Bool("all", false, "every row, not only a page")
+	outputFlag(cmd, &f.output)
+}
+
+// addChoice adds what chooses flows, and nothing of how they are shown.
+func (f *flowFlags) addChoice(cmd *cobra.Command) {
 	f.text, f.on = map[string]*string{}, map[string]*bool{}
 	for _, row := range filterFlags {
-		f.text[row.name] = cmd.Flags().String(row.name, "", row.help)
+		f.text[row.name] = cmd.Flags().String(f.flag(row.name), "", row.help)
 	}
 	short := map[string]string{"ipv4": "4", "ipv6": "6"}
 	for _, row := range natFlags {
 		f.on[row.name] = cmd.Flags().BoolP(row.name, short[row.name], false, row.help)
 	}
 	for name, values := range flowValues() {
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+		_ = cmd.RegisterFlagCompletionFunc(f.flag(name), cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
-	outputFlag(cmd, &f.output)
+}
+
+// given tells whether a filter was said.
+func (f *flowFlags) given(cmd *cobra.Command) bool {
+	for name := range f.text {
+		if cmd.Flags().Changed(f.flag(name)) {
+			return true
+		}
+	}
+	for name := range f.on {
+		if name != "all" && cmd.Flags().Changed(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // exclusive are flags of which one at most can be said.
@@ -150,11 +179,11 @@ func (f *flowFlags) filter(cmd *cobra.Command) (query.Filter, error) {
 		return x, err
 	}
 	for _, row := range filterFlags {
-		if !cmd.Flags().Changed(row.name) {
+		if !cmd.Flags().Changed(f.flag(row.name)) {
 			continue
 		}
 		if err := row.set(&x, *f.text[row.name]); err != nil {
-			return x, fmt.Errorf("--%s: %w", row.name, err)
+			return x, fmt.Errorf("--%s: %w", f.flag(row.name), err)
 		}
 	}
 	switch {

@@ -60,21 +60,22 @@ func wordInsert(what string, err error, f *host.Flow) error {
 // wordUpdate words what ctnetlink_change_conntrack answers.
 func wordUpdate(what string, err error, f *host.Flow) error {
 	var sentinel error
-	if errors.Is(err, unix.ENOENT) {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ETIME):
 		sentinel = ErrNotFound
+	case errors.Is(err, unix.EPERM) && f.Status.Has(host.StatusFixedTimeout):
+		// not a capability that is missing
+		return &OpError{What: what, Why: errFixed.Error(), Err: errFixed}
 	}
-	var rows []reason
-	if f.Status.Has(host.StatusFixedTimeout) {
-		rows = []reason{{unix.EPERM, "its timeout is fixed"}}
-	}
-	return word(what, err, sentinel, append(rows,
-		reason{unix.ETIME, ErrNotFound.Error()},
-		reason{unix.ENOSPC, "no room for labels: no rule here uses them"},
-		reason{unix.EBUSY, "the kernel refused the status"},
-		reason{unix.EINVAL, "the kernel refused a value"},
-		reason{unix.EOPNOTSUPP, "this kernel does not let it be changed"},
-	))
+	return word(what, err, sentinel, []reason{
+		{unix.ENOSPC, "no room for labels: no rule here uses them"},
+		{unix.EBUSY, "the kernel refused the status"},
+		{unix.EINVAL, "the kernel refused a value"},
+		{unix.EOPNOTSUPP, "this kernel does not let it be changed"},
+	})
 }
+
+var errFixed = errors.New("its timeout is fixed")
 
 // unloaded refuses what would make the kernel load a module.
 func unloaded(f *host.Flow) error {

@@ -196,6 +196,9 @@ func ParseState(s string) (string, error) {
 	return "", fmt.Errorf("unknown state %q (known: %s)", s, strings.Join(host.TCPStates[1:], ", "))
 }
 
+// ParseEnd reads one end: an address or prefix, a port, or both.
+func ParseEnd(s string) (End, error) { return parseEnd(s) }
+
 // parseEnd reads one end: 10.0.0.1, 10.0.0.0/8, 10.0.0.1:80, [fd00::1]:80,
 // fd00::1, :80, *:80, and tcpdump's 10.0.0.1.80 and fd00::1.80.
 func parseEnd(s string) (End, error) {
