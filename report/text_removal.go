@@ -110,7 +110,7 @@ func (t *removalWriter) left() {
 			more++
 			continue
 		}
-		wrap(&t.b, t.s.width(), "    ", "        ", flowName(&f.Flow.Flow)+": "+safe(f.Why))
+		wrap(&t.b, t.s.width(), "    ", "        ", FlowName(&f.Flow.Flow)+": "+safe(f.Why))
 	}
 	if more > 0 {
 		t.b.WriteString("    " + counted(more, "more", "more") + ": -o json names all\n")
@@ -163,9 +163,9 @@ func (t *removalWriter) backGroup(flows []*RemovedFlow, what, do string) {
 			t.b.WriteString("    " + counted(len(flows)-page, "more", "more") + ": -o json names all\n")
 			break
 		}
-		name := flowName(&f.Flow.Flow)
+		name := FlowName(&f.Flow.Flow)
 		if f.Back == remove.BackReversed {
-			name += ", now " + flowName(&f.Now.Flow)
+			name += ", now " + FlowName(&f.Now.Flow)
 		}
 		wrap(&t.b, t.s.width(), "    ", "        ", name)
 	}

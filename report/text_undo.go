@@ -67,7 +67,7 @@ func undoPage(b *strings.Builder, d *Undo, o journal.Outcome, s Style) {
 		if n++; n > page {
 			continue
 		}
-		wrap(b, s.width(), "    ", "        ", flowName(&f.Flow.Flow)+": "+safe(f.Why))
+		wrap(b, s.width(), "    ", "        ", FlowName(&f.Flow.Flow)+": "+safe(f.Why))
 	}
 	if n > page {
 		b.WriteString("    " + counted(n-page, "more", "more") + ": -o json names all\n")

@@ -57,20 +57,7 @@ as what. Exit code 1: some are still there, or came back wrong.`,
 
 // chooses tells whether anything says which flows.
 func (d *deleteFlags) chooses(cmd *cobra.Command, args []string) bool {
-	if len(args) > 0 {
-		return true
-	}
-	for _, row := range filterFlags {
-		if cmd.Flags().Changed(row.name) {
-			return true
-		}
-	}
-	for _, row := range natFlags {
-		if row.name != "all" && *d.on[row.name] {
-			return true
-		}
-	}
-	return false
+	return len(args) > 0 || d.given(cmd)
 }
 
 // read is what the command line asks for.

@@ -28,7 +28,7 @@ ASSURED; the timeout is %d s, and that of its state from the next packet on; an
 ICMP query is an echo request. TCP windows are not checked, as for a connection
 that the kernel picks up midway. Exit code 1 when an entry has the tuple.`, insertTimeout),
 		Example: `  ntdiag flows insert 'tcp 10.0.0.10:5536 > 10.0.0.1:80' --dnat 192.168.1.80:80
-  ntdiag flows insert udp 10.0.0.10:5353 10.8.2.12:53 --snat 192.168.1.2 --mark 7
+  ntdiag flows insert udp 10.0.0.10:5353 10.8.2.12:53 --snat 192.168.1.2
   ntdiag flows insert --proto icmp --src 10.0.0.10 --dst 10.8.2.12 --icmp-id 77
   ntdiag flows insert 'tcp 10.0.0.10:4000 > 10.0.0.1:21' --helper ftp --zone 3`,
 		Args: cobra.ArbitraryArgs,

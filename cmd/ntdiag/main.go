@@ -2,6 +2,8 @@
 //
 //	ntdiag explain QUERY…   which rule made each rewrite of a flow, and how sure that is
 //	ntdiag flows            the conntrack table, rewrites as before → after
+//	ntdiag flows get|insert|update|delete
+//	                        all of an entry; make, change, remove entries
 //	ntdiag flows watch      flows as they come, change and go, with their rules
 //	ntdiag rules            the NAT rules in the order in which packets meet them
 //	ntdiag simulate PACKET… what would happen to a packet, with every way it could take
@@ -10,9 +12,10 @@
 //	ntdiag undo JOURNAL     put back what a delete removed
 //	ntdiag demo             all of this on a small network of its own
 //
-// It reads the kernel and changes nothing: no rule is added, no traffic sent,
-// no module loaded. Exit codes: 0 answered and nothing wrong, 1 answered and
-// something found, 2 usage, 3 could not answer completely.
+// It adds no rule, sends no traffic, and loads no module. It changes conntrack
+// entries on request only: flows insert, update and delete, undo. Exit codes: 0
+// answered and nothing wrong, 1 answered and something found, 2 usage, 3 could
+// not answer completely.
 package main
 
 import (
@@ -90,8 +93,9 @@ func newRootCmd() *cobra.Command {
 		Use:   "ntdiag",
 		Short: "say which NAT rule rewrote a flow that is already there",
 		Long: `ntdiag says which rule rewrote a flow that is already in the conntrack table,
-how sure that is, and what could not be known. It reads the kernel and changes
-nothing: no rule is added, no traffic sent, no module loaded.`,
+how sure that is, and what could not be known. It adds no rule, sends no
+traffic, and loads no module; conntrack entries are changed on request only, by
+flows insert, update and delete, and undo.`,
 		Example: `  sudo ntdiag explain 10.0.0.10:5536 10.8.2.12:80
   sudo ntdiag flows --dnat --port 443
   sudo ntdiag rules

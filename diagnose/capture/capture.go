@@ -22,6 +22,15 @@ var ErrExists = errors.New("an entry with one of its tuples exists")
 // ErrChanged: the entry that has the tuple now is another one.
 var ErrChanged = errors.New("another entry has its tuple now")
 
+// OpError is one operation that failed and why, in one line.
+type OpError struct {
+	What, Why string
+	Err       error
+}
+
+func (e *OpError) Error() string { return e.What + ": " + e.Why }
+func (e *OpError) Unwrap() error { return e.Err }
+
 // Direction is IP_CT_DIR_*: which of an entry's tuples is meant.
 type Direction uint8
 

@@ -6,15 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpError is one operation that failed and why, in one line.
-type OpError struct {
-	What, Why string
-	Err       error
-}
-
-func (e *OpError) Error() string { return e.What + ": " + e.Why }
-func (e *OpError) Unwrap() error { return e.Err }
-
 // reason is what an errno means for one kind of operation.
 type reason struct {
 	errno unix.Errno
