@@ -219,7 +219,7 @@ func (f *follower) verdict() error {
 		why = append(why, f.gapsText()+": flows that came and went in them are not told")
 	}
 	if f.behind > 0 {
-		why = append(why, fmt.Sprintf("of %d events the rules were not looked up", f.behind))
+		why = append(why, fmt.Sprintf("rules not looked up, to keep up with events: %d times", f.behind))
 	}
 	if f.unread > 0 {
 		why = append(why, fmt.Sprintf("%d entries could not be read", f.unread))

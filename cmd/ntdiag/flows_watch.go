@@ -34,14 +34,15 @@ func newFlowsWatchCmd(a *app) *cobra.Command {
 		Short: "follow flows as they come, change and go, with their rules",
 		Long: `watch follows the events of the conntrack table: one line for each flow that
 comes, changes or goes, with the rule behind each rewrite. A flow is told with
-the rules that it met: these are read again when they change.
+the rules that it met: these are read again when they change. One whose
+beginning was not told, with those that fit it now, as explain does.
 
 When events are lost because more come than can be taken in, that is said, the
 table is read again, and what is new, changed or gone since is told, each once.
 What came and went in the gap is not known: the exit code is 3 then. To that
-end up to --remember entries are kept in mind, at 80 bytes each, 160 for IPv6;
-of those beyond, the end is told by their event alone, and what is found after a
-gap is no longer called new.
+end up to --remember entries are kept in mind, at some 150 bytes each, twice
+that for IPv6; of those beyond, the end is told by their event alone, and what
+is found after a gap is no longer called new.
 
 The kernel sends events only of entries that were made for it:
 net.netfilter.nf_conntrack_events is 0 for none, 1 for all, 2 for those made

@@ -346,7 +346,8 @@ func (w *watch) happened() error {
 	}
 	if w.known != nil {
 		k, there := w.known.find(f)
-		if there && !k.ended {
+		// a new entry may have the id and the tuple of one whose end was lost
+		if there && !k.ended && w.e.Kind != EventNew {
 			k.fill(f)
 		}
 		now := knownOf(f)

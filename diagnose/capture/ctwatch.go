@@ -18,7 +18,7 @@ type WatchOptions struct {
 	Filter Filter
 	// Remember is how many entries are remembered at most, so that reading the
 	// table after a gap tells what is new, changed and gone. An entry takes about
-	// 80 bytes, 160 for IPv6. With 0 a gap is told and nothing after it. Entries
+	// 150 bytes, twice that for IPv6. With 0 a gap is told and nothing after it. Entries
 	// beyond the bound are not missed when they go, and once there are such,
 	// nothing that the table has is called new.
 	Remember int
