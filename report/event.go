@@ -64,10 +64,14 @@ func (j *eventJSONL) Add(e *Event) error {
 	b = e.At.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, '"')
 	var err error
-	if more := eventRecords[e.Kind]; more != nil {
+	switch more := eventRecords[e.Kind]; {
+	case more != nil:
 		tail, failed := json.Marshal(more(e))
 		b, err = append(append(b, ','), tail[1:]...), failed
-	} else {
+	case e.Expect != nil:
+		tail, failed := json.Marshal(newExpectation(e))
+		b, err = append(append(b, ','), tail[1:]...), failed
+	default:
 		b, err = j.flow(b, e)
 		b = append(b, '}')
 	}

@@ -57,7 +57,13 @@ func (t *eventTable) Add(e *Event) error {
 			t.note(&b, e, resyncText(&e.Resync))
 		}
 	default:
-		t.flow(&b, e)
+		cells, by := [4]string{}, ""
+		if e.Expect != nil {
+			cells, by = expectCells(e.Expect), expectText(e)
+		} else {
+			cells, by = flowCells(&e.Flow), strings.TrimSpace(eventCauses(e)+t.wide(&e.Flow))
+		}
+		t.line(&b, e, cells, by)
 	}
 	_, err := t.w.WriteString(b.String())
 	return err
@@ -124,12 +130,13 @@ func resyncText(r *capture.WatchResync) string {
 	return text
 }
 
-// flow is one line where that fits, else the entry, what it became, and what
+func flowCells(f *host.Flow) [4]string {
+	return [4]string{query.ProtoName(f.Original.Proto), sourceCell(f), destinationCell(f), stateCell(f)}
+}
+
+// line is one line where that fits, else the entry, what it became, and what
 // made that, each on its own.
-func (t *eventTable) flow(b *strings.Builder, e *Event) {
-	f := &e.Flow
-	cells := [4]string{query.ProtoName(f.Original.Proto), sourceCell(f), destinationCell(f), stateCell(f)}
-	by := strings.TrimSpace(eventCauses(e) + t.wide(f))
+func (t *eventTable) line(b *strings.Builder, e *Event, cells [4]string, by string) {
 	line := t.row(cells)
 	if by != "" {
 		line += "  " + by

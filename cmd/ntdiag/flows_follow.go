@@ -23,7 +23,7 @@ type follower struct {
 	cmd      *cobra.Command
 	out      report.EventWriter
 	human    bool
-	rules    *watch.Attributor[report.Rule]
+	rules    *watch.Attributor[report.Rule] // nil for expectations
 	want     selection
 	limit    int
 	during   time.Duration // 0 for no end
@@ -40,7 +40,22 @@ type follower struct {
 	setting host.Fact[string]
 }
 
-func (f *follower) run(ctx context.Context, l *capture.Live, opt capture.WatchOptions) error {
+// watcher hands events to a function until its context ends.
+type watcher func(context.Context, func(*capture.Event) error) error
+
+// follow is the whole of it: the events, the sum, the exit code.
+func (f *follower) follow(ctx context.Context, w watcher) error {
+	err := f.run(ctx, w)
+	if err := f.end(); err != nil {
+		return incomplete(err)
+	}
+	if err != nil {
+		return cannot(err)
+	}
+	return f.verdict()
+}
+
+func (f *follower) run(ctx context.Context, w watcher) error {
 	f.began, f.told = time.Now(), map[capture.EventKind]int{}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -49,12 +64,12 @@ func (f *follower) run(ctx context.Context, l *capture.Live, opt capture.WatchOp
 	var end *time.Timer
 	go func() {
 		defer close(queue)
-		ended <- l.Watch(ctx, opt, func(e *capture.Event) error {
+		ended <- w(ctx, func(e *capture.Event) error {
 			f.backlog.Store(int32(e.Backlog))
 			if end == nil && f.during > 0 && f.knows(e.Kind) {
 				end = time.AfterFunc(f.during, cancel)
 			}
-			if ofFlow(e.Kind) && !f.want.match(&e.Flow) {
+			if ofFlow(e.Kind) && e.Expect == nil && !f.want.match(&e.Flow) {
 				return nil
 			}
 			c := *e
@@ -106,6 +121,7 @@ func (f *follower) take(ctx context.Context, e *capture.Event, waiting int) erro
 	case e.Kind == capture.EventResync:
 		f.unread += e.Resync.Unparsed
 		f.forgotten(&e.Resync)
+	case e.Expect != nil:
 	case f.backlog.Load() > watchBehind:
 		f.behind++
 		rec.Rewrites = watch.Unattributed[report.Rule](&e.Flow, "not looked up: more events came than could be kept up with")
@@ -163,6 +179,10 @@ func (f *follower) start(s *capture.WatchStart) {
 		by = ""
 	}
 	const key = "net.netfilter.nf_conntrack_events"
+	if f.rules == nil {
+		by = ", nor of what they expect"
+		s.Before = 0
+	}
 	switch {
 	case !s.Setting.OK:
 		f.warn("%s: %s: whether events come is not known", key, s.Setting.Why)
@@ -227,7 +247,9 @@ func (f *follower) verdict() error {
 	if f.setting.Value == "0" && f.reread == 0 {
 		why = append(why, "net.netfilter.nf_conntrack_events is 0")
 	}
-	why = append(why, host.MissingText(f.rules.Snapshot().Missing)...)
+	if f.rules != nil {
+		why = append(why, host.MissingText(f.rules.Snapshot().Missing)...)
+	}
 	if len(why) == 0 {
 		return nil
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/host"
@@ -49,7 +51,9 @@ net.netfilter.nf_conntrack_events is 0 for none, 1 for all, 2 for those made
 while somebody listened. The end of the others is found with --reread.
 
 -o jsonl is one record a line, written at once; -o json has no end and is
-refused. A query may name the flows as for explain.`,
+refused. A query may name the flows as for explain. --expect tells of the
+connections that helpers (ftp, sip, …) expect: those that are expected now, and
+then what comes and goes.`,
 		Example: `  ntdiag flows watch --dnat --port 443
   ntdiag flows watch 10.0.0.10 --events new,destroy
   ntdiag flows watch --for 30s -o jsonl`,
@@ -68,6 +72,7 @@ type watchFlags struct {
 	reread   time.Duration
 	remember int
 	buffer   int
+	expect   bool
 }
 
 func (w *watchFlags) add(cmd *cobra.Command) {
@@ -78,6 +83,7 @@ func (w *watchFlags) add(cmd *cobra.Command) {
 	f.DurationVar(&w.reread, "reread", 0, "read the table this often too (1m)")
 	f.IntVar(&w.remember, "remember", watchRemember, "keep at most this many entries in mind")
 	f.IntVar(&w.buffer, "buffer", 0, "receive buffer in KiB; 0 is 16384")
+	f.BoolVar(&w.expect, "expect", false, "the connections that helpers expect, not flows")
 	f.Lookup("limit").Usage = "end after this many events of flows"
 	_ = f.MarkHidden("all") // there is no page
 	var kinds []string
@@ -85,6 +91,22 @@ func (w *watchFlags) add(cmd *cobra.Command) {
 		kinds = append(kinds, k.String())
 	}
 	_ = cmd.RegisterFlagCompletionFunc("events", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// withExpect are the flags that say something of expectations too.
+var withExpect = []string{"expect", "events", "for", "limit", "output", "netns", "color"}
+
+// checkExpect refuses what does.
+func checkExpect(cmd *cobra.Command, args []string) (err error) {
+	if len(args) > 0 {
+		return errors.New("--expect takes no query")
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && !slices.Contains(withExpect, f.Name) {
+			err = fmt.Errorf("--expect and --%s exclude each other", f.Name)
+		}
+	})
+	return err
 }
 
 // kinds reads --events.
@@ -176,6 +198,9 @@ func (a *app) watch(cmd *cobra.Command, w *watchFlags, args []string) error {
 		return usage(fmt.Errorf("flows watch: %w", err))
 	}
 	opt, want, err := w.options(cmd, args)
+	if err == nil && w.expect {
+		err = checkExpect(cmd, args)
+	}
 	if err != nil {
 		return usage(err)
 	}
@@ -184,25 +209,25 @@ func (a *app) watch(cmd *cobra.Command, w *watchFlags, args []string) error {
 		return err
 	}
 	defer l.Close()
+	f := &follower{cmd: cmd, out: out, human: format.Human, limit: w.limit, want: want, reread: w.reread, during: w.during, remember: w.remember}
+	if w.expect {
+		f.remember = 0 // nothing is read for it
+		return f.follow(cmd.Context(), func(ctx context.Context, fn func(*capture.Event) error) error {
+			return l.WatchExpectations(ctx, opt.Kinds, fn)
+		})
+	}
 	if opt.Revisions, err = l.Revisions(); err != nil {
 		return cannot(err)
 	}
 	defer opt.Revisions.Close()
-	ctx := cmd.Context()
-	rules, err := watch.New(ctx, func(ctx context.Context) (*host.Snapshot, capture.Revision, bool, error) {
+	f.rules, err = watch.New(cmd.Context(), func(ctx context.Context) (*host.Snapshot, capture.Revision, bool, error) {
 		return opt.Revisions.Snapshot(ctx, l)
 	}, report.NewRule)
 	if err != nil {
 		return cannot(err)
 	}
-	f := &follower{cmd: cmd, out: out, human: format.Human, rules: rules, limit: w.limit, want: want, reread: w.reread, during: w.during, remember: w.remember}
 	f.caveats(opt.Revisions.Counted())
-	err = f.run(ctx, l, opt)
-	if err := f.end(); err != nil {
-		return incomplete(err)
-	}
-	if err != nil {
-		return cannot(err)
-	}
-	return f.verdict()
+	return f.follow(cmd.Context(), func(ctx context.Context, fn func(*capture.Event) error) error {
+		return l.Watch(ctx, opt, fn)
+	})
 }

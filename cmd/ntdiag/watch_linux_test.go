@@ -356,3 +356,80 @@ func TestFlowsWatchTable(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// What the ftp helper expects: as its PORT command passes, until the connection
+// comes; and one that was expected before.
+func TestFlowsWatchExpect(t *testing.T) {
+	n := scriptLab(t)
+	if err := n.Router.Sysctl("net.netfilter.nf_conntrack_events=1"); err != nil {
+		t.Fatal(err)
+	}
+	inRouter(t, n, "nft", `table ip helper { ct helper std { type "ftp" protocol tcp; }; chain pre { type filter hook prerouting priority mangle; tcp dport 21 ct helper set "std"; }; }`)
+	port := func(from string, at int) *bufio.Reader {
+		t.Helper()
+		conn, err := n.Client.TCP(addrPort(from), addrPort("10.8.2.12:21"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "PORT 10,0,0,10,%d,%d\r\n", at>>8, at&255)
+		in := bufio.NewReader(conn)
+		if _, err := in.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		return in
+	}
+	port("10.0.0.10:6100", 1031)
+	w := watchFlows(t, n, "--expect", "-o", "jsonl")
+	type expectation struct {
+		Event       string
+		Found       bool
+		Expectation struct {
+			Helper, Proto string
+			ID            uint32
+			Tuple, Master struct {
+				Src, Dst     string
+				Sport, Dport *int
+			}
+			NAT *struct{ Sport int }
+		}
+	}
+	next := func() (x expectation) {
+		t.Helper()
+		line := w.line()
+		if err := json.Unmarshal([]byte(line), &x); err != nil {
+			t.Fatalf("%q: %v: %s", line, err, w.stderr.String())
+		}
+		return x
+	}
+	check := func(what string, x expectation, event string, found bool, master, dport int) {
+		t.Helper()
+		e := x.Expectation
+		if x.Event != event || x.Found != found || e.Helper != "ftp" || e.Proto != "tcp" || e.Tuple.Src != "10.8.2.12" || e.Tuple.Sport != nil ||
+			e.Tuple.Dst != "192.168.1.2" || e.Tuple.Dport == nil || *e.Tuple.Dport != dport || e.Master.Sport == nil || *e.Master.Sport != master || e.NAT == nil || e.NAT.Sport != dport {
+			t.Errorf("%s: %+v\n%s", what, x, w.all[len(w.all)-1])
+		}
+	}
+	if x := next(); x.Event != "start" {
+		t.Errorf("first: %+v", x)
+	}
+	check("there before", next(), "new", true, 6100, 1031)
+	port("10.0.0.10:6101", 1032)
+	made := next()
+	check("new", made, "new", false, 6101, 1032)
+	inRouter(t, n, "conntrack", "-D", "-p", "tcp", "--sport", "6101")
+	gone := next()
+	check("gone with its master", gone, "destroy", false, 6101, 1032)
+	if gone.Expectation.ID != made.Expectation.ID {
+		t.Errorf("id %d, then %d", made.Expectation.ID, gone.Expectation.ID)
+	}
+	if code := w.interrupt(); code != 0 {
+		t.Errorf("exit code %d: %s", code, w.stderr.String())
+	}
+	table := watchFlows(t, n, "--expect", "--limit", "1")
+	table.line()
+	const want = "NEW     tcp    10.8.2.12        192.168.1.2:1031  expected     helper ftp, master 10.0.0.10:6100 → 10.8.2.12:21, timeout "
+	if line := table.line(); !strings.Contains(line, want) || !strings.HasSuffix(line, "s, found in the table") {
+		t.Errorf("%q, want %q", line, want)
+	}
+	table.cmd.Wait()
+}

@@ -71,6 +71,11 @@ func (l *Live) Place() host.Place { return host.Place{} }
 // Watch fails.
 func (l *Live) Watch(context.Context, WatchOptions, func(*Event) error) error { return errLinux }
 
+// WatchExpectations fails.
+func (l *Live) WatchExpectations(context.Context, []EventKind, func(*Event) error) error {
+	return errLinux
+}
+
 // Revisions fails.
 func (l *Live) Revisions() (*Revisions, error) { return nil, errLinux }
 

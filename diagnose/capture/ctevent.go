@@ -41,7 +41,10 @@ type Event struct {
 	// mark, which it leaves out where they did not change, are those known from
 	// before.
 	Flow host.Flow
-	At   time.Time
+	// Expect is the expectation of an event of WatchExpectations; nil for one of
+	// a flow.
+	Expect *Expectation
+	At     time.Time
 	// Stamped: At is the kernel's own time (CTA_TIMESTAMP_EVENT, 6.14, only with
 	// net.netfilter.nf_conntrack_timestamp); else it is when the event was
 	// received.
