@@ -57,13 +57,11 @@ func (t *eventTable) Add(e *Event) error {
 			t.note(&b, e, resyncText(&e.Resync))
 		}
 	default:
-		cells, by := [4]string{}, ""
 		if e.Expect != nil {
-			cells, by = expectCells(e.Expect), expectText(e)
+			t.line(&b, e, expectCells(e.Expect), expectText(e))
 		} else {
-			cells, by = flowCells(&e.Flow), strings.TrimSpace(eventCauses(e)+t.wide(&e.Flow))
+			t.line(&b, e, flowCells(&e.Flow), strings.TrimSpace(eventCauses(e)+t.wide(&e.Flow)))
 		}
-		t.line(&b, e, cells, by)
 	}
 	_, err := t.w.WriteString(b.String())
 	return err
