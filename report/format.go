@@ -17,6 +17,7 @@ type Format struct {
 	Rules    func(io.Writer, *Rules, Style) error
 	Simulate func(io.Writer, *Simulate, Style) error
 	Counters func(io.Writer, *Counters, Style) error
+	History  func(io.Writer, *History, Style) error
 	// Flows begins a listing that is fed flow by flow.
 	Flows func(io.Writer, Style) FlowWriter
 	// FlowsDelete and Undo are of what changes the table.
@@ -55,6 +56,7 @@ var formats = []Format{
 		Rules:       rulesText,
 		Simulate:    simulateText,
 		Counters:    countersText,
+		History:     historyText,
 		Flows:       newFlowTable,
 		Entries:     entriesText,
 		Changes:     newChangeText,
@@ -69,6 +71,7 @@ var formats = []Format{
 		Rules:       rulesText,
 		Simulate:    simulateText,
 		Counters:    countersText,
+		History:     historyText,
 		Flows:       newFlowTable,
 		Entries:     entriesText,
 		Changes:     newChangeText,
@@ -82,6 +85,7 @@ var formats = []Format{
 		Rules:       rulesJSON,
 		Simulate:    simulateJSON,
 		Counters:    countersJSON,
+		History:     historyJSON,
 		Flows:       newFlowJSON,
 		Entries:     entriesJSON,
 		Changes:     newChangeJSON,
@@ -95,6 +99,7 @@ var formats = []Format{
 		Rules:       rulesJSONL,
 		Simulate:    simulateJSONL,
 		Counters:    countersJSONL,
+		History:     historyJSONL,
 		Flows:       newFlowJSONL,
 		Entries:     entriesJSONL,
 		Changes:     newChangeJSONL,

@@ -10,6 +10,8 @@
 //	ntdiag stale            flows that are no longer what the rules make of them
 //	ntdiag counters         what conntrack counts of itself, and what moves each counter
 //	ntdiag undo JOURNAL     put back what a delete removed
+//	ntdiag record           keep who changes rules, addresses and routes, and when
+//	ntdiag history          the changes that record has kept, rule by rule
 //	ntdiag demo             all of this on a small network of its own
 //
 // It adds no rule, sends no traffic, and loads no module. It changes conntrack
@@ -117,7 +119,7 @@ flows insert, update and delete, and undo.`,
 		}
 		return nil
 	}
-	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), demo, newVersionCmd(), newManCmd())
+	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newRecordCmd(a), newHistoryCmd(a), demo, newVersionCmd(), newManCmd())
 	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(helpTopics()...)
 	root.SetUsageFunc(usageFunc)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -43,19 +42,12 @@ func (r *removal) check() error {
 	return usage(errors.New("no terminal to ask on: --yes deletes without asking, --dry-run only shows"))
 }
 
-// stateDir is where programs of this host keep what must last.
-const stateDir = "/var/lib/ntdiag"
-
-// journalDir is where journals are kept: as told, in the state directory that a
-// service manager gives, or in that of the host.
+// journalDir is where journals are kept: as told, or in the state directory.
 func journalDir(told string) string {
 	if told != "" {
 		return told
 	}
-	if given, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); given != "" {
-		return filepath.Join(given, "journal")
-	}
-	return filepath.Join(stateDir, "journal")
+	return inState("", "journal")
 }
 
 // removeOptions are what removeFlows is told beside the plan.

@@ -297,7 +297,7 @@ func (ix *causeIndex) gone(q *CauseQuery) (out []hit) {
 	for _, c := range ix.changes {
 		for i := range c.Addrs {
 			if a := &c.Addrs[i]; a.Op == Removed && a.Prefix.Addr() == q.Gone {
-				out = append(out, hit{change: c, sure: true, what: a.sentence})
+				out = append(out, hit{change: c, sure: true, what: a.String})
 			}
 		}
 	}
@@ -320,14 +320,14 @@ func (ix *causeIndex) route(dst netip.Addr) (out []hit) {
 			}
 		}
 		if best != nil {
-			out = append(out, hit{change: c, sure: best.Table == tableMain, what: best.sentence})
+			out = append(out, hit{change: c, sure: best.Table == tableMain, what: best.String})
 		}
 		for i := range c.Policies {
-			out = append(out, hit{change: c, what: c.Policies[i].sentence})
+			out = append(out, hit{change: c, what: c.Policies[i].String})
 		}
 		for i := range c.Links {
 			if l := &c.Links[i]; l.Op != Added {
-				out = append(out, hit{change: c, what: l.sentence})
+				out = append(out, hit{change: c, what: l.String})
 			}
 		}
 	}

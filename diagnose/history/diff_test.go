@@ -275,16 +275,16 @@ func TestDiffHost(t *testing.T) {
 	d := DiffHost(before, after)
 	var got []string
 	for i := range d.Addrs {
-		got = append(got, d.Addrs[i].sentence())
+		got = append(got, d.Addrs[i].String())
 	}
 	for i := range d.Links {
-		got = append(got, d.Links[i].sentence())
+		got = append(got, d.Links[i].String())
 	}
 	for i := range d.Routes {
-		got = append(got, d.Routes[i].sentence())
+		got = append(got, d.Routes[i].String())
 	}
 	for i := range d.Policies {
-		got = append(got, d.Policies[i].sentence())
+		got = append(got, d.Policies[i].String())
 	}
 	want := []string{
 		"203.0.113.5/24 was removed from wan1",

@@ -144,14 +144,14 @@ func (e *ElementChange) sentence(s *SetChange) string {
 	return fmt.Sprintf("element %s of %s was replaced by %s", e.Was, name, e.Text)
 }
 
-func (a *AddrChange) sentence() string {
+func (a *AddrChange) String() string {
 	if a.Op == Added {
 		return fmt.Sprintf("%s was added to %s", a.Prefix, a.Dev)
 	}
 	return fmt.Sprintf("%s was removed from %s", a.Prefix, a.Dev)
 }
 
-func (c *RouteChange) sentence() string {
+func (c *RouteChange) String() string {
 	name := "the route to " + c.Dst.String()
 	if c.Table != tableMain {
 		name += " in table " + tableText(c.Table)
@@ -168,11 +168,11 @@ func (c *RouteChange) sentence() string {
 	return name + " was replaced: " + c.Was + ", now " + c.Text
 }
 
-func (c *PolicyChange) sentence() string {
+func (c *PolicyChange) String() string {
 	return "policy rule " + c.Text + " was " + string(c.Op)
 }
 
-func (c *LinkChange) sentence() string {
+func (c *LinkChange) String() string {
 	switch c.Op {
 	case Added:
 		return "device " + c.Text + " was added"
