@@ -109,13 +109,14 @@ func (a *app) record(cmd *cobra.Command, f *recordFlags) error {
 		return incomplete(err)
 	}
 	defer store.Close()
-	ctx := cmd.Context()
-	if f.dur > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.dur)
-		defer cancel()
-	}
-	r := a.recorder(cmd, l, store, f)
+	ctx, end := context.WithCancel(cmd.Context())
+	defer end()
+	r := a.recorder(cmd, l, store, f, func() {
+		if f.dur > 0 {
+			time.AfterFunc(f.dur, end)
+		}
+		notify("READY=1")
+	})
 	r.Netns = id
 	err = r.Run(ctx)
 	notify("STOPPING=1")
@@ -125,8 +126,8 @@ func (a *app) record(cmd *cobra.Command, f *recordFlags) error {
 	return nil
 }
 
-// recorder prints what it keeps, and tells a service manager when it has begun.
-func (a *app) recorder(cmd *cobra.Command, l *capture.Live, store *history.Store, f *recordFlags) *record.Recorder {
+// recorder prints what it keeps, and calls begun when recording has begun.
+func (a *app) recorder(cmd *cobra.Command, l *capture.Live, store *history.Store, f *recordFlags, begun func()) *record.Recorder {
 	out, errOut := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	style := a.style(report.Format{})
 	fmt.Fprintf(out, "recording into %s\n", store.Path())
@@ -136,7 +137,7 @@ func (a *app) recorder(cmd *cobra.Command, l *capture.Live, store *history.Store
 			// a reader that went away does not end the recording
 			_, _ = io.WriteString(out, report.HistoryLine(c, style))
 			if c.Kind == history.KindStart {
-				notify("READY=1")
+				begun()
 			}
 		},
 		Failed: func(err error) { fmt.Fprintf(errOut, "ntdiag: record: %v\n", err) },

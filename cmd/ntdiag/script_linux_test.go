@@ -99,7 +99,7 @@ func TestKernelScript(t *testing.T) {
 func TestTableScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "../../testdata/script/table",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "until": until},
 		Setup: func(e *testscript.Env) error {
 			n := scriptLab(t)
 			e.Setenv("ROUTER", n.Router.Path())
