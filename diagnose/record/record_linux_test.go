@@ -148,26 +148,6 @@ const someRules = `table ip nat {
 }
 `
 
-// ops are the changes of rules in short.
-func ops(c *history.Change) (out []string) {
-	for i := range c.Rules.Rules {
-		x := &c.Rules.Rules[i]
-		out = append(out, fmt.Sprintf("%s %s", x.Op, x.Text))
-	}
-	for i := range c.Rules.Sets {
-		for _, e := range c.Rules.Sets[i].Elements {
-			out = append(out, fmt.Sprintf("%s %s: %s", c.Rules.Sets[i].Set, e.Op, e.Text))
-		}
-	}
-	for _, x := range c.Rules.Objects {
-		out = append(out, fmt.Sprintf("%s %s %s", x.Op, x.What, x.Name))
-	}
-	for _, x := range c.Rules.Reloaded {
-		out = append(out, fmt.Sprintf("reloaded %s %d", x.Chain, x.Rules))
-	}
-	return out
-}
-
 // Each change of rules by nft and iptables-nft is recorded with who made it.
 func TestRecordNft(t *testing.T) {
 	r := begin(t, newHost(t), t.TempDir(), time.Hour)
