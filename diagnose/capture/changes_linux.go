@@ -27,7 +27,7 @@ const (
 	genPatience  = time.Second
 	lostPatience = 50 * time.Millisecond
 	// lastPatience bounds the reading at the end.
-	lastPatience = 5 * time.Second
+	lastPatience = 10 * time.Second
 )
 
 // Changes follows the namespace until ctx ends: it calls fn with the state as
@@ -200,6 +200,9 @@ func (f *follower) read(ctx context.Context, last bool) error {
 			continue
 		}
 		c, s, missing := row.read(ctx, last)
+		if !last && ctx.Err() != nil {
+			return nil // it is read once more, for the last time
+		}
 		if c == nil {
 			p.due = false
 			continue
@@ -293,8 +296,11 @@ func (f *follower) readNft(ctx context.Context, last bool) (*Changed, *host.Snap
 	if c.Unheard = int(rs.Generation-before) - len(c.Transactions); before == 0 || c.Unheard < 0 {
 		c.Unheard = 0
 	}
-	if len(c.Transactions) > 0 {
+	switch {
+	case len(c.Transactions) > 0:
 		c.At = c.Transactions[0].At
+	case !h.first.IsZero():
+		c.At = h.first
 	}
 	rs.Tables = slices.Concat(rs.Tables, tables(f.state.Rules, true))
 	return c, f.with(rs), missing

@@ -15,8 +15,9 @@ import (
 // eventBuffer holds any one message of nf_tables or rtnetlink.
 const eventBuffer = 64 << 10
 
-// eventQueue is what the kernel may have to tell before it is read, in bytes.
-var eventQueue = 16 << 20
+// eventQueue is what the kernel may have to tell before it is read, in bytes: a
+// table of some 40,000 rules that is made anew fits.
+var eventQueue = 64 << 20
 
 // Groups that tell of changes (include/uapi/linux/nfnetlink.h, rtnetlink.h).
 var (
