@@ -2,7 +2,6 @@ package history
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
@@ -80,7 +79,7 @@ func (h *History) Cause(q CauseQuery) (Event, bool) {
 		return Event{Limits: h.limits(&q, time.Time{})}, false
 	}
 	c := hits[best].change
-	e := Event{Change: c, At: c.At, After: c.After, By: c.By, Sure: hits[best].sure, what: hits[best].what()}
+	e := Event{Change: c, At: c.At, After: c.After, By: c.By, Sure: hits[best].sure && !several(hits), what: hits[best].what()}
 	if !q.Start.IsZero() {
 		switch {
 		case q.Start.After(c.At):
@@ -97,7 +96,24 @@ func (h *History) Cause(q CauseQuery) (Event, bool) {
 type hit struct {
 	change *Change
 	sure   bool
+	thing  string // what changed; "" where it does not matter which of several it was
 	what   func() string
+}
+
+// several tells whether it can have been one thing or another: two rules led to
+// the same address, and which of them the flow came by is not known.
+func several(hits []hit) bool {
+	thing := ""
+	for i := range hits {
+		switch h := &hits[i]; {
+		case !h.sure || h.thing == "" || h.thing == thing:
+		case thing == "":
+			thing = h.thing
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 // better takes what is sure before what may be, then the newest.
@@ -114,8 +130,9 @@ type causeIndex struct {
 	changes []*Change
 	// byAddr are rules and elements that led to one address and no longer do;
 	// wide are those that led to several, or to none that is known.
-	byAddr map[netip.Addr][]lost
-	wide   []lost
+	// byKey are elements of sets by their one address.
+	byAddr, byKey map[netip.Addr][]lost
+	wide          []lost
 }
 
 // lost is a rule or an element that was removed or replaced.
@@ -124,12 +141,12 @@ type lost struct {
 	rule    *RuleChange
 	set     *SetChange
 	element *ElementChange
-	was     *Target // of a rule
-	to      *Range  // of an element
+	was     *RuleVersion // of a rule
+	to      *Range       // of an element
 }
 
 func newCauseIndex(h *History) *causeIndex {
-	ix := &causeIndex{byAddr: map[netip.Addr][]lost{}}
+	ix := &causeIndex{byAddr: map[netip.Addr][]lost{}, byKey: map[netip.Addr][]lost{}}
 	if len(h.Changes) == 0 {
 		return ix
 	}
@@ -149,11 +166,11 @@ func newCauseIndex(h *History) *causeIndex {
 func (ix *causeIndex) addRules(c *Change) {
 	for i := range c.Rules.Rules {
 		r := &c.Rules.Rules[i]
-		was := r.NAT
+		was := &r.RuleVersion
 		if r.Op == Replaced && r.Was != nil {
-			was = r.Was.NAT
+			was = r.Was
 		}
-		if r.Op == Removed || r.Op == Replaced {
+		if was.NAT != nil && (r.Op == Removed || r.Op == Replaced) {
 			ix.addRule(lost{change: c, rule: r, was: was})
 		}
 	}
@@ -161,31 +178,40 @@ func (ix *causeIndex) addRules(c *Change) {
 		s := &c.Rules.Sets[i]
 		for j := range s.Elements {
 			e := &s.Elements[j]
-			to := e.To
-			if e.Op == Replaced {
-				to = e.WasTo
-			}
-			if e.Op == Added {
-				continue
-			}
-			l := lost{change: c, set: s, element: e, to: to}
-			if to != nil && to.Addr.IsValid() && !to.AddrMax.IsValid() {
-				ix.byAddr[to.Addr] = append(ix.byAddr[to.Addr], l)
-			} else {
-				ix.wide = append(ix.wide, l)
+			switch {
+			case e.Op == Added:
+			case e.Op == Replaced:
+				ix.addElement(lost{change: c, set: s, element: e, to: e.WasTo})
+			default:
+				ix.addElement(lost{change: c, set: s, element: e, to: e.To})
 			}
 		}
 	}
 }
 
-func (ix *causeIndex) addRule(l lost) {
-	if l.was == nil {
-		return
+func single(r *Range) bool { return r != nil && r.Addr.IsValid() && !r.AddrMax.IsValid() }
+
+func (ix *causeIndex) addElement(l lost) {
+	key := l.element.Key
+	switch {
+	case single(l.to):
+		ix.byAddr[l.to.Addr] = append(ix.byAddr[l.to.Addr], l)
+	case l.to != nil:
+		ix.wide = append(ix.wide, l)
+	case l.element.Op != Removed || key == nil || !key.Addr.IsValid():
+	case single(key):
+		ix.byKey[key.Addr] = append(ix.byKey[key.Addr], l)
+	default:
+		ix.wide = append(ix.wide, l)
 	}
-	wide := l.was.Open || l.was.Map != "" || len(l.was.To) == 0
-	for i := range l.was.To {
-		to := &l.was.To[i]
-		if !to.Addr.IsValid() || to.AddrMax.IsValid() {
+}
+
+func (ix *causeIndex) addRule(l lost) {
+	nat := l.was.NAT
+	wide := nat.Open || nat.Map != "" || len(nat.To) == 0
+	for i := range nat.To {
+		to := &nat.To[i]
+		if !single(to) {
 			wide = true
 			continue
 		}
@@ -200,59 +226,94 @@ func (ix *causeIndex) addRule(l lost) {
 
 // rewrite finds what led to the observed address and no longer does.
 func (ix *causeIndex) rewrite(q *CauseQuery) (out []hit) {
-	to := q.Rewrite.To
-	for _, l := range slices.Concat(ix.byAddr[to.Addr], ix.wide) {
-		fits, sure := l.fits(q)
-		if !fits {
-			continue
+	seen := map[any]bool{}
+	for _, list := range [][]lost{ix.byAddr[q.Rewrite.To.Addr], ix.byKey[q.Original.Src], ix.byKey[q.Original.Dst], ix.wide} {
+		for i := range list {
+			l := &list[i]
+			thing := any(l.rule)
+			if l.rule == nil {
+				thing = l.element
+			}
+			fits, sure := l.fits(q)
+			if !fits || seen[thing] {
+				continue
+			}
+			seen[thing] = true
+			out = append(out, l.hit(sure))
 		}
-		h := hit{change: l.change, sure: sure, what: func() string { return l.rule.sentence() }}
-		if l.element != nil {
-			h.what = func() string { return l.element.sentence(l.set) }
-		}
-		out = append(out, h)
 	}
 	return out
 }
 
+func (l *lost) hit(sure bool) hit {
+	h := hit{change: l.change, sure: sure}
+	if l.element != nil {
+		text := l.element.Text
+		if l.element.Op == Replaced {
+			text = l.element.Was
+		}
+		h.thing = l.set.What + "\x00" + placeKey(&l.set.Place) + text
+		h.what = func() string { return l.element.sentence(l.set) }
+		return h
+	}
+	h.thing = "rule\x00" + placeKey(&l.rule.Place) + l.was.Text
+	h.what = func() string { return l.rule.sentence() }
+	return h
+}
+
+func placeKey(p *Place) string {
+	return string(p.Backend) + "\x00" + p.Family + "\x00" + p.Table + "\x00" + p.Chain + "\x00" + p.Set + "\x00"
+}
+
 // fits tells whether l can have made the rewrite that is asked about, and
-// whether nothing is left open about that.
+// whether nothing that is recorded of it leaves that open.
 func (l *lost) fits(q *CauseQuery) (fits, sure bool) {
 	to := q.Rewrite.To
 	if l.element != nil {
 		return l.elementFits(q)
 	}
-	if !familyFits(l.rule.Family, q.Family) || !kindFits(l.was.Kind, q.Rewrite.Manip) {
+	nat := l.was.NAT
+	if !familyFits(l.rule.Family, q.Family) || !kindFits(nat.Kind, q.Rewrite.Manip) || l.was.Needs.refuse(q) {
 		return false, false
 	}
-	for i := range l.was.To {
-		if in, known := l.was.To[i].Holds(to); in {
+	for i := range nat.To {
+		if in, known := nat.To[i].Holds(to); in {
 			// a rule that names no port keeps it
-			portKept := l.was.To[i].Port == nil && to.Port == q.Rewrite.From.Port
-			return true, known || portKept && l.was.To[i].Addr.IsValid()
+			portKept := nat.To[i].Port == nil && to.Port == q.Rewrite.From.Port
+			return true, known || portKept && nat.To[i].Addr.IsValid()
 		}
 	}
 	// masquerade and redirect take an address of the host
-	return l.was.Open && len(l.was.To) == 0, false
+	return nat.Open && len(nat.To) == 0, false
 }
 
 func (l *lost) elementFits(q *CauseQuery) (fits, sure bool) {
 	if l.set.Backend != backendIPSet && !familyFits(l.set.Family, q.Family) {
 		return false, false
 	}
+	o := q.Original
+	dst, src := host.Endpoint{Addr: o.Dst, Port: o.DstPort}, host.Endpoint{Addr: o.Src, Port: o.SrcPort}
 	if l.to != nil {
 		in, known := l.to.Holds(q.Rewrite.To)
 		portKept := l.to.Port == nil && q.Rewrite.To.Port == q.Rewrite.From.Port
-		return in, in && (known || portKept)
+		return in && !l.keyedElse(dst, src), in && (known || portKept)
 	}
 	// a set that a rule asks: the flow's destination or source was in it
-	if k := l.element.Key; k != nil && l.element.Op == Removed {
-		o := q.Original
-		dst, _ := k.Holds(host.Endpoint{Addr: o.Dst, Port: o.DstPort})
-		src, _ := k.Holds(host.Endpoint{Addr: o.Src, Port: o.SrcPort})
-		return k.Addr.IsValid() && (dst || src), false
+	inDst, _ := l.element.Key.Holds(dst)
+	inSrc, _ := l.element.Key.Holds(src)
+	return inDst || inSrc, false
+}
+
+// keyedElse: the map's key is a port or an address, and the flow has another
+// one at either end.
+func (l *lost) keyedElse(dst, src host.Endpoint) bool {
+	k := l.element.Key
+	if k == nil || !dst.Addr.IsValid() {
+		return false
 	}
-	return false, false
+	inDst, _ := k.Holds(dst)
+	inSrc, _ := k.Holds(src)
+	return !inDst && !inSrc
 }
 
 func familyFits(name string, f rules.Family) bool {
@@ -302,7 +363,7 @@ func (ix *causeIndex) gone(q *CauseQuery) (out []hit) {
 		}
 	}
 	for _, l := range ix.byAddr[q.Gone] {
-		if l.rule != nil && kindFits(l.was.Kind, rules.ManipSrc) {
+		if l.rule != nil && kindFits(l.was.NAT.Kind, rules.ManipSrc) {
 			out = append(out, hit{change: l.change, sure: true, what: l.rule.sentence})
 		}
 	}

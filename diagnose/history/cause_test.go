@@ -2,6 +2,7 @@ package history
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -62,6 +63,9 @@ func TestCause(t *testing.T) {
 	toSeven := CauseQuery{Rewrite: rewrite(rules.ManipDst, "10.96.0.10:53", "10.244.1.7:53"), Family: rules.FamilyIPv4, Proto: 17}
 	old := RuleVersion{Handle: 7, Position: 1, Text: "udp dport 53 dnat to 10.244.1.7:53", NAT: dnat("10.244.1.7", 53)}
 	fresh := RuleVersion{Handle: 7, Position: 1, Text: "udp dport 53 dnat to 10.244.1.8:53", NAT: dnat("10.244.1.8", 53)}
+	tcp := uint8(6)
+	withTuple := toSeven
+	withTuple.Original = rules.Tuple{Src: ip("10.0.0.1"), Dst: ip("10.96.0.10"), SrcPort: 4000, DstPort: 53, Proto: 17}
 	for _, tc := range []struct {
 		name string
 		h    *History
@@ -97,6 +101,13 @@ func TestCause(t *testing.T) {
 		{"masquerade can have been it", told(start(), ruleChange(Removed, RuleVersion{Handle: 9, NAT: &Target{Kind: "masquerade", Open: true}}, nil)),
 			CauseQuery{Rewrite: rewrite(rules.ManipSrc, "10.0.0.1:5", "203.0.113.5:5"), Family: rules.FamilyIPv4},
 			"rule handle 9 of ip nat pre (masquerade) was removed at 12:01:00", false},
+		{"another port was asked for", told(start(), ruleChange(Removed, RuleVersion{Handle: 7, NAT: dnat("10.244.1.7", 53), Needs: &Needs{Dst: &Range{Port: port(54)}}}, nil)), withTuple, "", false},
+		{"another protocol was asked for", told(start(), ruleChange(Removed, RuleVersion{Handle: 7, NAT: dnat("10.244.1.7", 53), Needs: &Needs{Proto: &tcp}}, nil)), withTuple, "", false},
+		{"what the flow has was asked for", told(start(), ruleChange(Removed, RuleVersion{Handle: 7, NAT: dnat("10.244.1.7", 53), Needs: &Needs{Dst: &Range{Addr: ip("10.96.0.10"), Port: port(53)}}}, nil)), withTuple,
+			"rule handle 7 of ip nat pre (dnat to 10.244.1.7:53) was removed at 12:01:00", true},
+		{"one of two that led there", told(start(), ruleChange(Removed, old, nil), ruleChange(Removed, RuleVersion{Handle: 8, Text: "iif eth0 dnat to 10.244.1.7:53", NAT: dnat("10.244.1.7", 53)}, nil)), withTuple,
+			"rule handle 8 of ip nat pre (dnat to 10.244.1.7:53) was removed at 12:02:00", false},
+		{"a map's element of another key", told(start(), elementChange(ElementChange{Op: Removed, Text: "54 : 10.244.1.7", Key: &Range{Port: port(54)}, To: &Range{Addr: ip("10.244.1.7")}})), withTuple, "", false},
 		{"an address is gone", told(start(), &Change{Kind: KindAddress, Addrs: []AddrChange{{Op: Removed, Dev: "ppp0", Prefix: netip.MustParsePrefix("203.0.113.5/24")}}}),
 			CauseQuery{Gone: ip("203.0.113.5")}, "203.0.113.5/24 was removed from ppp0 at 12:01:00", true},
 		{"a route moved", told(start(), &Change{Kind: KindRoute, Routes: []RouteChange{{Op: Replaced, Table: 254, Dst: netip.MustParsePrefix("0.0.0.0/0"), Devs: []string{"wan2"}, WasDevs: []string{"wan1"}}}}),
@@ -222,5 +233,43 @@ func TestTarget(t *testing.T) {
 	}
 	if targetOf(&rules.Rule{}) != nil {
 		t.Error("a target without NAT")
+	}
+}
+
+func TestNeeds(t *testing.T) {
+	payload := func(b rules.PayloadBase, off, n int) rules.Expr { return &rules.Payload{Base: b, Off: off, Len: n} }
+	eq := func(x rules.Expr, b ...byte) rules.Statement { return &rules.Match{Left: x, Right: b} }
+	set := &rules.Set{Flags: rules.SetAnonymous, Elements: []rules.Element{{Key: []byte{0, 80}}, {Key: []byte{0, 10}, KeyEnd: []byte{1, 0}}}}
+	dport := payload(rules.PayloadTransport, 2, 2)
+	text := func(n *Needs) string {
+		if n == nil {
+			return "-"
+		}
+		out := ""
+		if n.Proto != nil {
+			out = fmt.Sprint("proto ", *n.Proto)
+		}
+		if n.Src != nil {
+			out += " src " + n.Src.String()
+		}
+		if n.Dst != nil {
+			out += " dst " + n.Dst.String()
+		}
+		return out
+	}
+	for want, s := range map[string][]rules.Statement{
+		"-":                           {&rules.Counter{}, &rules.Match{Left: dport, Op: rules.CmpNeq, Right: []byte{0, 53}}},
+		"proto 17 dst :53":            {eq(&rules.Meta{Key: rules.MetaL4proto}, 17), eq(dport, 0, 53)},
+		"proto 6":                     {eq(payload(rules.PayloadNetwork, 9, 1), 6)},
+		" src 10.0.0.1":               {eq(payload(rules.PayloadNetwork, 12, 4), 10, 0, 0, 1)},
+		" dst 10.0.0.0-10.0.0.255":    {eq(payload(rules.PayloadNetwork, 16, 3), 10, 0, 0)},
+		" dst 10.0.0.0-10.15.255.255": {eq(&rules.Bitwise{X: payload(rules.PayloadNetwork, 16, 4), Mask: []byte{255, 240, 0, 0}, Xor: make([]byte, 4)}, 10, 0, 0, 0)},
+		" dst :10-256":                {&rules.InSet{Key: dport, Set: set}},
+		" src :1-2 dst :3-4":          {&rules.AllOf{Parts: []rules.Condition{&rules.MatchRange{Left: payload(rules.PayloadTransport, 0, 2), Lo: []byte{0, 1}, Hi: []byte{0, 2}}, &rules.MatchRange{Left: dport, Lo: []byte{0, 3}, Hi: []byte{0, 4}}}}},
+		" dst fd00::1":                {eq(payload(rules.PayloadNetwork, 24, 16), ip("fd00::1").AsSlice()...)},
+	} {
+		if got := text(needsOf(&rules.Rule{Statements: s})); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -122,7 +122,8 @@ type RuleVersion struct {
 	Position int     `json:"position"`         // 1-based in its chain
 	Text     string  `json:"text"`             // as its own tool prints it, without counters
 	Comment  string  `json:"comment,omitempty"`
-	NAT      *Target `json:"nat,omitempty"` // what it can rewrite to
+	NAT      *Target `json:"nat,omitempty"`   // what it can rewrite to
+	Needs    *Needs  `json:"needs,omitempty"` // what it asks of packets, where it has NAT
 }
 
 // RuleChange is what happened to one rule. The rule is as it is afterwards, or

@@ -22,7 +22,11 @@ func sameRule(r *rules.Rule) string { return ruleText(r) + "\x00" + r.Comment }
 func handleOf(r *rules.Rule) uint64 { return r.Handle }
 
 func versionOf(r *rules.Rule) RuleVersion {
-	return RuleVersion{Handle: r.Handle, Position: r.Position, Text: ruleText(r), Comment: r.Comment, NAT: targetOf(r)}
+	v := RuleVersion{Handle: r.Handle, Position: r.Position, Text: ruleText(r), Comment: r.Comment, NAT: targetOf(r)}
+	if v.NAT != nil {
+		v.Needs = needsOf(r)
+	}
+	return v
 }
 
 // unchanged tells whether a rule says what the one of the same handle said:
