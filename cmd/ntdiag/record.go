@@ -15,7 +15,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/history"
-	"github.com/ntdiag/ntdiag/diagnose/record"
+	recording "github.com/ntdiag/ntdiag/diagnose/record"
 	"github.com/ntdiag/ntdiag/report"
 )
 
@@ -127,11 +127,11 @@ func (a *app) record(cmd *cobra.Command, f *recordFlags) error {
 }
 
 // recorder prints what it keeps, and calls begun when recording has begun.
-func (a *app) recorder(cmd *cobra.Command, l *capture.Live, store *history.Store, f *recordFlags, begun func()) *record.Recorder {
+func (a *app) recorder(cmd *cobra.Command, l *capture.Live, store *history.Store, f *recordFlags, begun func()) *recording.Recorder {
 	out, errOut := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	style := a.style(report.Format{})
 	fmt.Fprintf(out, "recording into %s\n", store.Path())
-	return &record.Recorder{
+	return &recording.Recorder{
 		Live: l, Store: store, Poll: f.poll, Version: version,
 		Stored: func(c *history.Change) {
 			// a reader that went away does not end the recording
