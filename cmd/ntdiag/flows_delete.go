@@ -13,7 +13,6 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/host"
-	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/remove"
 	"github.com/ntdiag/ntdiag/diagnose/stale"
 	"github.com/ntdiag/ntdiag/report"
@@ -61,24 +60,17 @@ func (d *deleteFlags) chooses(cmd *cobra.Command, args []string) bool {
 }
 
 // read is what the command line asks for.
-func (d *deleteFlags) read(cmd *cobra.Command, args []string) (x query.Filter, q *query.Query, err error) {
-	if x, err = d.filter(cmd); err != nil {
-		return x, nil, err
-	}
-	if len(args) > 0 {
-		parsed, err := query.Parse(args)
-		if err != nil {
-			return x, nil, err
-		}
-		q = &parsed
-	}
+func (d *deleteFlags) read(cmd *cobra.Command, args []string) (selection, error) {
+	want, err := d.selection(cmd, args)
 	switch chosen := d.chooses(cmd, args); {
+	case err != nil:
+		return want, err
 	case !chosen && !d.every:
-		return x, nil, errors.New("nothing says which flows: name them by a query or a filter; --every takes all of them")
+		return want, errors.New("nothing says which flows: name them by a query or a filter; --every takes all of them")
 	case chosen && d.every:
-		return x, nil, errors.New("--every is for all flows, without a filter")
+		return want, errors.New("--every is for all flows, without a filter")
 	}
-	return x, q, nil
+	return want, nil
 }
 
 func (a *app) flowsDelete(cmd *cobra.Command, d *deleteFlags, args []string) error {
@@ -86,7 +78,7 @@ func (a *app) flowsDelete(cmd *cobra.Command, d *deleteFlags, args []string) err
 	if err != nil {
 		return err
 	}
-	x, q, err := d.read(cmd, args)
+	want, err := d.read(cmd, args)
 	if err != nil {
 		return usage(err)
 	}
@@ -103,7 +95,7 @@ func (a *app) flowsDelete(cmd *cobra.Command, d *deleteFlags, args []string) err
 		return err
 	}
 	judge := stale.New(s)
-	plan, doc, err := d.plan(cmd.Context(), l, &x, q, judge)
+	plan, doc, err := d.plan(cmd.Context(), l, &want, judge)
 	if err != nil {
 		return cannot(err)
 	}
@@ -132,12 +124,12 @@ func (a *app) flowsDelete(cmd *cobra.Command, d *deleteFlags, args []string) err
 }
 
 // plan gathers the flows that are asked for.
-func (d *deleteFlags) plan(ctx context.Context, l *capture.Live, x *query.Filter, q *query.Query, judge *stale.Judge) ([]remove.Planned, *report.FlowsDelete, error) {
+func (d *deleteFlags) plan(ctx context.Context, l *capture.Live, want *selection, judge *stale.Judge) ([]remove.Planned, *report.FlowsDelete, error) {
 	var plan []remove.Planned
 	doc := &report.FlowsDelete{}
-	info, err := l.Flows(ctx, kernelFilter(x), func(f *host.Flow) error {
+	info, err := l.Flows(ctx, kernelFilter(&want.filter), func(f *host.Flow) error {
 		doc.Checked++
-		if !x.Match(f) || q != nil && q.Match(f) == query.FormNone {
+		if !want.match(f) {
 			return nil
 		}
 		plan = append(plan, remove.Planned{Flow: *f, Risks: judge.Risks(f)})

@@ -150,8 +150,8 @@ type selection struct {
 	query  *query.Query // nil for none
 }
 
-func (w *watchFlags) selection(cmd *cobra.Command, args []string) (s selection, err error) {
-	if s.filter, err = w.filter(cmd); err != nil || len(args) == 0 {
+func (f *flowFlags) selection(cmd *cobra.Command, args []string) (s selection, err error) {
+	if s.filter, err = f.filter(cmd); err != nil || len(args) == 0 {
 		return s, err
 	}
 	q, err := query.Parse(args)

@@ -95,9 +95,21 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestReadOnly: where no journal can be made there is no removal.
+// TestReadOnly: where no journal can be made there is no removal; one that may
+// only be read can be undone.
 func TestReadOnly(t *testing.T) {
-	dir := ownMount(t, unix.MS_RDONLY, "")
+	dir := ownMount(t, 0, "")
+	w := newJournal(t, dir)
+	if err := errors.Join(w.Intend([]journal.Intent{{Flow: tcp(1)}}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	j, none, err := journal.Open(w.Path())
+	if err != nil || none != nil || len(j.Entries) != 1 {
+		t.Errorf("%+v, %v: %v", j, none, err)
+	}
 	for _, d := range []string{dir, filepath.Join(dir, "journal")} {
 		if w, err := journal.Create(d, journal.Header{Created: time.Now()}); !errors.Is(err, unix.EROFS) {
 			t.Errorf("%v: %v", w, err)
