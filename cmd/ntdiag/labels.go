@@ -19,12 +19,18 @@ const maxLabel = 127
 
 // labelNames reads labelFile; what cannot be read has no names.
 func labelNames() map[string]int {
-	names := map[string]int{}
 	b, err := os.ReadFile(labelFile)
 	if err != nil {
-		return names
+		return nil
 	}
-	for line := range strings.Lines(string(b)) {
+	return labelsNamed(string(b))
+}
+
+// labelsNamed reads lines of a number and a name; others, and what follows a #,
+// are passed over.
+func labelsNamed(text string) map[string]int {
+	names := map[string]int{}
+	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
 		w := strings.Fields(line)
 		if len(w) != 2 {
@@ -39,7 +45,10 @@ func labelNames() map[string]int {
 
 // parseLabels reads numbers or names, parted by commas.
 func parseLabels(text string) (labels [16]byte, err error) {
-	names := labelNames()
+	return labelsOf(text, labelNames())
+}
+
+func labelsOf(text string, names map[string]int) (labels [16]byte, err error) {
 	for word := range strings.SplitSeq(text, ",") {
 		n, ok := names[word]
 		if !ok {

@@ -3,12 +3,15 @@ package capture
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/lab"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -102,5 +105,36 @@ func TestDeleteNeverFlushes(t *testing.T) {
 	}
 	if left, _ := flowsOf(t, l, Filter{}); len(left) != len(flows) {
 		t.Errorf("%d of %d entries are left", len(left), len(flows))
+	}
+}
+
+// BenchmarkEntries inserts, reads and deletes one entry.
+func BenchmarkEntries(b *testing.B) {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		lab.LeaveOut(b, err)
+	}
+	l, err := Open("")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	e, err := l.Entries()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	f := messageFlows["icmp"]
+	for b.Loop() {
+		if err := e.Insert(b.Context(), &f); err != nil {
+			b.Fatal(err)
+		}
+		read, err := e.Get(b.Context(), &f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := e.Delete(b.Context(), read); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
