@@ -53,7 +53,7 @@ func TestChangesOverrun(t *testing.T) {
 	start := next(PartAll)
 	var b strings.Builder
 	b.WriteString("add table ip big\nadd chain ip big c\n")
-	for i := range 600 {
+	for i := range 150 {
 		fmt.Fprintf(&b, "add rule ip big c ip saddr 10.0.%d.%d tcp dport %d counter drop\n", i/250, i%250, i+1)
 	}
 	run(t, b.String(), "nft", "-f", "-")
@@ -61,7 +61,7 @@ func TestChangesOverrun(t *testing.T) {
 	if !c.Overrun {
 		t.Error("nothing overran")
 	}
-	if n := len(c.After.Rules.Tables[0].Chains[0].Rules); n != 600 {
+	if n := len(c.After.Rules.Tables[0].Chains[0].Rules); n != 150 {
 		t.Errorf("%d rules", n)
 	}
 	switch n := len(c.Transactions); {
