@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/history"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/journal"
 	"github.com/ntdiag/ntdiag/diagnose/query"
@@ -110,6 +111,8 @@ type Stale struct {
 	Command string `json:"-"`
 	// OlderThan is what was asked for, 0 for nothing.
 	OlderThan time.Duration `json:"-"`
+	// Unrecorded is why the causes are not known; "" where they are sought.
+	Unrecorded string `json:"unrecorded,omitempty"`
 }
 
 // StaleReason is why flows could not be decided; Why is "" for further reasons.
@@ -149,6 +152,8 @@ type StaleGroup struct {
 	// Assumed and Unknown are those of any of the flows.
 	Assumed []string `json:"assumed"`
 	Unknown []string `json:"unknown"`
+	// Cause is what was recorded of the change; null without records.
+	Cause *StaleCause `json:"cause"`
 
 	group *stale.Group
 }
@@ -176,11 +181,13 @@ func (d *Stale) risk(r stale.Risk) int {
 	return n
 }
 
-// maxAttributed bounds the groups for which the rule behind them is sought.
+// maxAttributed bounds the groups for which the rule behind them, and the cause,
+// are sought.
 const maxAttributed = 500
 
-// NewStale describes what a tally holds.
-func NewStale(t *stale.Tally, s *host.Snapshot, missing []host.Missing) *Stale {
+// NewStale describes what a tally holds; h is what was recorded of the
+// namespace, nil for nothing.
+func NewStale(t *stale.Tally, s *host.Snapshot, missing []host.Missing, h *history.History) *Stale {
 	d := &Stale{
 		Header: NewHeader("stale", s, missing), Checked: t.Checked, Fresh: t.Fresh, Undecided: t.Undecided,
 		Certain: t.Certain, Likely: t.Likely, Ungrouped: t.Ungrouped, UndecidedWhy: []StaleReason{}, Groups: []StaleGroup{},
@@ -196,6 +203,7 @@ func NewStale(t *stale.Tally, s *host.Snapshot, missing []host.Missing) *Stale {
 		x := newStaleGroup(g)
 		if i < maxAttributed {
 			x.MadeBy = madeBy(e, g)
+			x.Cause = causeOf(h, g, s.CapturedAt)
 		}
 		d.Groups = append(d.Groups, x)
 	}
@@ -228,7 +236,7 @@ func newStaleGroup(g *stale.Group) StaleGroup {
 		out.Now = append(out.Now, *newRewritten(n))
 	}
 	if len(g.Starts) > 0 {
-		oldest, newest := time.Unix(0, slices.Min(g.Starts)).UTC(), time.Unix(0, slices.Max(g.Starts)).UTC()
+		oldest, newest := time.Unix(0, g.Oldest()).UTC(), time.Unix(0, g.Newest()).UTC()
 		out.Oldest, out.Newest = &oldest, &newest
 	}
 	for _, r := range stale.Risks() {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ntdiag/ntdiag/diagnose/history"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/journal"
 	"github.com/ntdiag/ntdiag/diagnose/remove"
@@ -160,7 +161,7 @@ func staleDoc(t *testing.T, f Format, s Style, verdicts []stale.Verdict, change 
 		}
 	}
 	snapshot := &host.Snapshot{Hostname: "gw", Kernel: "6.18.0", Netns: "blue", CapturedAt: now, Rules: &rules.Ruleset{}}
-	d := NewStale(tally, snapshot, nil)
+	d := NewStale(tally, snapshot, nil, nil)
 	d.Command = "ntdiag stale --netns blue"
 	if change != nil {
 		change(d)
@@ -268,7 +269,7 @@ func TestNarrow(t *testing.T) {
 	for _, v := range staleCases()["classes"] {
 		tally.Add(&v)
 	}
-	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil)
+	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil, nil)
 	all := sections(d.Groups)
 	if len(all) < 8 {
 		t.Fatalf("%d sections", len(all))
@@ -322,7 +323,7 @@ func TestStaleGone(t *testing.T) {
 	results[0].Now = &came
 	results[1].Action, results[1].Said = journal.Gone, "it ended before"
 	results[3].Action, results[3].Said = journal.Failed, "device or resource busy\x1b"
-	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil)
+	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil, nil)
 	d.Journal = "/var/lib/ntdiag/journal/x y.jsonl"
 	var b bytes.Buffer
 	if err := StaleGone(&b, d, results, of, Style{Now: now}); err != nil {
@@ -338,7 +339,7 @@ func TestStalePlan(t *testing.T) {
 	for _, v := range staleCases()["works"] {
 		tally.Add(&v)
 	}
-	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil)
+	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil, nil)
 	for _, c := range []struct {
 		take    func(stale.Confidence) bool
 		want    string
@@ -354,6 +355,58 @@ func TestStalePlan(t *testing.T) {
 		got := strings.Join(strings.Fields(b.String()), " ")
 		if !strings.HasSuffix(got, "note: your own session is among them "+c.want) || strings.Contains(got, c.without) || strings.Contains(got, "ntdiag stale") {
 			t.Errorf("want %q at the end, no %q:\n%s", c.want, c.without, b.String())
+		}
+	}
+}
+
+// recorded is one change: the rule to 192.168.1.86 was removed an hour before
+// now, the map's element that gave 10.244.1.7:53 was replaced two hours before.
+func recorded() *history.History {
+	netns := host.NetnsID{Boot: "b", Cookie: 1, Inode: 1}
+	place := history.Place{Backend: rules.BackendNft, Family: "inet", Table: "nat"}
+	at := func(addr string, port uint16) *history.Range {
+		return &history.Range{Addr: netip.MustParseAddr(addr), Port: &port}
+	}
+	rulePlace, mapPlace := place, place
+	rulePlace.Chain, mapPlace.Set = "prerouting", "endpoints"
+	return &history.History{Recording: true, Alive: now, Changes: []*history.Change{
+		{V: history.Version, Seq: 1, At: now.Add(-4 * time.Hour), Netns: netns, Kind: history.KindStart},
+		{V: history.Version, Seq: 2, At: now.Add(-150 * time.Minute), Netns: netns, Kind: history.KindRules, By: []history.Author{{PID: 4, Program: "kube-pr\x1boxy"}},
+			Rules: &history.RulesDiff{Sets: []history.SetChange{{Place: mapPlace, What: "map", Replaced: 1, Elements: []history.ElementChange{
+				{Op: history.Replaced, Text: "0 : 10.244.1.8 . 53", Was: "0 : 10.244.1.7 . 53", To: at("10.244.1.8", 53), WasTo: at("10.244.1.7", 53)}}}}}},
+		{V: history.Version, Seq: 3, At: now.Add(-time.Hour), Netns: netns, Kind: history.KindRules, By: []history.Author{{PID: 812, Program: "firewalld"}},
+			Rules: &history.RulesDiff{Rules: []history.RuleChange{{Op: history.Removed, Place: rulePlace, RuleVersion: history.RuleVersion{
+				Handle: 5, Position: 2, Text: "tcp dport 3306 dnat ip to 192.168.1.86:3306", NAT: &history.Target{Kind: "dnat", To: []history.Range{*at("192.168.1.86", 3306)}}}}}}},
+	}}
+}
+
+// TestStaleCause names who changed what, and how many flows are older.
+func TestStaleCause(t *testing.T) {
+	tally := stale.NewTally(1, 100)
+	for _, v := range staleCases()["classes"] {
+		tally.Add(&v)
+	}
+	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}, CapturedAt: now}, nil, recorded())
+	d.Command = "ntdiag stale"
+	var b bytes.Buffer
+	if err := staleText(&b, d, Style{Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(b.String()), " ")
+	for _, want := range []string{
+		`was replaced by 0 : 10.244.1.8 . 53`,
+		`at 09:30:00 by kube-pr\x1boxy (pid 4); 1 of these flows began before`,
+		`handle 5`, `at 11:00:00 by firewalld (pid 812)`,
+		`cause: not recorded: recording began at 08:00:00: what changed before is not known`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	harmless(t, b.String(), 80)
+	for _, g := range d.Groups {
+		if g.Class == stale.RuleGone && g.End == "dnat" && (g.Cause == nil || g.Cause.By[0].PID != 812 || !g.Cause.At.Equal(now.Add(-time.Hour))) {
+			t.Errorf("%+v", g.Cause)
 		}
 	}
 }

@@ -26,6 +26,7 @@ func staleText(w io.Writer, d *Stale, s Style) error {
 	t.whatToDo()
 	t.undecided()
 	t.ages()
+	t.unrecorded()
 	missingText(&t.b, d.Header, s)
 	_, err := io.WriteString(w, t.b.String())
 	return err
@@ -181,6 +182,7 @@ func (t *staleWriter) section(x *section) {
 		r := &g.MadeBy[i]
 		wrap(&t.b, t.s.width(), "      made by: ", "               ", longName(r)+": "+safe(r.Text))
 	}
+	t.causes(x)
 	list(&t.b, t.s, "assumed", union(x, func(g *StaleGroup) []string { return g.Assumed }))
 	list(&t.b, t.s, "unknown", union(x, func(g *StaleGroup) []string { return g.Unknown }))
 	if risks := riskText(x); risks != "" {
@@ -189,6 +191,18 @@ func (t *staleWriter) section(x *section) {
 	t.examples(x)
 	if !t.plan {
 		t.deleting(x)
+	}
+}
+
+// causeRows is how many causes of one section are told.
+const causeRows = 3
+
+func (t *staleWriter) causes(x *section) {
+	for i, text := range causeTexts(x) {
+		if i == causeRows && !t.s.Verbose {
+			return
+		}
+		wrap(&t.b, t.s.width(), "      cause: ", "             ", safe(text))
 	}
 }
 
@@ -427,6 +441,13 @@ func (t *staleWriter) ages() {
 		wrap(&t.b, t.s.width(), "\n"+t.s.paint(yellow, "note:")+" ", "      ", counted(d.Undated, "flow has", "flows have")+" no start time and "+was(d.Undated)+" left out, as --older-than asks for one: "+how)
 	case n > d.Ungrouped && dated == 0:
 		wrap(&t.b, t.s.width(), "\n"+t.s.paint(yellow, "note:")+" ", "      ", "how old they are is not known, as no entry has a start time: "+how)
+	}
+}
+
+// unrecorded says why no cause is told.
+func (t *staleWriter) unrecorded() {
+	if d := t.d; d.Unrecorded != "" && d.Certain+d.Likely > 0 {
+		wrap(&t.b, t.s.width(), "\n"+t.s.paint(yellow, "note:")+" ", "      ", safe("who changed what, and when, is not known: "+d.Unrecorded))
 	}
 }
 

@@ -86,7 +86,7 @@ func tcp(h *lab.Host, src, dst string) error {
 func TestKernelScript(t *testing.T) {
 	n := scriptLab(t)
 	commands := maps.Clone(labCommands)
-	commands["exits"] = exits
+	commands["exits"], commands["until"] = exits, until
 	testscript.Run(t, testscript.Params{
 		Dir:   "../../testdata/script/kernel",
 		Cmds:  commands,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/history"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
@@ -31,6 +32,7 @@ type staleFlags struct {
 	olderThan time.Duration
 	class     []string
 	to, rule  string
+	stateDir  string
 	expand    bool
 }
 
@@ -57,6 +59,7 @@ func newStaleCmd(a *app) *cobra.Command {
 	fs.BoolVar(&f.delete, "delete", false, "delete those that are certain, after asking, with a journal to put them back")
 	fs.StringVar(&f.include, "include", "", "with --delete: those that are `likely` too")
 	f.removal.add(cmd)
+	stateDirFlag(cmd, &f.stateDir)
 	fs.BoolVarP(&f.expand, "expand", "v", false, "every group, with its flows")
 	_ = cmd.RegisterFlagCompletionFunc("class", completeList(classNames()))
 	_ = cmd.RegisterFlagCompletionFunc("include", cobra.FixedCompletions([]string{string(stale.Likely)}, cobra.ShellCompDirectiveNoFileComp))
@@ -230,13 +233,15 @@ func (a *app) stale(cmd *cobra.Command, f *staleFlags) error {
 	if *f.on["all"] || f.expand {
 		style.Rows = 0
 	}
+	past, unrecorded := recorded(l, f.stateDir)
 	out := &held{w: cmd.OutOrStdout()}
 	for try := 1; ; try++ {
 		s, err := snapshot(cmd.Context(), l)
 		if err != nil {
 			return err
 		}
-		p := &staleRun{app: a, live: l, flags: f, choice: c, snapshot: s, format: format, style: style, writer: format.Stale(out, style)}
+		p := &staleRun{app: a, live: l, flags: f, choice: c, snapshot: s, format: format, style: style, writer: format.Stale(out, style),
+			history: past, unrecorded: unrecorded}
 		if err := p.run(cmd.Context()); err != nil {
 			return err
 		}
@@ -277,6 +282,18 @@ func (p *staleRun) write(out *held, doc *report.Stale) error {
 	return nil
 }
 
+// recorded is what was recorded of the namespace of l, or why there is nothing.
+func recorded(l *capture.Live, dir string) (*history.History, string) {
+	h, _, err := readHistory(l, dir)
+	switch {
+	case errors.Is(err, history.ErrNoStore):
+		return nil, "ntdiag record keeps that from when it runs"
+	case err != nil:
+		return nil, err.Error()
+	}
+	return h, ""
+}
+
 // staleRun is the table judged once by one snapshot.
 type staleRun struct {
 	*app
@@ -296,6 +313,10 @@ type staleRun struct {
 	notChosen int
 	missing   []host.Missing
 	torn      bool // the rules changed meanwhile
+	// history is what was recorded of the namespace, nil for nothing, and
+	// unrecorded why.
+	history    *history.History
+	unrecorded string
 	// stale are those that were chosen, kept where they may be deleted.
 	stale []stale.Verdict
 }
@@ -408,8 +429,8 @@ func (p *staleRun) changed(ctx context.Context) (string, error) {
 }
 
 func (p *staleRun) document(cmd *cobra.Command) *report.Stale {
-	d := report.NewStale(p.tally, p.snapshot, p.missing)
+	d := report.NewStale(p.tally, p.snapshot, p.missing, p.history)
 	d.NotChosen, d.Undated, d.OlderThan = p.notChosen, p.undated, p.flags.olderThan
-	d.Command = commandLine(cmd)
+	d.Command, d.Unrecorded = commandLine(cmd), p.unrecorded
 	return d
 }

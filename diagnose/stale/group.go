@@ -49,6 +49,12 @@ type Group struct {
 	Starts []int64
 }
 
+// Oldest is when the first of those that have a time began; Starts is not empty.
+func (g *Group) Oldest() int64 { return slices.Min(g.Starts) }
+
+// Newest is when the last of them began.
+func (g *Group) Newest() int64 { return slices.Max(g.Starts) }
+
 // Before is how many of the flows began before t, in ns since the epoch.
 func (g *Group) Before(t int64) int {
 	n := 0
