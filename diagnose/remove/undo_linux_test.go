@@ -145,6 +145,19 @@ func TestUndoBringsAllBack(t *testing.T) {
 	const n = 1000
 	tb.insert(kinds(n)...)
 	began, before := time.Now(), tb.dump()
+	for what, has := range map[string]func(*host.Flow) bool{
+		"labels":        func(f *host.Flow) bool { return f.Labels != [16]byte{} },
+		"a helper":      func(f *host.Flow) bool { return f.Helper != "" },
+		"a mark":        func(f *host.Flow) bool { return f.Mark != 0 },
+		"half a zone":   func(f *host.Flow) bool { return f.Has&(host.HasZoneOrig|host.HasZoneReply) != 0 },
+		"both rewrites": func(f *host.Flow) bool { return f.Status.Has(host.StatusSrcNAT | host.StatusDstNAT) },
+		"a state":       func(f *host.Flow) bool { return f.State() == "TIME_WAIT" },
+		"IPv6":          func(f *host.Flow) bool { return f.Family == rules.FamilyIPv6 },
+	} {
+		if len(plan(before, has)) < 20 {
+			t.Errorf("%d flows of %d with %s", len(plan(before, has)), n, what)
+		}
+	}
 	w := newJournal(t, t.TempDir())
 	results, err := Run(context.Background(), tb, w, plan(before, all), Options{})
 	if err != nil {
