@@ -3,6 +3,7 @@ package capture
 import (
 	"net/netip"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,16 @@ func newWire(t *testing.T, ruleset string) *wire {
 	for _, s := range []string{"nf_conntrack_acct", "nf_conntrack_timestamp"} {
 		if err := os.WriteFile("/proc/sys/net/netfilter/"+s, []byte("1"), 0); err != nil {
 			t.Logf("%s stays off: %v", s, err)
+		}
+	}
+	// some states last three seconds, which a busy machine needs
+	states, err := filepath.Glob("/proc/sys/net/netfilter/nf_conntrack_sctp_timeout_*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range states {
+		if err := os.WriteFile(path, []byte("200"), 0); err != nil {
+			t.Fatal(err)
 		}
 	}
 	// without ARP d0 sends to its own address, so that d1 takes nothing in

@@ -66,7 +66,7 @@ var kept = cmp.Options{
 }
 
 // about: the kernel counts down, in whole seconds.
-func about(a, b uint32) bool { return max(a, b)-min(a, b) <= 2 }
+func about(a, b uint32) bool { return max(a, b)-min(a, b) <= 5 }
 
 func byTuple(a, b host.Flow) bool {
 	if a.Zone != b.Zone {
