@@ -95,7 +95,7 @@ type Stale struct {
 	Undecided int `json:"undecided"`
 	Certain   int `json:"certain"`
 	Likely    int `json:"likely"`
-	// NotChosen are stale flows that --class, --to or --rule left out.
+	// NotChosen are stale flows that --class, --to, --rule or --leave left out.
 	NotChosen int `json:"not_chosen,omitempty"`
 	// Undated are flows of which it is not known whether they are old enough;
 	// they were not checked.

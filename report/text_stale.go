@@ -177,6 +177,7 @@ func (t *staleWriter) section(x *section) {
 	}
 	if g.Rule != nil {
 		ruleText(&t.b, g.Rule, t.s)
+		t.otherRules(x)
 	}
 	for i := range min(len(g.MadeBy), 2) {
 		r := &g.MadeBy[i]
@@ -192,6 +193,27 @@ func (t *staleWriter) section(x *section) {
 	if !t.plan {
 		t.deleting(x)
 	}
+}
+
+// otherRules are those that give the further targets: a rule for each endpoint
+// where chance chooses between them.
+func (t *staleWriter) otherRules(x *section) {
+	var names []string
+	for _, g := range x.groups {
+		for i := range g.Now {
+			if name := longName(&g.Now[i].Rule); name != longName(x.groups[0].Rule) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	const most = 3
+	if rest := len(names) - most; rest > 0 && !t.s.Verbose {
+		names = append(names[:most], counted(rest, "other", "others"))
+	}
+	wrap(&t.b, t.s.width(), "      or by: ", "             ", strings.Join(names, "; "))
 }
 
 // causeRows is how many causes of one section are told.
@@ -397,8 +419,9 @@ func (t *staleWriter) whatToDo() {
 		wrap(&t.b, t.s.width(), "do: ", "    ", "to delete "+verb(d.Certain, "it", "them")+", and nothing else (it asks, and undo puts "+verb(d.Certain, "it", "them")+" back):")
 	}
 	commandText(&t.b, t.s, "    ", "      ", command)
-	if certain > 0 && !strings.Contains(d.Command, "--status") {
-		wrap(&t.b, t.s.width(), "    ", "    ", "to leave alone "+verb(certain, "the connection", "the "+thousands(certain)+" connections")+" that may still work, add: --status '!assured'")
+	if certain > 0 {
+		wrap(&t.b, t.s.width(), "or: ", "    ", "to leave alone "+verb(certain, "the connection", "the "+thousands(certain)+" connections")+" that may still work:")
+		commandText(&t.b, t.s, "    ", "      ", command+" --leave "+string(stale.RiskWorks))
 	}
 }
 

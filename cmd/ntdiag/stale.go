@@ -31,6 +31,7 @@ type staleFlags struct {
 	include   string
 	olderThan time.Duration
 	class     []string
+	leave     []string
 	to, rule  string
 	stateDir  string
 	expand    bool
@@ -54,6 +55,7 @@ func newStaleCmd(a *app) *cobra.Command {
 	fs := cmd.Flags()
 	fs.DurationVar(&f.olderThan, "older-than", 0, "only flows that began longer ago than this (10m, 2h): needs nf_conntrack_timestamp")
 	fs.StringSliceVar(&f.class, "class", nil, "only these classes of stale flows, parted by commas")
+	fs.StringSliceVar(&f.leave, "leave", nil, "leave out flows that these traps are of, parted by commas: works, offload, …")
 	fs.StringVar(&f.to, "to", "", "only flows that still go to, or leave from, this `ADDR[:PORT]`")
 	fs.StringVar(&f.rule, "rule", "", "only flows that this rule would take now, or may have made: a handle, CHAIN rule N, …")
 	fs.BoolVar(&f.delete, "delete", false, "delete those that are certain, after asking, with a journal to put them back")
@@ -62,6 +64,7 @@ func newStaleCmd(a *app) *cobra.Command {
 	stateDirFlag(cmd, &f.stateDir)
 	fs.BoolVarP(&f.expand, "expand", "v", false, "every group, with its flows")
 	_ = cmd.RegisterFlagCompletionFunc("class", completeList(classNames()))
+	_ = cmd.RegisterFlagCompletionFunc("leave", completeList(riskNames()))
 	_ = cmd.RegisterFlagCompletionFunc("include", cobra.FixedCompletions([]string{string(stale.Likely)}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -80,6 +83,14 @@ func classNames() []string {
 	var out []string
 	for _, c := range stale.Classes() {
 		out = append(out, string(c))
+	}
+	return out
+}
+
+func riskNames() []string {
+	var out []string
+	for _, r := range stale.Risks() {
+		out = append(out, string(r))
 	}
 	return out
 }
@@ -136,6 +147,7 @@ type staleChoice struct {
 	// time.
 	before int64
 	class  []stale.Class
+	leave  []stale.Risk
 	to     host.Endpoint
 	rule   simulate.RuleName
 	byRule bool
@@ -161,6 +173,12 @@ func (f *staleFlags) choice(cmd *cobra.Command) (staleChoice, error) {
 			return c, fmt.Errorf("--class %q: known are %s", name, strings.Join(classNames(), ", "))
 		}
 		c.class = append(c.class, stale.Class(name))
+	}
+	for _, name := range f.leave {
+		if !slices.Contains(stale.Risks(), stale.Risk(name)) {
+			return c, fmt.Errorf("--leave %q: known are %s", name, strings.Join(riskNames(), ", "))
+		}
+		c.leave = append(c.leave, stale.Risk(name))
 	}
 	if f.to != "" {
 		if c.to, err = parseEnd(f.to); err != nil {
@@ -393,6 +411,7 @@ func (p *staleRun) verdict(v *stale.Verdict) error {
 func (p *staleRun) chosen(v *stale.Verdict) bool {
 	c := &p.choice
 	if len(c.class) > 0 && !slices.Contains(c.class, v.Class) ||
+		slices.ContainsFunc(v.Risks, func(r stale.Risk) bool { return slices.Contains(c.leave, r) }) ||
 		c.to.Addr.IsValid() && (c.to.Addr != v.To.Addr || c.to.Port != 0 && c.to.Port != v.To.Port) {
 		return false
 	}
