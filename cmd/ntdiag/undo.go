@@ -25,8 +25,9 @@ func newUndoCmd(a *app) *cobra.Command {
 removed, as their journal keeps them: tuples, NAT, zone, mark, labels, helper,
 timeout and the state of the protocol. What of them cannot be kept is said.
 
-An entry that is there again is left as it is, so that undo can be repeated. A
-journal of another boot or another network namespace is refused.
+Without --netns it works in the network namespace that the journal names. A
+journal of another boot, or of another namespace of that name, is refused. An
+entry that is there again is left as it is, so that undo can be repeated.
 
 Exit code 1: some have another entry in their place; 3: not all were taken.`,
 		Example: `  ntdiag undo /var/lib/ntdiag/journal/20260301T120000Z-1.jsonl
@@ -67,6 +68,9 @@ func (a *app) undo(cmd *cobra.Command, path string, format report.Format, force 
 		}()
 	default:
 		fmt.Fprintln(cmd.ErrOrStderr(), "ntdiag: journal "+path+": may only be read: what is put back is not noted there")
+	}
+	if !cmd.Flags().Changed("netns") {
+		a.netns = j.Netns
 	}
 	l, err := a.open()
 	if err != nil {
