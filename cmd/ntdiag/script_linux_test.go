@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 	"github.com/ntdiag/ntdiag/rules/nft"
 )
@@ -156,6 +157,25 @@ func TestReadme(t *testing.T) {
 	}
 	if named := regexp.MustCompile("`([^`]+)`").FindAllString(list[1], -1); !slices.Equal(named, quoteAll(known)) {
 		t.Errorf("README names the expressions %v, the decode table %v", named, known)
+	}
+}
+
+// TestReadmeLosses: the README names all that an undo does not put back, and why.
+func TestReadmeLosses(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := regexp.MustCompile("(?s)<!-- losses -->\n.*?\n.*?\n(.*?)<!-- /losses -->").FindSubmatch(readme)
+	if got == nil {
+		t.Fatal("no table of losses in the README")
+	}
+	var want strings.Builder
+	for _, l := range capture.InsertLoses {
+		fmt.Fprintf(&want, "| %s | %s |\n", l.What, l.Why)
+	}
+	if string(got[1]) != want.String() {
+		t.Errorf("the README has\n%s\nnot\n%s", got[1], want.String())
 	}
 }
 
