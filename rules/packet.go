@@ -205,13 +205,15 @@ const (
 	AddrProhibit    AddrType = 8
 )
 
-// RouteQuery asks for the route of a packet. Src is invalid when open; Mark
-// counts where MarkKnown. Iif 0 means locally generated.
+// RouteQuery asks for the route of a packet. Src is invalid when open; of Mark
+// all bits count where MarkKnown, else those in MarkBits. Iif 0 means locally
+// generated.
 type RouteQuery struct {
 	Dst, Src  netip.Addr
 	Iif, Oif  uint32
 	Mark      uint32
 	MarkKnown bool
+	MarkBits  uint32
 }
 
 // Route is the answer: the device, the gateway if any, the preferred source.

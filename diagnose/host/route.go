@@ -187,11 +187,7 @@ func (l *lookup) act(p *PolicyRule, i int) (r rules.Route, known rules.Truth, fo
 func (l *lookup) applies(p *PolicyRule) rules.Truth {
 	t := l.device(p.Iif, l.q.Iif, true).And(l.device(p.Oif, l.q.Oif, false))
 	if p.Mark != 0 || p.Mask != 0 {
-		m := rules.Unknown
-		if l.q.MarkKnown {
-			m = rules.TruthOf((l.q.Mark^p.Mark)&p.Mask == 0)
-		}
-		t = t.And(m)
+		t = t.And(l.marked(p))
 	}
 	t = t.And(within(p.Src, l.q.Src)).And(within(p.Dst, l.q.Dst))
 	if p.L3mdev {
@@ -204,6 +200,21 @@ func (l *lookup) applies(p *PolicyRule) rules.Truth {
 		t = t.Not()
 	}
 	return t
+}
+
+// marked compares the mark, as far as its bits are known.
+func (l *lookup) marked(p *PolicyRule) rules.Truth {
+	known := l.q.MarkBits
+	if l.q.MarkKnown {
+		known = ^uint32(0)
+	}
+	switch {
+	case (l.q.Mark^p.Mark)&p.Mask&known != 0:
+		return rules.No
+	case p.Mask&^known != 0:
+		return rules.Unknown
+	}
+	return rules.Yes
 }
 
 // device compares a rule's device with the packet's. What a host sends itself

@@ -47,8 +47,8 @@ var backTexts = map[Back]struct{ what, do string }{
 
 // plainTCP is how a TCP flow comes back without NAT.
 var plainTCP = struct{ what, do string }{
-	"is back without NAT: conntrack picked the connection up in mid-stream (nf_conntrack_tcp_loose)",
-	"sysctl net.netfilter.nf_conntrack_tcp_loose=0, delete it once more, let the client connect anew",
+	"is back without NAT: conntrack picked the connection up in mid-stream (nf_conntrack_tcp_loose), by a packet that no NAT rule matches",
+	"reject what is new without a SYN, delete it once more, let the client connect anew",
 }
 
 // BackText says how f came back, in words that go on from its name, and what

@@ -56,6 +56,10 @@ func (w *way) query(p *rules.Packet) rules.RouteQuery {
 		if p.Mark.From[0] == rules.FromMark && w.host.RoutesByMark(p.Family) {
 			w.used |= rules.Of(rules.FromMark)
 		}
+	} else if m := &p.Mark; m.N == 4 {
+		o := p.ByteOrder()
+		q.MarkBits = o.Uint32(m.Known[:4])
+		q.Mark = o.Uint32(m.Bits[:4]) & q.MarkBits
 	}
 	return q
 }

@@ -9,7 +9,7 @@ const tcpEstablished = 3
 
 // Risks lists them.
 func Risks() []Risk {
-	return []Risk{RiskWorks, RiskTCPLoose, RiskReversed, RiskOffload, RiskMaster}
+	return []Risk{RiskWorks, RiskTCPLoose, RiskReversed, RiskInvalid, RiskOffload, RiskMaster}
 }
 
 // Risks are the traps of deleting f, stale or not.
@@ -25,6 +25,9 @@ func (c *judging) risks() []Risk {
 	}
 	if replied && (f.Original.Proto != host.ProtoTCP || c.loose()) && !f.IsICMP() {
 		out = append(out, RiskReversed)
+	}
+	if f.Original.Proto == host.ProtoTCP && !c.loose() && len(f.Rewrites()) == 0 {
+		out = append(out, RiskInvalid)
 	}
 	if f.Status&(host.StatusOffload|host.StatusHWOffload) != 0 {
 		out = append(out, RiskOffload)

@@ -37,7 +37,7 @@ func (c *judging) why() string {
 	was, now := c.wasText(m), c.nowText(m)
 	switch v.Class {
 	case RuleGone:
-		return was + ", and no rule that a new packet meets does that"
+		return was + ", and no rule does that to a new packet"
 	case RuleAdded:
 		return was + "; a new packet goes " + now
 	case NotYetNAT:

@@ -71,12 +71,23 @@ type Change struct {
 type Risk string
 
 const (
-	// RiskTCPLoose: TCP is picked up in the middle (nf_conntrack_tcp_loose): by
-	// whichever side sends next.
+	// RiskTCPLoose: TCP is picked up in the middle (nf_conntrack_tcp_loose, on
+	// where nobody has turned it off), with the next packet of either end. That
+	// of the near end, which began the connection, meets the nat chains as a
+	// SYN would: it gets what Now says, goes on where that is what it had, and
+	// is reset where it is not, as nobody there knows of the connection. For the
+	// far end see RiskReversed.
 	RiskTCPLoose Risk = "tcp_loose"
-	// RiskReversed: should the far side send next, its packet makes an entry
-	// the other way round, which no rule rewrites.
+	// RiskReversed: should the far end send next, its packet makes an entry the
+	// other way round. A flow that was not rewritten goes on by that past the
+	// rules, both ways, for as long as it lasts. Of one that was, the packet
+	// comes to an end that has no such socket, this host or the near end, which
+	// refuses it: that resets a TCP connection, and loses a UDP packet.
 	RiskReversed Risk = "reversed"
+	// RiskInvalid: without nf_conntrack_tcp_loose the packets of a connection
+	// that was not rewritten are invalid, and go on as they were, past the
+	// rules, unless one drops what is invalid.
+	RiskInvalid Risk = "invalid"
 	// RiskOffload: a flowtable forwards its packets past the hooks, whatever
 	// the table holds.
 	RiskOffload Risk = "offload"
