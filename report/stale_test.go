@@ -298,6 +298,13 @@ func TestNarrow(t *testing.T) {
 			}
 		}
 	}
+	six := verdict(1, stale.RuleGone, rules.ManipDst, "10.0.0.1:53", "10.0.0.2:53")
+	six.Flow.Original, six.Flow.Reply = tuple(17, "[fd00::1]:4000", "[fd00::2]:53"), tuple(17, "[fd00::3]:53", "[fd00::1]:4000")
+	six.To = endpoint("[fd00::3]:53")
+	g := newStaleGroup(&stale.Group{Change: six.Change, Flows: 1, Examples: []stale.Verdict{six}})
+	if flag := choicesOf(&section{groups: []*StaleGroup{&g}})['t'].flag; flag != "--to '[fd00::3]:53'" {
+		t.Errorf("a shell would take %s apart", flag)
+	}
 	if flags := narrow(&all[0], &Stale{Groups: d.Groups[:1]}); flags != "" {
 		t.Errorf("for the only group: %q", flags)
 	}

@@ -24,7 +24,7 @@ func choicesOf(x *section) map[byte]choice {
 		'p': {"--proto " + g.Proto, func(o *stale.Change) bool { return o.Proto == c.Proto }},
 	}
 	if len(x.groups) == 1 && c.To.Addr.IsValid() {
-		out['t'] = choice{"--to " + toText(g), func(o *stale.Change) bool { return o.To == c.To }}
+		out['t'] = choice{"--to " + ShellWord(toText(g)), func(o *stale.Change) bool { return o.To == c.To }}
 	}
 	if g.Rule != nil {
 		out['r'] = choice{"--rule " + ShellWord(ruleWords(g.Rule)), func(o *stale.Change) bool { return o.Rule == c.Rule }}

@@ -17,6 +17,7 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/history"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/diagnose/remove"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
 	"github.com/ntdiag/ntdiag/diagnose/stale"
 	"github.com/ntdiag/ntdiag/report"
@@ -305,7 +306,7 @@ func recorded(l *capture.Live, dir string) (*history.History, string) {
 	h, _, err := readHistory(l, dir)
 	switch {
 	case errors.Is(err, history.ErrNoStore):
-		return nil, "ntdiag record keeps that from when it runs"
+		return nil, "nothing was recorded; ntdiag record keeps it from when it runs"
 	case err != nil:
 		return nil, err.Error()
 	}
@@ -335,8 +336,11 @@ type staleRun struct {
 	// unrecorded why.
 	history    *history.History
 	unrecorded string
-	// stale are those that were chosen, kept where they may be deleted.
-	stale []stale.Verdict
+	// plan is what is to be deleted, and of the change for each; chosen are all
+	// that were, where each is written with what became of it.
+	plan   []remove.Planned
+	of     []stale.Change
+	chosen []chosenFlow
 }
 
 // Verdicts that a table keeps as examples, of each group and of all.
@@ -391,7 +395,7 @@ func (p *staleRun) old(f *host.Flow) bool {
 
 // verdict takes each in the order of the table.
 func (p *staleRun) verdict(v *stale.Verdict) error {
-	if v.Fate == stale.Stale && !p.chosen(v) {
+	if v.Fate == stale.Stale && !p.chooses(v) {
 		p.notChosen++
 		p.tally.Checked++
 		return nil
@@ -401,14 +405,14 @@ func (p *staleRun) verdict(v *stale.Verdict) error {
 		return nil
 	}
 	if p.flags.delete {
-		p.stale = append(p.stale, *v)
+		p.keep(v)
 		return nil
 	}
 	return p.writer.Add(v, nil)
 }
 
-// chosen tells whether a stale flow is one that was asked for.
-func (p *staleRun) chosen(v *stale.Verdict) bool {
+// chooses tells whether a stale flow is one that was asked for.
+func (p *staleRun) chooses(v *stale.Verdict) bool {
 	c := &p.choice
 	if len(c.class) > 0 && !slices.Contains(c.class, v.Class) ||
 		slices.ContainsFunc(v.Risks, func(r stale.Risk) bool { return slices.Contains(c.leave, r) }) ||

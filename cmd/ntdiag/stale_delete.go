@@ -38,32 +38,41 @@ func (f *staleFlags) takes(c stale.Confidence) bool {
 	return c == stale.Certain || f.include == string(c)
 }
 
+// chosenFlow is a stale flow that was asked for, and where it is in the plan; -1
+// where it stays.
+type chosenFlow struct {
+	verdict stale.Verdict
+	planned int
+}
+
+// keep takes v into the plan where it is to go.
+func (p *staleRun) keep(v *stale.Verdict) {
+	at := -1
+	if p.flags.takes(v.Confidence) {
+		at = len(p.plan)
+		p.plan, p.of = append(p.plan, planned(v)), append(p.of, v.Change)
+	}
+	if !p.format.Human {
+		p.chosen = append(p.chosen, chosenFlow{*v, at})
+	}
+}
+
 // remove deletes what is to go, and writes what became of it.
 func (p *staleRun) remove(cmd *cobra.Command, out *held, doc *report.Stale) error {
 	if p.torn || p.snapshot.RulesUnread() {
 		return incomplete(fmt.Errorf("%s: nothing is deleted", strings.Join(host.MissingText(doc.Missing), "; ")))
 	}
-	var plan []remove.Planned
-	var of []stale.Change
-	at := make([]int, len(p.stale)) // in the plan, -1 for those that stay
-	for i := range p.stale {
-		v := &p.stale[i]
-		if at[i] = -1; p.flags.takes(v.Confidence) {
-			at[i] = len(plan)
-			plan, of = append(plan, planned(v)), append(of, v.Change)
-		}
-	}
-	if len(plan) == 0 && p.format.Human {
+	if len(p.plan) == 0 && p.format.Human {
 		// there is nothing to ask
 		if err := p.write(out, doc); err != nil {
 			return err
 		}
 		return finish(cmd, doc.Header, doc.Likely > 0)
 	}
-	results, path, failed := p.removeFlows(cmd, p.live, plan, removeOptions{
+	results, path, failed := p.removeFlows(cmd, p.live, p.plan, removeOptions{
 		removal: &p.flags.removal, format: p.format, judge: p.judge,
 		show: func(w io.Writer) error {
-			return report.StalePlan(w, doc, p.flags.takes, ownSession(plan), p.style)
+			return report.StalePlan(w, doc, p.flags.takes, ownSession(p.plan), p.style)
 		},
 		still: func() error { return p.still(cmd) },
 	})
@@ -71,7 +80,7 @@ func (p *staleRun) remove(cmd *cobra.Command, out *held, doc *report.Stale) erro
 		return failed
 	}
 	doc.Journal, doc.DryRun = path, p.flags.dryRun
-	if err := p.told(cmd, out, doc, results, of, at); err != nil {
+	if err := p.told(cmd, out, doc, results); err != nil {
 		return err
 	}
 	if failed != nil {
@@ -81,19 +90,20 @@ func (p *staleRun) remove(cmd *cobra.Command, out *held, doc *report.Stale) erro
 }
 
 // told writes what became of the flows.
-func (p *staleRun) told(cmd *cobra.Command, out *held, doc *report.Stale, results []remove.Result, of []stale.Change, at []int) error {
+func (p *staleRun) told(cmd *cobra.Command, out *held, doc *report.Stale, results []remove.Result) error {
 	if p.format.Human {
-		if err := report.StaleGone(cmd.OutOrStdout(), doc, results, of, p.style); err != nil {
+		if err := report.StaleGone(cmd.OutOrStdout(), doc, results, p.of, p.style); err != nil {
 			return incomplete(err)
 		}
 		return nil
 	}
-	for i := range p.stale {
+	for i := range p.chosen {
+		c := &p.chosen[i]
 		var r *remove.Result
-		if at[i] >= 0 {
-			r = &results[at[i]]
+		if c.planned >= 0 {
+			r = &results[c.planned]
 		}
-		if err := p.writer.Add(&p.stale[i], r); err != nil {
+		if err := p.writer.Add(&c.verdict, r); err != nil {
 			return incomplete(err)
 		}
 	}
