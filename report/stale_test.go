@@ -346,7 +346,7 @@ func TestStalePlan(t *testing.T) {
 	for _, v := range staleCases()["works"] {
 		tally.Add(&v)
 	}
-	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, nil, nil)
+	d := NewStale(tally, &host.Snapshot{Rules: &rules.Ruleset{}}, []host.Missing{{What: "2 conntrack entries", Why: "cut short"}}, nil)
 	for _, c := range []struct {
 		take    func(stale.Confidence) bool
 		want    string
@@ -360,7 +360,7 @@ func TestStalePlan(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := strings.Join(strings.Fields(b.String()), " ")
-		if !strings.HasSuffix(got, "note: your own session is among them "+c.want) || strings.Contains(got, c.without) || strings.Contains(got, "ntdiag stale") {
+		if !strings.HasSuffix(got, "note: your own session is among them not read: 2 conntrack entries: cut short "+c.want) || strings.Contains(got, c.without) || strings.Contains(got, "ntdiag stale") {
 			t.Errorf("want %q at the end, no %q:\n%s", c.want, c.without, b.String())
 		}
 	}

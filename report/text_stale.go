@@ -64,6 +64,7 @@ func StalePlan(w io.Writer, d *Stale, take func(stale.Confidence) bool, notes []
 	if left := d.Certain + d.Likely - planned; left > 0 && !take(stale.Likely) {
 		text += "; " + counted(left, "that is only likely stale stays", "that are only likely stale stay") + " (--include likely)"
 	}
+	missingText(&t.b, d.Header, s)
 	wrap(&t.b, s.width(), "\n", "  ", text)
 	_, err := io.WriteString(w, t.b.String())
 	return err
