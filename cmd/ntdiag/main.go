@@ -15,9 +15,9 @@
 //	ntdiag demo             all of this on a small network of its own
 //
 // It adds no rule, sends no traffic, and loads no module. It changes conntrack
-// entries on request only: flows insert, update and delete, undo. Exit codes: 0
-// answered and nothing wrong, 1 answered and something found, 2 usage, 3 could
-// not answer completely.
+// entries on request only: flows insert, update and delete, stale --delete,
+// undo. Exit codes: 0 answered and nothing wrong, 1 answered and something
+// found, 2 usage, 3 could not answer completely.
 package main
 
 import (
@@ -97,10 +97,11 @@ func newRootCmd() *cobra.Command {
 		Long: `ntdiag says which rule rewrote a flow that is already in the conntrack table,
 how sure that is, and what could not be known. It adds no rule, sends no
 traffic, and loads no module; conntrack entries are changed on request only, by
-flows insert, update and delete, and undo.`,
+flows insert, update and delete, stale --delete, and undo.`,
 		Example: `  sudo ntdiag explain 10.0.0.10:5536 10.8.2.12:80
   sudo ntdiag flows --dnat --port 443
   sudo ntdiag rules
+  sudo ntdiag stale
   sudo ntdiag simulate 'tcp 10.0.0.10:5536 > 10.0.0.1:8080'
   ntdiag demo`,
 		Args:              cobra.NoArgs,
