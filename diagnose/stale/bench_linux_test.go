@@ -20,7 +20,7 @@ type bench struct {
 	hosts map[string]*lab.Host
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	l, err := lab.New()
 	if err != nil {
@@ -75,7 +75,7 @@ func (b *bench) host(t *testing.T, name string) *lab.Host {
 	return h
 }
 
-func (b *bench) snapshot(t *testing.T) *host.Snapshot {
+func (b *bench) snapshot(t testing.TB) *host.Snapshot {
 	t.Helper()
 	s, err := b.live.Snapshot(context.Background())
 	if err != nil {

@@ -184,7 +184,7 @@ func (b *bench) remove(t *testing.T, after func(), verdicts ...stale.Verdict) []
 }
 
 // load gives the router rules.
-func (b *bench) load(t *testing.T, program []string, rules string) {
+func (b *bench) load(t testing.TB, program []string, rules string) {
 	t.Helper()
 	if _, err := b.run(rules, program[0], program[1:]...); err != nil {
 		t.Fatal(err)

@@ -28,23 +28,22 @@ func (x *run) beyond(r *rules.Rule, depth int) bool {
 
 // unfollowed is the state behind rules that were not looked at, r the first of
 // them: they may have set marks, ended the way, set up a NAT.
-func (x *run) unfollowed(r *rules.Rule, in state, out *exits) state {
+func (x *run) unfollowed(r *rules.Rule, in *state, out *exits) {
 	in.maybe(rules.Answer{Unknown: rules.Of(rules.FromOpaque)})
 	for _, v := range [...]*rules.Value{&in.p.Mark, &in.p.Priority, &in.p.Ct.Mark, &in.p.Ct.Labels} {
 		*v = rules.UnknownBytes(v.N, rules.FromOpaque)
 	}
-	out.accepted = join(out.accepted, in)
+	out.accepted.meet(in)
 	if !x.inNAT {
-		return in
+		return
 	}
-	out.nat = join(out.nat, in)
+	out.nat.meet(in)
 	if !x.cut {
 		x.cut = true
-		e := &ruleRun{run: x, r: r, cur: in, result: rules.Unknown}
+		e := &ruleRun{ruleVars: ruleVars{run: x, r: r, result: rules.Unknown}, cur: *in}
 		e.add(Candidate{
 			Rule: r, Targets: []Target{{AnyAddr: true, AnyPort: true}},
 			Opaque: &rules.Opaque{Name: "rules", Why: "more rules than are followed", MayNAT: true, MayEnd: true},
 		})
 	}
-	return in
 }

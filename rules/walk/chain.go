@@ -2,31 +2,46 @@ package walk
 
 import (
 	"net/netip"
+	"sync"
 
 	"github.com/ntdiag/ntdiag/rules"
 )
 
+// frame is the room that one chain being run takes. States are large, and most
+// are dead: rooms are used again, and what is dead is not cleared.
+type frame struct {
+	out      exits
+	returned state
+	rule     ruleRun // the rule that is run
+}
+
+var frames = sync.Pool{New: func() any { return new(frame) }}
+
+// free gives the room back; nothing may hold a part of it.
+func (f *frame) free() { frames.Put(f) }
+
 // chain is nft_do_chain for one chain: rule after rule until none is left on
-// any way.
-func (x *run) chain(c *rules.Chain, in state, depth int) exits {
-	out := exits{through: in, accepted: state{live: dead}, nat: state{live: dead}}
-	returned := state{live: dead}
-	cur := in
+// any way. The caller takes what it needs of the frame's exits, and frees it.
+func (x *run) chain(c *rules.Chain, in *state, depth int) *frame {
+	f := frames.Get().(*frame)
+	f.out.accepted.live, f.out.nat.live, f.returned.live = dead, dead, dead
+	cur := &f.out.through
+	*cur = *in
 	for _, r := range c.Rules {
 		if cur.live.Truth == rules.No {
 			break
 		}
 		if x.beyond(r, depth) {
-			cur = x.unfollowed(r, cur, &out)
+			x.unfollowed(r, cur, &f.out)
 			break
 		}
-		if !x.skips(r, &cur) {
+		if !x.skips(r, cur) {
 			x.steps += forkSteps
-			cur = x.rule(r, cur, &out, &returned, depth)
+			x.rule(r, f, depth)
 		}
 	}
-	out.through = join(cur, returned)
-	return out
+	cur.meet(&f.returned)
+	return f
 }
 
 // skips tells whether the rule fails at a decided condition before it has done
@@ -61,10 +76,15 @@ func (x *run) skips(r *rules.Rule, cur *state) bool {
 // ruleRun is one rule being evaluated: cur goes on with the next statement,
 // skipped with the next rule.
 type ruleRun struct {
+	ruleVars
+	cur     state
+	skipped state
+}
+
+// ruleVars are the small parts of a ruleRun, which begin anew with each rule.
+type ruleVars struct {
 	*run
 	r        *rules.Rule
-	cur      state
-	skipped  state
 	entry    rules.Answer // how the rule itself was reached
 	out      *exits
 	returned *state
@@ -77,9 +97,11 @@ type ruleRun struct {
 	ended    bool        // some way left the chain from here
 }
 
-// rule evaluates one rule and returns the way on to the next.
-func (x *run) rule(r *rules.Rule, in state, out *exits, returned *state, depth int) state {
-	e := &ruleRun{run: x, r: r, cur: in, skipped: state{live: dead}, entry: in.live, out: out, returned: returned, depth: depth, result: rules.Yes}
+// rule evaluates one rule; the way on to the next is the frame's way through.
+func (x *run) rule(r *rules.Rule, f *frame, depth int) {
+	next, e := &f.out.through, &f.rule
+	e.ruleVars = ruleVars{run: x, r: r, entry: next.live, out: &f.out, returned: &f.returned, depth: depth, result: rules.Yes}
+	e.cur, e.skipped.live = *next, dead
 	for _, s := range r.Statements {
 		if e.cur.live.Truth == rules.No {
 			break
@@ -87,12 +109,12 @@ func (x *run) rule(r *rules.Rule, in state, out *exits, returned *state, depth i
 		e.statement(s)
 	}
 	e.tell()
-	next := join(e.cur, e.skipped)
+	*next = e.cur
+	next.meet(&e.skipped)
 	if !e.ended && next.live.Truth != rules.No {
 		// both ways of an open condition come together again
-		next.live = in.live
+		next.live = e.entry
 	}
-	return next
 }
 
 // tell traces the rule, once: before a chain that it jumps to.
@@ -167,7 +189,7 @@ func (e *ruleRun) condition(s rules.Statement, a rules.Answer) {
 		e.miss(s, rules.Unknown)
 		not := e.cur
 		not.maybe(a)
-		e.skipped = join(e.skipped, not)
+		e.skipped.meet(&not)
 		e.cur.maybe(a)
 		refine(&e.cur.p, s)
 	}
@@ -184,7 +206,7 @@ func (e *ruleRun) miss(s rules.Statement, t rules.Truth) {
 
 // skip ends the rule (NFT_BREAK): on with the next, keeping what was set.
 func (e *ruleRun) skip() {
-	e.skipped = join(e.skipped, e.cur)
+	e.skipped.meet(&e.cur)
 	e.cur.live = dead
 }
 
@@ -202,7 +224,7 @@ func (e *ruleRun) lose() {
 
 func (e *ruleRun) accept() {
 	e.ended = true
-	e.out.accepted = join(e.out.accepted, e.cur)
+	e.out.accepted.meet(&e.cur)
 	e.cur.live = dead
 }
 
@@ -233,7 +255,7 @@ func (e *ruleRun) verdict(v *rules.Verdict) {
 		e.accept()
 	case rules.VerdictReturn:
 		e.ended = true
-		*e.returned = join(*e.returned, e.cur)
+		e.returned.meet(&e.cur)
 		e.cur.live = dead
 	case rules.VerdictJump, rules.VerdictGoto:
 		e.jump(v)
@@ -255,17 +277,18 @@ func (e *ruleRun) jump(v *rules.Verdict) {
 		e.open = append(e.open, e.r)
 	}
 	e.tell()
-	sub := e.chain(v.Chain, e.cur, e.depth+1)
+	sub := e.chain(v.Chain, &e.cur, e.depth+1)
 	e.via, e.open = e.via[:len(e.via)-1], e.open[:open]
-	e.out.accepted = join(e.out.accepted, sub.accepted)
-	e.out.nat = join(e.out.nat, sub.nat)
-	if sub.through.live != e.cur.live {
+	e.out.accepted.meet(&sub.out.accepted)
+	e.out.nat.meet(&sub.out.nat)
+	if sub.out.through.live != e.cur.live {
 		e.ended = true
 	}
-	e.cur = sub.through
+	e.cur = sub.out.through
+	sub.free()
 	if v.Code == rules.VerdictGoto {
 		e.ended = true
-		*e.returned = join(*e.returned, e.cur)
+		e.returned.meet(&e.cur)
 		e.cur.live = dead
 	}
 }
@@ -305,7 +328,7 @@ func (e *ruleRun) verdictMap(m *rules.VerdictMap) {
 	if a.Truth == rules.Unknown {
 		not := e.cur
 		not.maybe(a)
-		e.skipped = join(e.skipped, not)
+		e.skipped.meet(&not)
 	}
 	from := e.cur
 	from.maybe(a)
@@ -315,7 +338,7 @@ func (e *ruleRun) verdictMap(m *rules.VerdictMap) {
 		if el.Verdict != nil {
 			e.verdict(el.Verdict)
 		}
-		after = join(after, e.cur)
+		after.meet(&e.cur)
 	}
 	e.cur = after
 }
@@ -351,7 +374,7 @@ func (e *ruleRun) nat(n *rules.NAT) {
 	}
 	e.add(Candidate{Rule: e.r, NAT: n, Targets: e.chooseTarget(n, e.targets(n))})
 	e.ended = true
-	e.out.nat = join(e.out.nat, e.cur)
+	e.out.nat.meet(&e.cur)
 	e.cur.live = dead
 }
 
@@ -405,13 +428,13 @@ func (e *ruleRun) opaque(o *rules.Opaque) {
 	if o.MayNAT && e.r.Chain.Base == nil || o.MayNAT && e.r.Chain.Base.Type == rules.ChainNAT {
 		e.add(Candidate{Rule: e.r, Opaque: o, Targets: []Target{{AnyAddr: true, AnyPort: true}}})
 		e.ended = true
-		e.out.nat = join(e.out.nat, e.cur)
+		e.out.nat.meet(&e.cur)
 		e.cur.live = dead
 		return
 	}
 	e.condition(o, rules.Answer{Unknown: rules.Of(rules.FromOpaque)})
 	if o.MayEnd && e.cur.live.Truth != rules.No {
 		e.ended = true
-		e.out.accepted = join(e.out.accepted, e.cur)
+		e.out.accepted.meet(&e.cur)
 	}
 }

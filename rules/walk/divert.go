@@ -29,9 +29,9 @@ func (e *ruleRun) queue(s *rules.Queue) {
 	e.ended = true
 	s.SetBack(&e.cur.p)
 	if e.inNAT {
-		e.out.nat = join(e.out.nat, e.cur)
+		e.out.nat.meet(&e.cur)
 	} else {
-		e.out.accepted = join(e.out.accepted, e.cur)
+		e.out.accepted.meet(&e.cur)
 	}
 	if e.opt.Choose != nil {
 		e.cur.live = dead

@@ -286,9 +286,12 @@ func (x *run) conntrack(cur *state, priority int32) {
 
 // base runs one base chain that is not of type nat (nft_do_chain).
 func (x *run) base(c *rules.Chain, in state) state {
-	out := x.chain(c, in, 0)
-	through := x.policy(c, out.through)
-	after := join(join(through, out.accepted), out.nat)
+	f := x.chain(c, &in, 0)
+	x.policy(c, &f.out.through)
+	after := f.out.through
+	after.meet(&f.out.accepted)
+	after.meet(&f.out.nat)
+	f.free()
 	if x.opt.Reroute != nil && c.Base.Type == rules.ChainRoute && after.live.Truth != rules.No && rerouted(&in.p, &after.p) {
 		x.opt.Reroute(&after.p)
 	}
@@ -308,16 +311,15 @@ func rerouted(before, after *rules.Packet) bool {
 	return a[1] != b[1] || !bytes.Equal(a[12:20], b[12:20])
 }
 
-func (x *run) policy(c *rules.Chain, st state) state {
+func (x *run) policy(c *rules.Chain, st *state) {
 	if st.live.Truth == rules.No {
-		return st
+		return
 	}
 	x.trace(Step{Chain: c, Result: st.live.Truth})
 	if c.Base.Policy == rules.VerdictDrop && !x.opt.Accept[c] {
 		x.end(End{Chain: c})
 		st.live.Truth = rules.No
 	}
-	return st
 }
 
 // dispatch is nf_nat_inet_fn: nat chains in order until one of them has set
@@ -334,12 +336,15 @@ func (x *run) dispatch(chains []*rules.Chain, in state) state {
 		if cur.live.Truth == rules.No {
 			break
 		}
-		out := x.chain(c, cur, 0)
-		done = join(done, out.nat)
-		through := x.policy(c, out.through)
-		cur = join(through, out.accepted)
+		f := x.chain(c, &cur, 0)
+		done.meet(&f.out.nat)
+		x.policy(c, &f.out.through)
+		cur = f.out.through
+		cur.meet(&f.out.accepted)
+		f.free()
 	}
-	return join(cur, done)
+	cur.meet(&done)
+	return cur
 }
 
 // IPS_SRC_NAT_DONE and IPS_DST_NAT_DONE.
@@ -375,25 +380,31 @@ func (s *state) maybe(why rules.Answer) {
 
 // join merges two ways that meet.
 func join(a, b state) state {
+	a.meet(&b)
+	return a
+}
+
+// meet has another way join s. Of a dead one nothing but that counts.
+func (s *state) meet(o *state) {
 	switch {
-	case a.live.Truth == rules.No:
-		return b
-	case b.live.Truth == rules.No:
-		return a
+	case s.live.Truth == rules.No && o.live.Truth == rules.No:
+		s.live = o.live
+		return
+	case s.live.Truth == rules.No:
+		*s = *o
+		return
+	case o.live.Truth == rules.No:
+		return
 	}
-	out := state{p: joinPackets(&a.p, &b.p)}
-	out.live = rules.Answer{
-		Truth:   a.live.Truth,
-		Assumed: a.live.Assumed | b.live.Assumed,
-		Unknown: a.live.Unknown | b.live.Unknown,
+	s.p = joinPackets(&s.p, &o.p)
+	s.live.Assumed |= o.live.Assumed
+	s.live.Unknown |= o.live.Unknown
+	if o.live.Truth == rules.Yes {
+		s.live.Truth = rules.Yes
 	}
-	if b.live.Truth == rules.Yes {
-		out.live.Truth = rules.Yes
+	if s.live.Truth == rules.Yes {
+		s.live.Unknown = 0
 	}
-	if out.live.Truth == rules.Yes {
-		out.live.Unknown = 0
-	}
-	return out
 }
 
 // Join is what is known of a packet that is either a or b.
