@@ -59,11 +59,19 @@ func (b *bench) link(t *testing.T, l link) {
 	}
 	err := b.Link(lab.End{Host: h, Dev: "eth-" + l.at.dev, Addrs: []netip.Prefix{l.prefix}}, lab.End{Host: b.Router, Dev: l.at.dev, Addrs: []netip.Prefix{l.at.prefix}})
 	if err == nil {
-		err = h.Route(netip.MustParsePrefix("0.0.0.0/0"), l.at.prefix.Addr())
+		err = h.Route(everything(l.prefix.Addr()), l.at.prefix.Addr())
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// everything is the prefix of all addresses of a's family.
+func everything(a netip.Addr) netip.Prefix {
+	if a.Is4() {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 }
 
 func (b *bench) host(t *testing.T, name string) *lab.Host {

@@ -1,8 +1,16 @@
 package stale_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
 	"net/netip"
+	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
@@ -261,5 +269,81 @@ func TestOffloaded(t *testing.T) {
 		if hasRisk(v, stale.RiskOffload) != (bit != 0) {
 			t.Errorf("status %v: risks %v", f.Status.Names(), v.Risks)
 		}
+	}
+}
+
+// A transparent proxy on the router sends with the address of its client: the
+// rules for what comes in from the client are not for that.
+func TestTransparentProxy(t *testing.T) {
+	needTools(t, "nft", "ip")
+	b := newBench(t)
+	b.load(t, []string{"sh", "-e"}, "ip rule add fwmark 1 table 100\nip route add local 0.0.0.0/0 dev lo table 100\n")
+	const rest = "table ip t { chain pre { type nat hook prerouting priority dstnat; udp dport 1 redirect; }; }\n"
+	b.load(t, nft, rest)
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		return errors.Join(c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TRANSPARENT, 1) }), err)
+	}}
+	err := b.Router.Do(func() error {
+		proxy, err := lc.ListenPacket(context.Background(), "udp4", "10.0.0.10:5000")
+		if err != nil {
+			return err
+		}
+		defer proxy.Close()
+		_, err = proxy.WriteTo(payload, net.UDPAddrFromAddrPort(netip.MustParseAddrPort("192.168.1.80:9")))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.load(t, nft, "add rule ip t pre udp dport 9 dnat to 192.168.1.81")
+	if v := b.one(t, stale.RuleAdded, stale.Likely); len(v.Unknown) != 1 {
+		t.Errorf("%s", printVerdict(&v, nil))
+	}
+}
+
+// What a helper expects gets its rewrite from the connection that announced it,
+// and no rule is asked: nothing is said of it.
+func TestExpectedByHelper(t *testing.T) {
+	needTools(t, "nft")
+	b := newBench(t)
+	b.load(t, nft, `table ip t {
+		ct helper ftp { type "ftp" protocol tcp; }
+		chain help { type filter hook prerouting priority filter; tcp dport 21 ct helper set "ftp"; }
+		chain post { type nat hook postrouting priority srcnat; oifname "s0" masquerade; }
+	}`)
+	control, err := b.Client.TCP(netip.AddrPortFrom(lab.ClientAddr4, 0), netip.AddrPortFrom(lab.ServerAddr4, 21))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// the server echoes the command as it got it, rewritten on the way
+	var v [6]int
+	fmt.Fprintf(control, "PORT 10,0,0,10,4,7\r\n")
+	if _, err := fmt.Fscanf(control, "PORT %d,%d,%d,%d,%d,%d", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5]); err != nil {
+		t.Fatal(err)
+	}
+	to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(v[0]), byte(v[1]), byte(v[2]), byte(v[3])}), uint16(v[4]<<8|v[5]))
+	if _, err := b.Server.TCP(netip.AddrPortFrom(lab.ServerAddr4, 20), to); err != nil {
+		t.Fatal(err)
+	}
+	b.load(t, nft, "flush chain ip t post\nadd rule ip t post ip saddr 10.9.9.9 masquerade\n")
+	judge := stale.New(b.snapshot(t))
+	seen := map[string]bool{}
+	for _, f := range b.entries(t) {
+		switch w := judge.Judge(f); f.Original.SrcPort {
+		case 20:
+			seen["data"] = true
+			if w.Fate != stale.Undecided || !strings.Contains(w.Why, "helper") {
+				t.Errorf("data: %s", printVerdict(&w, nil))
+			}
+		default:
+			seen["control"] = true
+			if w.Class != stale.RuleGone || w.Confidence != stale.Certain || !hasRisk(w, stale.RiskMaster) {
+				t.Errorf("control: %s", printVerdict(&w, nil))
+			}
+		}
+	}
+	if !seen["data"] || !seen["control"] {
+		t.Errorf("flows seen: %v", seen)
 	}
 }

@@ -282,6 +282,9 @@ func (c *judging) weigh(o *simulate.Outcome) {
 		// more likely this host sent it, from an address that it had then
 		c.doubt("by its address it would leave by the device that it came in by")
 	}
+	if c.res.Entry == rules.Prerouting && c.transparent() {
+		c.doubt("by a local route this host takes in what is sent to its source: a transparent proxy here may have sent it")
+	}
 	if c.f.Has&host.HasCounters != 0 && c.f.Orig.Packets == 0 && c.f.Status&(host.StatusOffload|host.StatusHWOffload) == 0 {
 		c.doubt("it has seen no packet: it may have been made through ctnetlink")
 	}
@@ -339,6 +342,20 @@ func (c *judging) bound(o *simulate.Outcome) {
 	if len(devices) > 0 {
 		c.doubt("were its socket bound to " + nft.Escape(strings.Join(devices, " or ")) + " it would be as it is")
 	}
+}
+
+// transparent tells whether a local route takes in more than this host's own
+// addresses, that of the flow's source among them. A proxy needs one for the
+// answers where it sends with the address of its client (IP_TRANSPARENT).
+func (c *judging) transparent() bool {
+	src := c.f.Original.Src
+	for i := range c.host.Routes {
+		r := &c.host.Routes[i]
+		if r.Type == rules.AddrLocal && r.Dst.Bits() < src.BitLen() && r.Dst.Contains(src) {
+			return true
+		}
+	}
+	return false
 }
 
 // comesBy tells whether packets with the source of the flow can come in by dev,
