@@ -50,7 +50,15 @@ func (s *Simulator) Outcomes(p query.Packet) (*Result, error) {
 	return j.res, j.simulate()
 }
 
-func (j *job) simulate() error {
+// Ways are the Outcomes of a Result alone, in no order and not graded: enough
+// to ask whether one of them is as wanted.
+func (s *Simulator) Ways(p query.Packet) ([]Outcome, error) {
+	j := &job{Simulator: s, asked: p, res: &Result{Packet: p}}
+	err := j.waysOf()
+	return j.res.Outcomes, err
+}
+
+func (j *job) waysOf() error {
 	if err := j.prepare(); err != nil {
 		return err
 	}
@@ -58,6 +66,13 @@ func (j *job) simulate() error {
 		j.gather(start, maxWays, &j.ways, &j.res.Outcomes)
 	}
 	j.otherOrders()
+	return nil
+}
+
+func (j *job) simulate() error {
+	if err := j.waysOf(); err != nil {
+		return err
+	}
 	j.otherwise()
 	j.clash()
 	j.grade()
