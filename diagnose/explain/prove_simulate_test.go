@@ -142,6 +142,7 @@ type happening struct {
 	blind bool
 	// last is what iptables-legacy traced last, a rule that drops perhaps.
 	last *lab.XTTraceEvent
+	all  map[uint32]*host.Flow // every entry of the case
 	in   string // device that it was sent to, "" for the router's own
 	out  string // device at postrouting, "" when no chain saw it there
 }
@@ -166,7 +167,11 @@ func (r *oracleRun) happened(f proveFlow, number int, s *host.Snapshot) *happeni
 			k.tracked, id = rules.Yes, e.ID
 		}
 	}
+	k.all = r.entries
 	for _, e := range r.events[from:] {
+		if host.Status(e.CtStatus).Has(host.StatusTemplate) {
+			e.HasCt = false // the zone of an entry to come
+		}
 		if e.Packet != packet && (k.tracked != rules.Yes || !e.HasCt || e.CtID != id || e.CtDir != 0) {
 			continue
 		}
@@ -268,6 +273,9 @@ func (k *happening) differs(o *simulate.Outcome) string {
 	gone := k.tracked == rules.Yes && k.entry == nil || k.drop != nil || k.endedBy(o)
 	switch {
 	case k.tracked == rules.Unknown && k.drop == nil:
+		if k.joins(o) {
+			return ""
+		}
 		if o.Verdict == simulate.VerdictAccept && !o.Untracked {
 			return "verdict accept, and there is no entry"
 		}
@@ -289,6 +297,18 @@ func (k *happening) differs(o *simulate.Outcome) string {
 		return k.otherEnds(o)
 	}
 	return ""
+}
+
+// joins tells whether a rule before conntrack made the packet one of another
+// flow of the case, whose entry it then met.
+func (k *happening) joins(o *simulate.Outcome) bool {
+	for _, e := range k.all {
+		src, dst := o.Original[rules.ManipSrc], o.Original[rules.ManipDst]
+		if src.Lo == e.Original.Src && dst.Lo == e.Original.Dst && src.PortLo == e.Original.SrcPort && dst.PortLo == e.Original.DstPort {
+			return true
+		}
+	}
+	return false
 }
 
 func (k *happening) lastLegacy(events []lab.XTTraceEvent, number int) {
