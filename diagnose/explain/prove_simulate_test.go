@@ -143,8 +143,8 @@ type happening struct {
 	// last is what iptables-legacy traced last, a rule that drops perhaps.
 	last *lab.XTTraceEvent
 	all  map[uint32]*host.Flow // every entry of the case
-	in   string // device that it was sent to, "" for the router's own
-	out  string // device at postrouting, "" when no chain saw it there
+	in   string                // device that it was sent to, "" for the router's own
+	out  string                // device at postrouting, "" when no chain saw it there
 }
 
 // happened reads the trace for the packet of f, nil when it was not sent.
