@@ -23,7 +23,7 @@ import (
 const flowsEnv = "NTDIAG_REMOVE_FLOWS"
 
 func size(t testing.TB) (total, chosen int) {
-	total = 20_000
+	total = 100_000
 	if s := os.Getenv(flowsEnv); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 20 {
