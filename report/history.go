@@ -204,7 +204,11 @@ func rulesParts(d *history.RulesDiff) (out []string) {
 		elements.add(place, history.Added, s.Added)
 		elements.add(place, history.Removed, s.Removed)
 	}
-	out = append(rules.texts(thousands), elements.texts(func(n int) string { return counted(n, "element", "elements") })...)
+	out = rules.texts(thousands)
+	if d.Omitted > 0 {
+		out = append(out, counted(d.Omitted, "more change of a rule", "more changes of rules"))
+	}
+	out = append(out, elements.texts(func(n int) string { return counted(n, "element", "elements") })...)
 	for i := range d.Objects {
 		o := &d.Objects[i]
 		if o.What != "chain" && o.What != "set" && o.What != "map" || o.Op == history.Replaced || len(d.Rules)+len(d.Sets) == 0 {

@@ -33,7 +33,8 @@ func historyDoc(f HistoryFilter) *History {
 			Reloaded: []history.Reload{{Place: pre, Rules: 3}},
 		}},
 		{Seq: 8, At: at(-100), After: at(-101), Kind: history.KindRules, Netns: id, Generation: 41, Note: "found by comparing", Rules: &history.RulesDiff{
-			Rules: []history.RuleChange{{Op: history.Removed, Place: history.Place{Backend: "iptables-legacy", Family: "ip", Table: "nat", Chain: "POSTROUTING"}, RuleVersion: history.RuleVersion{Position: 2, Text: "-A POSTROUTING -o eth0 -j MASQUERADE"}}}}},
+			Omitted: 30000,
+			Rules:   []history.RuleChange{{Op: history.Removed, Place: history.Place{Backend: "iptables-legacy", Family: "ip", Table: "nat", Chain: "POSTROUTING"}, RuleVersion: history.RuleVersion{Position: 2, Text: "-A POSTROUTING -o eth0 -j MASQUERADE"}}}}},
 		{Seq: 9, At: at(-90), Kind: history.KindRoute, Netns: id, Routes: []history.RouteChange{{Op: history.Replaced, Family: "ip", Table: 254, Dst: netip.MustParsePrefix("0.0.0.0/0"), Text: "default via 198.51.100.1 dev wan2", Was: "default via 203.0.113.1 dev wan1", Devs: []string{"wan2"}, WasDevs: []string{"wan1"}}}},
 		{Seq: 10, At: at(-80), Kind: history.KindAddress, Netns: id, Addrs: []history.AddrChange{{Op: history.Removed, Dev: "ppp0", Prefix: netip.MustParsePrefix("203.0.113.5/24")}}},
 		{Seq: 11, At: at(-70), Kind: history.KindGap, Netns: id, Gap: &history.Gap{From: at(-75).Local(), To: at(-70).Local(), Why: "could not be written (no space left on device)", Lost: 2}},
@@ -69,7 +70,7 @@ func TestHistoryText(t *testing.T) {
                        prerouting: 1 replaced, 1 added; map inet nat m: 2
                        elements removed; 3 rules loaded again, unchanged
  8  10:20:00  rules    who is not known: iptables-legacy ip nat POSTROUTING: 1
-                       removed
+                       removed; 30,000 more changes of rules
  9  10:30:00  route    the route to 0.0.0.0/0 moved from wan1 to wan2
 10  10:40:00  address  203.0.113.5/24 was removed from ppp0
 11  10:50:00  gap      from 10:45:00 to 10:50:00: could not be written (no space
@@ -96,11 +97,12 @@ nobody records now; the records end at 11:59:00
     inet nat prerouting
       = 3 rules loaded again, unchanged
 8  10:20:00  rules    who is not known: iptables-legacy ip nat POSTROUTING: 1
-                      removed
+                      removed; 30,000 more changes of rules
       when: between 10:19:00 and 10:20:00
       note: found by comparing
     iptables-legacy ip nat POSTROUTING
       - rule 2: -A POSTROUTING -o eth0 -j MASQUERADE
+    30,000 more changes of rules, not kept
 `
 	d := historyDoc(HistoryFilter{Kinds: []history.Kind{history.KindRules}})
 	got, _, _ := strings.Cut(historyOut(t, d, Style{Verbose: true}), "\n\n")
