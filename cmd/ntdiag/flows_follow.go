@@ -213,7 +213,11 @@ func (f *follower) end() error {
 }
 
 func (f *follower) sum() string {
-	text := fmt.Sprintf("%d events in %v: %d new, %d update, %d destroy", f.flows(), time.Since(f.began).Round(100*time.Millisecond),
+	events := "events"
+	if f.flows() == 1 {
+		events = "event"
+	}
+	text := fmt.Sprintf("%d %s in %v: %d new, %d update, %d destroy", f.flows(), events, time.Since(f.began).Round(100*time.Millisecond),
 		f.told[capture.EventNew], f.told[capture.EventUpdate], f.told[capture.EventDestroy])
 	if f.gaps > 0 {
 		text += "; " + f.gapsText()
