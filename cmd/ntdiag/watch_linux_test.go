@@ -196,7 +196,7 @@ func TestFlowsWatch(t *testing.T) {
 	if err := ping; err != nil {
 		t.Fatal(err)
 	}
-	inRouter(t, n, "conntrack", "-D", "-p", "tcp", "--sport", "6001")
+	inside(t, n.Router, "conntrack", "-D", "-p", "tcp", "--sport", "6001")
 	gone := w.until("destroy", func(r *record) bool {
 		if r.Flow.Proto == "icmp" {
 			t.Errorf("not asked for: %+v", r)
@@ -207,7 +207,7 @@ func TestFlowsWatch(t *testing.T) {
 		t.Errorf("destroy: %s: %+v", gone.by(), gone)
 	}
 	// one that was there before
-	inRouter(t, n, "conntrack", "-D", "-p", "tcp", "--sport", "6000")
+	inside(t, n.Router, "conntrack", "-D", "-p", "tcp", "--sport", "6000")
 	if old := w.until("older", isEvent("destroy", 6000)); old.by() != byWan {
 		t.Errorf("older flow: %s: %+v", old.by(), old)
 	}
@@ -221,23 +221,10 @@ func TestFlowsWatch(t *testing.T) {
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
-func inRouter(t *testing.T, n *lab.Net, name string, args ...string) string {
-	t.Helper()
-	var out []byte
-	err := n.Router.Do(func() (err error) {
-		out, err = exec.Command(name, args...).CombinedOutput()
-		return err
-	})
-	if err != nil {
-		t.Fatalf("%s %v: %v: %s", name, args, err, out)
-	}
-	return string(out)
-}
-
 // handleOf is the handle of the rule with the comment, as nft lists it.
 func handleOf(t *testing.T, n *lab.Net, comment string) (handle int) {
 	t.Helper()
-	for line := range strings.Lines(inRouter(t, n, "nft", "-a", "list", "ruleset")) {
+	for line := range strings.Lines(inside(t, n.Router, "nft", "-a", "list", "ruleset")) {
 		if strings.Contains(line, `"`+comment+`"`) {
 			fmt.Sscanf(line[strings.LastIndex(line, "# handle"):], "# handle %d", &handle)
 		}
@@ -267,7 +254,7 @@ func TestFlowsWatchRuleChange(t *testing.T) {
 	for i := range 3 {
 		old := handleOf(t, n, "web")
 		// the same rewrite by another rule: the entry does not show the change
-		inRouter(t, n, "nft", "replace", "rule", "inet", "nat", "prerouting", "handle", fmt.Sprint(old),
+		inside(t, n.Router, "nft", "replace", "rule", "inet", "nat", "prerouting", "handle", fmt.Sprint(old),
 			`iifname "c0" tcp dport 8080 counter dnat ip to 192.168.1.80:80 comment "web"`)
 		now, sure := handleOf(t, n, "web"), false
 		for range 20 {
@@ -287,8 +274,8 @@ func TestFlowsWatchRuleChange(t *testing.T) {
 			t.Error("20 flows, and it is still not sure which rule they met")
 		}
 	}
-	inRouter(t, n, "nft", "flush", "chain", "inet", "nat", "prerouting")
-	inRouter(t, n, "conntrack", "-D", "-p", "tcp", "--sport", "7001")
+	inside(t, n.Router, "nft", "flush", "chain", "inet", "nat", "prerouting")
+	inside(t, n.Router, "conntrack", "-D", "-p", "tcp", "--sport", "7001")
 	if gone := w.until("destroy", isEvent("destroy", 7001)); gone.by() != byWeb || gone.Rewrites[0].Rules[0].Handle != first.Rewrites[0].Rules[0].Handle {
 		t.Errorf("end of a flow whose rule is gone: %s", gone.by())
 	}
@@ -364,7 +351,7 @@ func TestFlowsWatchExpect(t *testing.T) {
 	if err := n.Router.Sysctl("net.netfilter.nf_conntrack_events=1"); err != nil {
 		t.Fatal(err)
 	}
-	inRouter(t, n, "nft", `table ip helper { ct helper std { type "ftp" protocol tcp; }; chain pre { type filter hook prerouting priority mangle; tcp dport 21 ct helper set "std"; }; }`)
+	inside(t, n.Router, "nft", `table ip helper { ct helper std { type "ftp" protocol tcp; }; chain pre { type filter hook prerouting priority mangle; tcp dport 21 ct helper set "std"; }; }`)
 	port := func(from string, at int) *bufio.Reader {
 		t.Helper()
 		conn, err := n.Client.TCP(addrPort(from), addrPort("10.8.2.12:21"))
@@ -416,7 +403,7 @@ func TestFlowsWatchExpect(t *testing.T) {
 	port("10.0.0.10:6101", 1032)
 	made := next()
 	check("new", made, "new", false, 6101, 1032)
-	inRouter(t, n, "conntrack", "-D", "-p", "tcp", "--sport", "6101")
+	inside(t, n.Router, "conntrack", "-D", "-p", "tcp", "--sport", "6101")
 	gone := next()
 	check("gone with its master", gone, "destroy", false, 6101, 1032)
 	if gone.Expectation.ID != made.Expectation.ID {

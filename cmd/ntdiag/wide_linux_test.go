@@ -15,15 +15,11 @@ import (
 // inside runs a command in a host and returns what it prints.
 func inside(t *testing.T, h *lab.Host, name string, args ...string) string {
 	t.Helper()
-	var out []byte
-	err := h.Do(func() (err error) {
-		out, err = exec.Command(name, args...).Output()
-		return err
-	})
+	out, err := h.Run("", name, args...)
 	if err != nil {
-		t.Fatalf("%s %v: %v", name, args, err)
+		t.Fatal(err)
 	}
-	return string(out)
+	return out
 }
 
 // TestWideLosesNothing holds `flows -o wide` against all that conntrack prints.

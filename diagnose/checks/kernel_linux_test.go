@@ -3,14 +3,12 @@ package checks_test
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -110,15 +108,7 @@ func againstKernel(t *testing.T, seed uint64, argv []string, text string) (claim
 
 func load(t *testing.T, h *lab.Host, argv []string, text string) {
 	t.Helper()
-	err := h.Do(func() error {
-		c := exec.Command(argv[0], argv[1:]...)
-		c.Stdin = strings.NewReader(text)
-		if out, err := c.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", argv[0], err, out)
-		}
-		return nil
-	})
-	if err != nil {
+	if _, err := h.Run(text, argv[0], argv[1:]...); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 }

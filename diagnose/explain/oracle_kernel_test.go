@@ -5,7 +5,6 @@ package explain_test
 import (
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"strings"
 
 	"github.com/google/nftables"
@@ -46,22 +45,7 @@ func nft(h *lab.Host, script string, args ...string) (string, error) {
 	if len(args) == 0 {
 		args = []string{"-f", "-"}
 	}
-	return command(h, script, "nft", args...)
-}
-
-// command runs a program inside h and returns its output.
-func command(h *lab.Host, input, name string, args ...string) (string, error) {
-	var out, errs strings.Builder
-	err := h.Do(func() error {
-		cmd := exec.Command(name, args...)
-		cmd.Stdin = strings.NewReader(input)
-		cmd.Stdout, cmd.Stderr = &out, &errs
-		return cmd.Run()
-	})
-	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", name, err, errs.String())
-	}
-	return out.String(), nil
+	return h.Run(script, "nft", args...)
 }
 
 // ruleID names a rule for good: handles count per table, and a table made

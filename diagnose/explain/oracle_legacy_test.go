@@ -49,7 +49,7 @@ func legacyNAT(h *lab.Host) (map[ruleID]legacyRule, error) {
 		if !slices.Contains(strings.Fields(string(names)), "nat") {
 			continue // asking for the table would make it
 		}
-		text, err := command(h, "", tool+"-legacy-save", "-c", "-t", "nat")
+		text, err := h.Run("", tool+"-legacy-save", "-c", "-t", "nat")
 		if err != nil {
 			return nil, err
 		}

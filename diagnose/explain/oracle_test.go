@@ -181,7 +181,7 @@ func (r *oracleRun) build(t *testing.T) error {
 		}
 	}
 	for _, words := range r.run {
-		if _, err := command(router, "", words[0], words[1:]...); err != nil {
+		if _, err := router.Run("", words[0], words[1:]...); err != nil {
 			return err
 		}
 	}
@@ -197,17 +197,17 @@ func (r *oracleRun) build(t *testing.T) error {
 	}
 	for _, line := range r.iptables {
 		words := strings.Fields(line)
-		if _, err := command(router, "", words[0], words[1:]...); err != nil {
+		if _, err := router.Run("", words[0], words[1:]...); err != nil {
 			return err
 		}
 	}
 	if r.ipsets != "" {
-		if _, err := command(router, r.ipsets, "ipset", "restore"); err != nil {
+		if _, err := router.Run(r.ipsets, "ipset", "restore"); err != nil {
 			return err
 		}
 	}
 	for tool, script := range r.restore {
-		if _, err := command(router, script, tool+"-"+r.flavour+"-restore", "--noflush"); err != nil {
+		if _, err := router.Run(script, tool+"-"+r.flavour+"-restore", "--noflush"); err != nil {
 			return err
 		}
 	}

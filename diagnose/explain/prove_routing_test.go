@@ -27,7 +27,7 @@ func (r *routingSetup) set(h *lab.Host) error {
 		return err
 	}
 	for _, line := range r.ip {
-		if _, err := command(h, "", "ip", strings.Fields(line)...); err != nil {
+		if _, err := h.Run("", "ip", strings.Fields(line)...); err != nil {
 			return err
 		}
 	}

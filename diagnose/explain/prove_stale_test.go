@@ -220,26 +220,26 @@ func unload(h *lab.Host) error {
 		return err
 	}
 	for tool, names := range map[string]string{"iptables-legacy": "/proc/thread-self/net/ip_tables_names", "ip6tables-legacy": "/proc/thread-self/net/ip6_tables_names"} {
-		text, err := command(h, "", "cat", names)
+		text, err := h.Run("", "cat", names)
 		if err != nil {
 			continue // no table of that family
 		}
 		for _, table := range strings.Fields(text) {
 			for _, what := range []string{"-F", "-X"} {
-				if _, err := command(h, "", tool, "-t", table, what); err != nil {
+				if _, err := h.Run("", tool, "-t", table, what); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	if _, err := command(h, "", "ipset", "flush"); err != nil { // sets of sets hold their members
+	if _, err := h.Run("", "ipset", "flush"); err != nil { // sets of sets hold their members
 		return err
 	}
 	// nf_tables lets go of what its rules held a moment after they went
 	// (nf_tables_trans_destroy_work)
 	var err error
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		if _, err = command(h, "", "ipset", "destroy"); err == nil {
+		if _, err = h.Run("", "ipset", "destroy"); err == nil {
 			return nil
 		}
 	}
@@ -253,7 +253,7 @@ func (r *oracleRun) again() error {
 	if _, err := nft(router, proveTracer); err != nil {
 		return err
 	}
-	if _, err := command(router, "", "conntrack", "-F"); err != nil {
+	if _, err := router.Run("", "conntrack", "-F"); err != nil {
 		return err
 	}
 	before, err := r.trace.Events()

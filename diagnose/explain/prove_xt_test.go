@@ -66,7 +66,7 @@ func (g *generator) proveRules(seed uint64) *proveRules {
 // load gives the rules to the router.
 func (r *proveRules) load(h *lab.Host) error {
 	if r.ipset != "" {
-		if _, err := command(h, r.ipset, "ipset", "restore"); err != nil {
+		if _, err := h.Run(r.ipset, "ipset", "restore"); err != nil {
 			return err
 		}
 	}
@@ -83,7 +83,7 @@ func (r *proveRules) load(h *lab.Host) error {
 		}
 	}
 	for _, x := range r.restores {
-		if _, err := command(h, x.text, x.tool); err != nil {
+		if _, err := h.Run(x.text, x.tool); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -69,16 +68,7 @@ func (tb *table) nft(rules string) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		lab.LeaveOut(tb.t, err)
 	}
-	err := tb.host.Do(func() error {
-		c := exec.Command("nft", "-f", "-")
-		c.Stdin = strings.NewReader(rules)
-		out, err := c.CombinedOutput()
-		if err != nil {
-			tb.t.Logf("nft: %s", out)
-		}
-		return err
-	})
-	if err != nil {
+	if _, err := tb.host.Run(rules, "nft", "-f", "-"); err != nil {
 		tb.t.Fatal(err)
 	}
 }

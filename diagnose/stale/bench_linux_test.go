@@ -2,9 +2,7 @@ package stale_test
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -110,21 +108,7 @@ func (b *bench) entries(t *testing.T) []*host.Flow {
 
 // run runs a program on the router.
 func (b *bench) run(input, name string, args ...string) (string, error) {
-	return runOn(b.Router, input, name, args...)
-}
-
-func runOn(h *lab.Host, input, name string, args ...string) (string, error) {
-	var out, errs strings.Builder
-	err := h.Do(func() error {
-		cmd := exec.Command(name, args...)
-		cmd.Stdin = strings.NewReader(input)
-		cmd.Stdout, cmd.Stderr = &out, &errs
-		return cmd.Run()
-	})
-	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", name, err, errs.String())
-	}
-	return out.String(), nil
+	return b.Router.Run(input, name, args...)
 }
 
 func (b *bench) must(t *testing.T, name string, args ...string) string {

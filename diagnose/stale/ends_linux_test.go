@@ -28,7 +28,7 @@ const plainRules = `table inet plain {
 // plain has a host take what comes to plainPort as it is.
 func plain(t *testing.T, h *lab.Host) {
 	t.Helper()
-	if _, err := runOn(h, plainRules, "nft", "-f", "-"); err != nil {
+	if _, err := h.Run(plainRules, "nft", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
 }
