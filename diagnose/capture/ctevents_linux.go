@@ -41,13 +41,17 @@ const (
 // while net.netfilter.nf_conntrack_events was 0, or 2 and nobody listened; and
 // few of one that a CT target with --ctevents made.
 func (l *Live) Watch(ctx context.Context, opt WatchOptions, fn func(*Event) error) error {
-	const what = "conntrack events"
 	w := &watch{live: l, opt: opt, fn: fn, buf: make([]byte, watchBatch), unheard: -1}
 	defer w.close()
 	err := w.open(ctx)
 	if err == nil {
 		err = w.run(ctx)
 	}
+	return watchEnded(ctx, "conntrack events", err)
+}
+
+// watchEnded is what a watch ends with: nothing when it was told to end.
+func watchEnded(ctx context.Context, what string, err error) error {
 	var cb errCallback
 	switch {
 	case errors.As(err, &cb):

@@ -21,20 +21,12 @@ var expectGroups = [...]struct {
 // is told and closed as by Watch. It ends when ctx does, or when fn returns
 // ErrStop, without an error.
 func (l *Live) WatchExpectations(ctx context.Context, kinds []EventKind, fn func(*Event) error) error {
-	const what = "expectation events"
 	w := &expectWatch{live: l, opt: WatchOptions{Kinds: kinds}, fn: fn, buf: make([]byte, ctBuffer), known: map[uint32]Expectation{}}
 	err := w.run(ctx)
 	if w.ev != nil {
 		w.ev.close()
 	}
-	var cb errCallback
-	switch {
-	case errors.As(err, &cb):
-		return &OpError{What: what, Why: cb.Error(), Err: cb.error}
-	case err == nil, errors.Is(err, ErrStop), ctx.Err() != nil:
-		return nil
-	}
-	return explainErr(what, err, netlinkReasons(ctModule))
+	return watchEnded(ctx, "expectation events", err)
 }
 
 type expectWatch struct {
