@@ -39,15 +39,26 @@ const scriptRules = `table inet nat {
 }
 `
 
+// needLab leaves a test out where scriptLab cannot be built.
+func needLab(t *testing.T) {
+	t.Helper()
+	_, err := exec.LookPath("nft")
+	needKernel(t, err)
+	l, err := lab.New()
+	needKernel(t, err)
+	l.Close()
+}
+
 // scriptLab is a router with two rules, and flows through it: one by both, one
 // by masquerade alone, a ping, and one that no rule rewrites.
 func scriptLab(t *testing.T) *lab.Net {
 	t.Helper()
+	needLab(t)
 	l, err := lab.New()
-	needKernel(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { l.Close() })
-	_, err = exec.LookPath("nft")
-	needKernel(t, err)
 	n, err := l.Typical("s0")
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +109,7 @@ func TestKernelScript(t *testing.T) {
 // TestTableScript runs the scripts that change a table, each on a router of its
 // own.
 func TestTableScript(t *testing.T) {
+	needLab(t) // not in Setup, which runs in the scripts' own tests
 	testscript.Run(t, testscript.Params{
 		Dir:  "../../testdata/script/table",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "until": until},

@@ -69,6 +69,7 @@ func newIPSetRouter(t *testing.T) *ipsetRouter {
 // run runs a command inside the router.
 func (r *ipsetRouter) run(stdin, name string, args ...string) (out string) {
 	r.t.Helper()
+	needTool(r.t, name)
 	err := r.router.Do(func() error {
 		cmd := exec.Command(name, args...)
 		cmd.Stdin = strings.NewReader(stdin)

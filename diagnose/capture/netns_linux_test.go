@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ntdiag/ntdiag/diagnose/lab"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ntdiag/ntdiag/diagnose/lab"
 )
 
 func TestMain(m *testing.M) { os.Exit(lab.Main(m.Run)) }
@@ -23,12 +25,27 @@ func newNetns(t *testing.T) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		lab.LeaveOut(t, fmt.Errorf("no network namespace can be made: %w", err))
 	}
-	run(t, "", "ip", "link", "set", "lo", "up")
+	lo, err := netlink.LinkByName("lo")
+	if err == nil {
+		err = netlink.LinkSetUp(lo)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// needTool leaves a test out where a program is not installed.
+func needTool(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		lab.LeaveOut(t, err)
+	}
 }
 
 // run runs a command in the namespace of the test's thread.
 func run(t *testing.T, stdin, name string, args ...string) string {
 	t.Helper()
+	needTool(t, name)
 	cmd := exec.Command(name, args...)
 	var stderr bytes.Buffer
 	cmd.Stdin, cmd.Stderr = strings.NewReader(stdin), &stderr

@@ -290,6 +290,7 @@ func TestMasqueradeAddr(t *testing.T) {
 // TestRedirectAddr compares with the entry of a packet that came in.
 func TestRedirectAddr(t *testing.T) {
 	newNetns(t)
+	needTool(t, "unshare")
 	peer := exec.Command("unshare", "-n", "sleep", "60")
 	if err := peer.Start(); err != nil {
 		t.Fatal(err)
