@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -75,6 +76,10 @@ func TestTextRoundTrip(t *testing.T) {
 }
 
 func roundTrip(t *testing.T, sum *textTotals, in []byte, devices []string) {
+	for _, tool := range []string{"nft", "ip"} { // asked for by the shell, whose error does not tell
+		_, err := exec.LookPath(tool)
+		leaveOut(t, []string{tool}, err)
+	}
 	listing := filepath.Join(t.TempDir(), "listing")
 	load := []string{"sh", "-c", "nft -f - && nft -s list ruleset >" + listing + " && ip -o link >" + listing + ".links"}
 	before := build(t, binary.NativeEndian, dumpWith(t, load, in, devices...))
