@@ -46,11 +46,15 @@ func Reexec(ctx context.Context, args, env []string) (int, error) {
 	return 0, err
 }
 
-// Main is for TestMain: without root it runs the whole test binary again
+// Main is for TestMain: first it puts right what a test that was killed has left
+// of Global. Without root it runs the whole test binary again
 // inside a user namespace, so that a lab can be made. Where that is not
 // allowed the tests run as they are, and New fails.
 func Main(run func() int) int {
 	if os.Geteuid() == 0 || os.Getenv(insideEnv) != "" {
+		if err := mendGlobal(); err != nil {
+			fmt.Fprintf(os.Stderr, "lab: %v\n", err)
+		}
 		return run()
 	}
 	// iptables-legacy locks a file in /run, which is not ours: the network
