@@ -33,6 +33,7 @@ type Packet struct {
 	TTL      *uint32     `json:"ttl,omitempty"`
 	Length   *uint32     `json:"length,omitempty"`
 	TCPFlags *uint32     `json:"tcp_flags,omitempty"`
+	Invalid  bool        `json:"invalid,omitempty"` // said to be so
 	// Hook is where it enters: prerouting, or output when this host sends it.
 	Hook string `json:"hook"`
 
@@ -52,7 +53,7 @@ func newPacket(r *simulate.Result) Packet {
 		Family: flowjson.FamilyWord(a.Family), Proto: query.ProtoName(a.Tuple.Proto), Protonum: a.Tuple.Proto,
 		Src: a.Tuple.Src.String(), Dst: a.Tuple.Dst.String(), Iif: a.Iif, Oif: a.Oif, Hook: r.Entry.String(), asked: *a,
 		Mark: optional(a.Mark), CtMark: optional(a.CtMark), Zone: optional(a.Zone), UID: optional(a.UID), GID: optional(a.GID),
-		Priority: optional(a.Priority), TOS: optional(a.TOS), TTL: optional(a.TTL), Length: optional(a.Length), TCPFlags: optional(a.Flags),
+		Priority: optional(a.Priority), TOS: optional(a.TOS), TTL: optional(a.TTL), Length: optional(a.Length), TCPFlags: optional(a.Flags), Invalid: a.Invalid,
 	}
 	probe := host.Flow{Original: a.Tuple}
 	switch {
@@ -63,7 +64,9 @@ func newPacket(r *simulate.Result) Packet {
 			p.ICMP.ID = &a.Tuple.SrcPort
 		}
 	case probe.HasPorts():
-		p.Dport = &a.Tuple.DstPort
+		if !a.DportOpen {
+			p.Dport = &a.Tuple.DstPort
+		}
 		if !a.SportOpen {
 			p.Sport = &a.Tuple.SrcPort
 		}
@@ -112,6 +115,9 @@ type Outcome struct {
 	Out       string   `json:"out,omitempty"`
 	Local     bool     `json:"local,omitempty"`
 	Untracked bool     `json:"untracked,omitempty"`
+
+	// Invalid: conntrack takes it for invalid.
+	Invalid bool `json:"invalid,omitempty"`
 
 	outcome simulate.Outcome
 }
@@ -184,7 +190,7 @@ func isNotrack(s rules.Statement) bool {
 func newOutcome(o *simulate.Outcome) Outcome {
 	out := Outcome{
 		Certain: o.Certain, DNAT: newRewritten(o.DNAT), SNAT: newRewritten(o.SNAT), Verdict: string(o.Verdict),
-		Why: o.Why, When: o.When, In: o.In, Out: o.Out, Local: o.Local, Untracked: o.Untracked, outcome: *o,
+		Why: o.Why, When: o.When, In: o.In, Out: o.Out, Local: o.Local, Untracked: o.Untracked, Invalid: o.Invalid, outcome: *o,
 	}
 	if o.Stated {
 		out.Probability = &o.Probability

@@ -171,6 +171,8 @@ func outcomeText(o *Outcome, icmp bool) string {
 	nat := natText(o, icmp, true)
 	end := endingText(o)
 	switch {
+	case end == "" && nat == "" && o.Invalid:
+		return "no NAT: it is invalid to conntrack, and no NAT rule is asked"
 	case end == "" && nat == "" && o.Untracked:
 		return "no NAT: conntrack does not track it"
 	case end == "" && nat == "":

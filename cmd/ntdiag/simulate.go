@@ -60,7 +60,8 @@ A packet is written as a flow is for explain, with what else the rules ask for:
   tcp 10.0.0.10:5536 > 10.0.0.1:8080 iif eth0 mark 0x10
 ` + packetKeysText() + `
 What is not said is assumed with a reason (the device from the reverse path,
-mark 0, a SYN) or is unknown. Each choice by chance, or by what is unknown,
+mark 0, a SYN) or is unknown. The packet is the first of its flow; with "state
+invalid" it is one that conntrack takes for invalid, which no NAT rule sees. Each choice by chance, or by what is unknown,
 makes an outcome of its own, with its probability where a rule states one.
 An outcome is certain when there is no other, and would be none had what was
 assumed been otherwise.

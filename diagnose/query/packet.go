@@ -20,6 +20,12 @@ type Packet struct {
 	// SportOpen and IDOpen: the source port, or the id of an ICMP query, was
 	// not said; the tuple holds 0.
 	SportOpen, IDOpen bool
+	// DportOpen: nor was the destination port. A query has to name it; the
+	// kernel's log of protocols that it does not read does not.
+	DportOpen bool
+	// Invalid: conntrack takes it for invalid, whatever it is, so that it has no
+	// entry and no NAT.
+	Invalid bool
 	// Iif and Oif are names of devices, "" when not said.
 	Iif, Oif string
 
@@ -186,8 +192,12 @@ func (p *Packet) takeKeys(words []string) (rest []string, err error) {
 				i++
 				value = words[i]
 			}
-			if !strings.EqualFold(strings.TrimRight(value, ",;"), "new") {
-				return nil, fmt.Errorf("state %q: a simulated packet is the first of its flow, its ct state is new", value)
+			switch strings.ToLower(strings.TrimRight(value, ",;")) {
+			case "new":
+			case "invalid":
+				p.Invalid = true
+			default:
+				return nil, fmt.Errorf("state %q: a simulated packet is the first of its flow, its ct state is new; or invalid, if you say so", value)
 			}
 			continue
 		}

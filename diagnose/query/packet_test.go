@@ -31,6 +31,7 @@ func TestParsePacket(t *testing.T) {
 		{"IN=c0 OUT= MAC=aa SRC=10.0.0.10 DST=10.0.0.1 LEN=60 TOS=0x10 PREC=0x00 TTL=63 ID=1 DF PROTO=TCP SPT=5536 DPT=80 WINDOW=1 RES=0x00 SYN URGP=0 MARK=0x2a",
 			"6 10.0.0.10 5536 10.0.0.1 80", "c0", "", said{"mark": 42, "ttl": 63, "length": 60, "tos": 16, "flags": 2}},
 		{"IP 192.168.1.2.5536 > 10.8.2.12.80: Flags [S], seq 1, length 0 iif s0", "6 192.168.1.2 5536 10.8.2.12 80", "s0", "", nil},
+		{"tcp 10.0.0.10:1 10.0.0.1:2 ct state invalid", "6 10.0.0.10 1 10.0.0.1 2", "", "", said{"invalid": 1}},
 	} {
 		p, err := ParsePacket(strings.Fields(tc.args))
 		if err != nil {
@@ -46,6 +47,9 @@ func TestParsePacket(t *testing.T) {
 			if o.Set {
 				got[name] = o.N
 			}
+		}
+		if p.Invalid {
+			got["invalid"] = 1
 		}
 		if tc.said == nil {
 			tc.said = said{}
@@ -88,6 +92,7 @@ func TestParsePacketErrors(t *testing.T) {
 		"udp 10.0.0.1:1 10.0.0.2:2 flags syn":               "udp has no TCP flags",
 		"tcp 10.0.0.1:1 10.0.0.2:2 dscp af99":               `bad dscp "af99"`,
 		"tcp 10.0.0.1:1 10.0.0.2:2 state established":       "the first of its flow",
+		"tcp 10.0.0.1:1 10.0.0.2:2 ct state untracked":      "the first of its flow",
 		"tcp 10.0.0.1:1 [fd00::1]:2":                        "mixed families",
 	} {
 		_, err := ParsePacket(strings.Fields(args))

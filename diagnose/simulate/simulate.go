@@ -116,7 +116,7 @@ func (j *job) prepare() error {
 			return fmt.Errorf("packet %q: this host has no device %q", a.Text, name)
 		}
 	}
-	if typ, _ := host.ICMPTypeCode(a.Tuple); j.flow.IsICMP() && packet.ICMPError(a.Tuple.Proto, typ) {
+	if typ, _ := host.ICMPTypeCode(a.Tuple); j.flow.IsICMP() && !a.Invalid && packet.ICMPError(a.Tuple.Proto, typ) {
 		return fmt.Errorf("packet %q: an ICMP error belongs to the flow of the packet that it quotes; name that", a.Text)
 	}
 	j.res.Entry = rules.Prerouting
@@ -239,6 +239,12 @@ func (j *job) sayTransport() {
 	if a.SportOpen {
 		p.Trans.Open(0, 2, rules.FromPort)
 		p.Ct.OriginalOpen, p.Ct.ReplyOpen = true, true
+	}
+	if a.DportOpen {
+		p.Trans.Open(2, 2, rules.FromPort)
+	}
+	if a.Invalid {
+		p.Invalid, p.Untracked = true, rules.No
 	}
 }
 

@@ -90,6 +90,10 @@ func length(op rules.CmpOp, n uint16) *rules.Match {
 func mark(n uint32) *rules.Match {
 	return &rules.Match{Left: &rules.Meta{Key: rules.MetaMark}, Op: rules.CmpEq, Right: le.AppendUint32(nil, n)}
 }
+func invalid() *rules.Match {
+	bit := &rules.Bitwise{X: &rules.Ct{Key: rules.CtState, Dir: rules.CtDirNone}, Mask: le.AppendUint32(nil, rules.CtStateInvalid), Xor: make([]byte, 4)}
+	return &rules.Match{Left: bit, Op: rules.CmpNeq, Right: make([]byte, 4)}
+}
 func iifname(name string) *rules.Match {
 	b := make([]byte, 16)
 	copy(b, name)
@@ -222,6 +226,16 @@ func TestSimulate(t *testing.T) {
 		}, web, "certain accept untracked local\n"},
 		{"invalid: an answer without a question", func(t *table) { t.chain(pre(), do(dnat("192.168.1.81", 0))) }, web + " flags syn,ack",
 			"certain accept untracked local\n"},
+		{"said to be invalid: it leaves as it is", masquerade, "tcp 10.0.0.10:5536 > 203.0.113.9:80 flags ack state invalid", "certain accept untracked out s0\n"},
+		{"invalid, and dropped before the route", func(t *table) {
+			t.chain(base(rules.ChainFilter, rules.Prerouting, -150), do(invalid(), verdict(rules.VerdictDrop)))
+			masquerade(t)
+		}, "tcp 10.0.0.10:5536 > 203.0.113.9:80 state=invalid", "certain drop by 11 untracked\n"},
+		{"invalid, and a chain before conntrack takes all for that", func(t *table) {
+			t.chain(base(rules.ChainFilter, rules.Prerouting, -300), do(invalid(), verdict(rules.VerdictDrop)))
+			masquerade(t)
+		}, "udp 10.0.0.10:5536 > 203.0.113.9:80", "certain drop by 11 untracked\n"},
+		{"an ICMP error that is invalid has no flow to name", masquerade, "icmp 10.0.0.10 > 203.0.113.9 type 3 code 3 state invalid", "certain accept untracked out s0\n"},
 		{"queued", func(t *table) {
 			t.chain(base(rules.ChainFilter, rules.Prerouting, 0), do(verdict(rules.VerdictQueue)))
 			t.chain(pre(), do(dnat("192.168.1.81", 0)))

@@ -106,6 +106,8 @@ type Outcome struct {
 	Local   bool
 	// Untracked: conntrack does not see it, so that nothing rewrites it.
 	Untracked bool
+	// Invalid: it is so because conntrack takes it for invalid.
+	Invalid bool
 	// Original are the ends of the entry's original tuple by manip, as conntrack
 	// takes the packet in: a rule before it can have written into the packet.
 	// Zone is its zone, ZoneKnown false where that is not known.

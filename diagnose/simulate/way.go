@@ -41,7 +41,7 @@ func (w *way) run(entry rules.Hook) {
 		w.out.Verdict = VerdictAccept
 		w.used |= w.clashes()
 	}
-	w.out.Untracked = !w.tracked
+	w.out.Untracked, w.out.Invalid = !w.tracked, !w.tracked && w.p.Invalid
 }
 
 // receive is ip_rcv and ip_rcv_finish, or their IPv6 twins.
