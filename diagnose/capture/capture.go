@@ -1,6 +1,6 @@
 // Package capture reads a machine: it is the only package that talks to a
 // kernel. It never loads a module, and never makes a table by asking for it.
-// It reads only, but for Entries, which change the conntrack table.
+// It reads only, but for Entries, which change the conntrack table, and SetSysctl.
 package capture
 
 import (
@@ -21,6 +21,9 @@ var ErrExists = errors.New("an entry with one of its tuples exists")
 
 // ErrChanged: the entry that has the tuple now is another one.
 var ErrChanged = errors.New("another entry has its tuple now")
+
+// ErrGroupTaken: another program receives what is logged to the group.
+var ErrGroupTaken = errors.New("the group has a listener")
 
 // OpError is one operation that failed and why, in one line.
 type OpError struct {

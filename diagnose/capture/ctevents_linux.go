@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ntdiag/ntdiag/diagnose/host"
 )
 
 // watchGroups is the NFNLGRP_CONNTRACK_* of each kind.
@@ -212,16 +210,8 @@ func (w *watch) begin() error {
 	if err != nil {
 		return err
 	}
-	start := WatchStart{Buffer: size, Before: int(n), Setting: w.live.sysctl("net.netfilter.nf_conntrack_events")}
+	start := WatchStart{Buffer: size, Before: int(n), Setting: w.live.Sysctl("net.netfilter.nf_conntrack_events")}
 	return w.tell(&Event{Kind: EventStart, At: time.Now(), Start: start})
-}
-
-// sysctl reads one setting of the namespace.
-func (l *Live) sysctl(key string) (out host.Fact[string]) {
-	if err := l.ns.do(func() { out = readSysctl(sysctlPath(key)) }); err != nil {
-		return host.Absent[string](err.Error())
-	}
-	return out
 }
 
 // wait returns when something may have come, or the table is to be read.

@@ -61,7 +61,7 @@ func (w *expectWatch) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	start := WatchStart{Before: len(there), Setting: w.live.sysctl("net.netfilter.nf_conntrack_events")}
+	start := WatchStart{Before: len(there), Setting: w.live.Sysctl("net.netfilter.nf_conntrack_events")}
 	if err := w.tell(&Event{Kind: EventStart, At: time.Now(), Start: start}); err != nil {
 		return err
 	}
