@@ -14,7 +14,7 @@ import (
 // Messages of nfnetlink_log, and how it is told what to send
 // (include/uapi/linux/netfilter/nfnetlink_log.h).
 const (
-	logPacket = 4<<8 | 0 // NFNL_SUBSYS_ULOG, NFULNL_MSG_PACKET
+	logPacket = 4 << 8 // NFNL_SUBSYS_ULOG, NFULNL_MSG_PACKET
 	logConfig = 4<<8 | 1
 
 	logCfgCmd     = 1
