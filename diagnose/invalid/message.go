@@ -14,11 +14,12 @@ import (
 type Kind uint8
 
 const (
-	KindNone      Kind = iota // none of conntrack's or NAT's
-	KindInvalid               // nf_ct_l4proto_log_invalid, nf_ct_<proto> before 4.15
-	KindHelper                // nf_ct_helper_log: a helper dropped the packet
-	KindTableFull             // __nf_conntrack_alloc
-	KindNoAddress             // nf_nat_masquerade_ipv4: "ate my IP address"
+	KindNone       Kind = iota // none of conntrack's or NAT's
+	KindInvalid                // nf_ct_l4proto_log_invalid, nf_ct_<proto> before 4.15
+	KindHelper                 // nf_ct_helper_log: a helper dropped the packet
+	KindTableFull              // __nf_conntrack_alloc
+	KindNoAddress              // nf_nat_masquerade_ipv4: "ate my IP address"
+	KindExpectFull             // nf_ct_expect_related_report: "expectation table full"
 )
 
 // Packet is a packet as a message describes it.
@@ -40,7 +41,7 @@ type Packet struct {
 	TTL      uint8  // TTL or hop limit, HasTTL
 	Mark     uint32 // HasMark
 	UID      uint32 // HasUID: this host sent it
-	FragOff  uint16 // HasFrag, in units of 8 bytes
+	FragOff  uint16 // HasFrag, in units of 8 bytes; 0 for the first fragment
 }
 
 // Field tells which fields a message had.
@@ -50,7 +51,7 @@ const (
 	HasPorts Field = 1 << iota
 	HasICMP
 	HasICMPID
-	HasTCP
+	HasTCP // all four, flags to the end
 	HasVTag
 	HasLen
 	HasTTL
@@ -58,8 +59,10 @@ const (
 	HasUID
 	HasFrag
 	// HasTruncated: the packet ended before its header did (INCOMPLETE,
-	// TRUNCATED).
+	// TRUNCATED). A packet that an ICMP error quotes always may.
 	HasTruncated
+	// HasSeq: Seq and Ack are there, the flags may not be.
+	HasSeq
 )
 
 // Message is one message of the log. It is reused for the next: slices point
@@ -69,6 +72,8 @@ type Message struct {
 	Kind Kind
 	// Reason is the row of Table, nil for a text that no kernel known prints.
 	Reason *Reason
+	// Form is which wording of Reason it is: it tells kernels apart.
+	Form *Form
 	// Text is the reason as printed, with its numbers: "SEQ is over upper bound
 	// 65242 (over the window of the receiver)".
 	Text []byte
@@ -79,7 +84,7 @@ type Message struct {
 	Netns    uint64 // inode of the namespace, table full since 6.17; 0 for the initial one
 
 	// In, Out, PhysIn and PhysOut are the devices; empty where there is none, and
-	// always before 5.14.
+	// always before 5.14. Out of KindNoAddress is the device without an address.
 	In, Out, PhysIn, PhysOut []byte
 	// SrcMAC is who sent it on the last link, 6 bytes, HasMAC.
 	SrcMAC [6]byte
@@ -89,6 +94,7 @@ type Message struct {
 	Inner    Packet
 	HasInner bool
 	// Rest is what of the message was not understood: nil when everything was.
+	// It runs from the first such word to the last, whatever stands between.
 	Rest []byte
 }
 
@@ -105,8 +111,8 @@ type Args struct {
 	Chunk      uint8  // type of the SCTP chunk
 	VTag, Want uint32 // verification tags, as the packet has them and as expected, as printed
 	OuterDst   netip.Addr
-	InnerSrc   netip.Addr
-	Timeout    uint32 // in jiffies
+	InnerSrc   netip.Addr // source of the flow's answers, to whom the error should go
+	Timeout    uint32     // in jiffies
 	ICMPType   uint8
 	Helper     []byte
 }
@@ -127,4 +133,5 @@ const (
 	ArgTimeout
 	ArgICMPType
 	ArgHelper
+	ArgNetns // Message.Netns
 )

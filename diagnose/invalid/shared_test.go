@@ -1,0 +1,145 @@
+package invalid
+
+import (
+	"bufio"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+)
+
+// shared opens a file of the collection that lies beside the repository.
+func shared(t *testing.T, name string) *bufio.Scanner {
+	t.Helper()
+	dir := os.Getenv("NTDIAG_SHARED")
+	if dir == "" {
+		dir = "../../../shared"
+	}
+	f, err := os.Open(dir + "/docs/" + name)
+	if os.IsNotExist(err) {
+		t.Skipf("no %s beside the repository", name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, 1<<20)
+	return s
+}
+
+var (
+	heading  = regexp.MustCompile(`^## (.*\S)\s+counters: \{(.*)\}$`)
+	movement = regexp.MustCompile(`'(\w+)': (\d+)`)
+	captured = regexp.MustCompile(`^(\d,\d+,\d+,-;|<\d>\[ *[\d.]+\] |\[ *[\d.]+\] )(.*)$`)
+)
+
+// sample is a packet that was sent, and what the kernel did about it.
+type sample struct {
+	what  string
+	moved []string
+	lines []string
+}
+
+func samples(t *testing.T) (sent []sample, extra []string) {
+	s := shared(t, "kmsg-samples.txt")
+	heads := true
+	for s.Scan() {
+		line := s.Text()
+		if strings.HasPrefix(line, "########") {
+			heads = false
+		}
+		if m := heading.FindStringSubmatch(line); m != nil {
+			sent = append(sent, sample{what: m[1]})
+			for _, c := range movement.FindAllStringSubmatch(m[2], -1) {
+				sent[len(sent)-1].moved = append(sent[len(sent)-1].moved, c[1])
+			}
+			continue
+		}
+		switch m := captured.FindStringSubmatch(line); {
+		case m == nil && !heads && strings.HasPrefix(line, "    "):
+			extra = append(extra, line) // second half
+		case m == nil:
+		case heads:
+			sent[len(sent)-1].lines = append(sent[len(sent)-1].lines, m[2])
+		default:
+			extra = append(extra, line)
+		}
+	}
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return sent, extra
+}
+
+// alsoMoved are counters that moved for another packet than the one that was
+// sent: one from a link-local source is forwarded, and the router answers it.
+var alsoMoved = map[string]string{"icmpv6: redirect short": "invalid"}
+
+// TestSamples holds Table against what a 6.18 kernel printed and counted.
+func TestSamples(t *testing.T) {
+	kernel := host.Release{Major: 6, Minor: 18, Patch: 44}
+	sent, _ := samples(t)
+	if len(sent) < 80 {
+		t.Fatalf("%d samples, want more: the file is not understood", len(sent))
+	}
+	var m Message
+	for _, s := range sent {
+		var moved []string
+		for _, line := range s.lines {
+			if !Parse([]byte(line), &m) || m.Reason == nil {
+				t.Errorf("%s: not understood: %s", s.what, line)
+				continue
+			}
+			if m.Rest != nil {
+				t.Errorf("%s: left over %q of %s", s.what, m.Rest, line)
+			}
+			if m.Packet.Src.IsValid() != strings.Contains(line, "SRC=") {
+				t.Errorf("%s: source %v of %s", s.what, m.Packet.Src, line)
+			}
+			for _, c := range m.Reason.Moved(kernel) {
+				if !slices.Contains(moved, c) {
+					moved = append(moved, c)
+				}
+			}
+		}
+		if also := alsoMoved[s.what]; also != "" {
+			moved = append(moved, also)
+		}
+		slices.Sort(moved)
+		slices.Sort(s.moved)
+		if len(s.lines) > 0 {
+			if !slices.Equal(moved, s.moved) {
+				t.Errorf("%s: moves %q, but moved %q", s.what, moved, s.moved)
+			}
+			continue
+		}
+		for _, c := range s.moved {
+			if !slices.ContainsFunc(Silents, func(x Silent) bool { return x.Moves(c, kernel) }) {
+				t.Errorf("%s: nothing in Silents moves %s", s.what, c)
+			}
+		}
+	}
+}
+
+// TestSamplesExtra: the other lines, as /dev/kmsg, dmesg and others print them.
+func TestSamplesExtra(t *testing.T) {
+	_, extra := samples(t)
+	want := []string{"invalid-new", "table-full", "", "", "", "", "no-address", "bad-chunks"}
+	got := readAll(extra)
+	if len(got) != len(extra)-1 { // two are one message
+		t.Errorf("%d messages of %d lines", len(got), len(extra))
+	}
+	for i, m := range got {
+		name := ""
+		if m.Reason != nil {
+			name = m.Reason.Name
+		}
+		if i >= len(want) || name != want[i] || m.Rest != nil {
+			t.Errorf("message %d is %q, left over %q; want %q", i, name, m.Rest, want)
+		}
+	}
+}
