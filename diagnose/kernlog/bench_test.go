@@ -1,0 +1,110 @@
+package kernlog
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// benchLines is what `make bench` reads.
+const benchLines = 10_000_000
+
+// mixedLog is a syslog file of n lines, a few of them at a time: 7 of 10 lines
+// are the kernel's.
+type mixedLog struct {
+	block []byte
+	left  int
+	rest  []byte
+}
+
+const blockLines = 1000
+
+func newMixedLog(lines int) *mixedLog {
+	var b bytes.Buffer
+	for i := range blockLines {
+		stamp := fmt.Sprintf("Nov 27 14:%02d:%02d fw1", i/60%60, i%60)
+		switch {
+		case i%10 == 3:
+			fmt.Fprintf(&b, "%s sshd[%d]: Accepted publickey for admin from 192.0.2.%d port %d ssh2: ED25519 SHA256:abcdefghijklmnopqrstuvwxyz0123456789\n", stamp, 900+i, i%250, 40000+i)
+		case i%10 == 7:
+			fmt.Fprintf(&b, "%s dnsmasq[%d]: query[A] host%d.example.com from 192.0.2.%d\n", stamp, 700, i, i%250)
+		case i%10 == 9:
+			fmt.Fprintf(&b, "%s CRON[%d]: (root) CMD (command -v debian-sa1 > /dev/null && debian-sa1 1 1)\n", stamp, 3000+i)
+		case i%10 == 5:
+			fmt.Fprintf(&b, "%s kernel: [%5d.%06d] r0: renamed from veth%d\n", stamp, 900+i, i*977%1000000, i)
+		default:
+			fmt.Fprintf(&b, "%s kernel: [%5d.%06d] nf_ct_proto_6: SEQ is over upper bound %d (over the window of the receiver) IN=r0 OUT= MAC=02:00:00:00:00:01:02:00:00:00:00:02:08:00 "+
+				"SRC=192.0.2.%d DST=198.51.100.%d LEN=52 TOS=0x00 PREC=0x00 TTL=64 ID=%d DF PROTO=TCP SPT=%d DPT=443 SEQ=%d ACK=%d WINDOW=502 RES=0x00 ACK URGP=0 OPT (0101080A0000000000000000) \n",
+				stamp, 900+i, i*977%1000000, 65242+i, i%250, i%99, i, 30000+i, 1000000+i*37, 5000+i)
+		}
+	}
+	return &mixedLog{block: b.Bytes(), left: lines / blockLines}
+}
+
+func (m *mixedLog) Read(b []byte) (int, error) {
+	if len(m.rest) == 0 {
+		if m.left == 0 {
+			return 0, io.EOF
+		}
+		m.left--
+		m.rest = m.block
+	}
+	n := copy(b, m.rest)
+	m.rest = m.rest[n:]
+	return n, nil
+}
+
+// BenchmarkLog reads a log of ten million lines, as text and as gzip.
+func BenchmarkLog(b *testing.B) {
+	b.Run("text", func(b *testing.B) {
+		for b.Loop() {
+			readAll(b, newMixedLog(benchLines), benchLines)
+		}
+		b.ReportMetric(float64(b.N)*benchLines/b.Elapsed().Seconds(), "lines/s")
+	})
+	b.Run("gzip", func(b *testing.B) {
+		packed := packedLog(b, 1_000_000)
+		var parts []io.Reader
+		for b.Loop() {
+			parts = parts[:0]
+			for range benchLines / 1_000_000 { // members, as logrotate and cat make them
+				parts = append(parts, bytes.NewReader(packed))
+			}
+			readAll(b, io.MultiReader(parts...), benchLines)
+		}
+		b.ReportMetric(float64(b.N)*benchLines/b.Elapsed().Seconds(), "lines/s")
+	})
+}
+
+func packedLog(tb testing.TB, lines int) []byte {
+	tb.Helper()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := io.Copy(z, newMixedLog(lines)); err != nil {
+		tb.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return packed.Bytes()
+}
+
+func readAll(tb testing.TB, from io.Reader, lines int) {
+	tb.Helper()
+	r, err := Open([]string{"-"}, from)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var rec Record
+	for {
+		if err = r.Next(&rec); err != nil {
+			break
+		}
+	}
+	if s := r.Stats(); err != io.EOF || s.Lines != uint64(lines) || s.Records != uint64(lines)/10*7 || len(r.Missing()) > 0 {
+		tb.Fatalf("%v: %+v, missing %v", err, s, r.Missing())
+	}
+}

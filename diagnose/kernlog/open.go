@@ -1,0 +1,43 @@
+package kernlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Open reads the files named, "-" for stdin, whatever their form and compression:
+// each is known by its content. The files of one log's rotation are read in the
+// order of time. A file that is not there, and a directory, are errors; one that
+// cannot be read is Missing when its turn comes.
+func Open(paths []string, stdin io.Reader) (*Reader, error) {
+	r := newReader()
+	for _, path := range paths {
+		if path == "-" {
+			r.inputs = append(r.inputs, &input{name: "standard input", open: func() (io.ReadCloser, error) { return io.NopCloser(stdin), nil }})
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("%s: no such file", path)
+		case err == nil && info.IsDir():
+			return nil, fmt.Errorf("%s: is a directory, not a file", path)
+		}
+		in := &input{name: path, open: func() (io.ReadCloser, error) {
+			f, err := os.Open(path)
+			var at *fs.PathError
+			if errors.As(err, &at) {
+				err = at.Err
+			}
+			return f, err
+		}}
+		if err == nil && info.Mode().IsRegular() {
+			in.changed = info.ModTime()
+		}
+		r.inputs = append(r.inputs, in)
+	}
+	return r, nil
+}
