@@ -52,6 +52,9 @@ const (
 	SumRight Sum = iota
 	SumWrong
 	SumZero
+	// SumAsUDP is for UDP-Lite: the sum with UDP's number in the pseudo header,
+	// which is what conntrack looks for (udplite_error).
+	SumAsUDP
 )
 
 // Bytes is the packet from its network header on.

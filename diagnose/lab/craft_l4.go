@@ -83,7 +83,11 @@ func (u UDPLite) bytes(src, dst netip.Addr) []byte {
 	if u.Coverage != 0 {
 		covered = min(covered, int(u.Coverage))
 	}
-	u.Sum.put(b[6:], add(pseudo(src, dst, 136, len(b)), b[:covered]))
+	proto := uint8(136)
+	if u.Sum == SumAsUDP {
+		proto = 17
+	}
+	u.Sum.put(b[6:], add(pseudo(src, dst, proto, len(b)), b[:covered]))
 	return b
 }
 

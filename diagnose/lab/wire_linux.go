@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -57,47 +58,79 @@ func (h *Host) link(dev string) (*netlink.LinkAttrs, error) {
 	return attrs, err
 }
 
-// Send sends the packets in order. On a veth link the receiving side runs on
-// the sender's CPU, after which Send returns or soon.
+// Send sends the packets.
 func (w *Wire) Send(packets ...Packet) error {
-	for _, p := range packets {
-		etherType := uint16(unix.ETH_P_IP)
-		if !p.Src.Is4() {
-			etherType = unix.ETH_P_IPV6
-		}
-		frame := append(w.header[:12:12], uint8(etherType>>8), uint8(etherType))
-		if err := unix.Sendto(w.fd, append(frame, p.Bytes()...), 0, &w.to); err != nil {
-			return fmt.Errorf("host %s: send to %s: %w", w.host.Name, p.Dst, err)
-		}
-	}
-	return nil
-}
-
-// Emit sends a packet from the host itself, by way of its output hook: the
-// kernel puts IPv4's header checksum right and takes the rest as it is.
-func (h *Host) Emit(p Packet) error {
-	return h.Do(func() error {
-		family, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_HDRINCL
-		var to unix.Sockaddr = &unix.SockaddrInet4{}
-		if p.Dst.Is4() {
-			to = &unix.SockaddrInet4{Addr: p.Dst.As4()}
-		} else {
-			family, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_HDRINCL
-			to = &unix.SockaddrInet6{Addr: p.Dst.As16()}
-		}
-		fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
-		if err != nil {
-			return fmt.Errorf("host %s: raw socket: %w", h.Name, err)
-		}
-		defer unix.Close(fd)
-		if err := unix.SetsockoptInt(fd, level, option, 1); err != nil {
-			return fmt.Errorf("host %s: raw socket: %w", h.Name, err)
-		}
-		if err := unix.Sendto(fd, p.Bytes(), 0, to); err != nil {
-			return fmt.Errorf("host %s: send to %s: %w", h.Name, p.Dst, err)
+	return inOrder(func() error {
+		for _, p := range packets {
+			etherType := uint16(unix.ETH_P_IP)
+			if !p.Src.Is4() {
+				etherType = unix.ETH_P_IPV6
+			}
+			frame := append(w.header[:12:12], uint8(etherType>>8), uint8(etherType))
+			if err := unix.Sendto(w.fd, append(frame, p.Bytes()...), 0, &w.to); err != nil {
+				return fmt.Errorf("host %s: send to %s: %w", w.host.Name, p.Dst, err)
+			}
 		}
 		return nil
 	})
+}
+
+// inOrder runs f on the first of the CPUs that this thread may use. What veth
+// links carry is received on the CPU that has sent it: from one CPU all hosts
+// see packets in the order in which they were sent.
+func inOrder(f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, first unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return fmt.Errorf("one CPU: %w", err)
+	}
+	for cpu := 0; first.Count() == 0; cpu++ {
+		if all.IsSet(cpu) {
+			first.Set(cpu)
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &first); err != nil {
+		return fmt.Errorf("one CPU: %w", err)
+	}
+	err := f()
+	return errors.Join(err, unix.SchedSetaffinity(0, &all))
+}
+
+// Emit sends packets from the host itself, by way of its output hook: the
+// kernel puts IPv4's header checksum right and takes the rest as it is, fragments
+// too (IP_NODEFRAG).
+func (h *Host) Emit(packets ...Packet) error {
+	return h.Do(func() error {
+		return inOrder(func() error {
+			for _, p := range packets {
+				if err := emit(p); err != nil {
+					return fmt.Errorf("host %s: send to %s: %w", h.Name, p.Dst, err)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func emit(p Packet) error {
+	family, level, options := unix.AF_INET6, unix.IPPROTO_IPV6, []int{unix.IPV6_HDRINCL}
+	var to unix.Sockaddr = &unix.SockaddrInet6{Addr: p.Dst.As16()}
+	if p.Dst.Is4() {
+		family, level, options = unix.AF_INET, unix.IPPROTO_IP, []int{unix.IP_HDRINCL, unix.IP_NODEFRAG}
+		to = &unix.SockaddrInet4{Addr: p.Dst.As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for _, option := range options {
+		if err := unix.SetsockoptInt(fd, level, option, 1); err != nil {
+			return err
+		}
+	}
+	return unix.Sendto(fd, p.Bytes(), 0, to)
 }
 
 // Tap sees the IPv4 and IPv6 packets that come in at a device, before anything
