@@ -20,7 +20,7 @@ func (w *words) field(key, value []byte) bool {
 	case "PHYSOUT":
 		return w.device(&w.m.PhysOut, seenPhysOut, value)
 	case "MAC", "MACSRC", "MACDST", "VPROTO", "VID", "MACPROTO", "TUNNEL":
-		return !w.has(seenSrc) && !w.inner() && w.link(key, value)
+		return !w.has(seenSrc) && !w.quoted && w.link(key, value)
 	case "SRC":
 		return w.address(seenSrc, value)
 	case "DST":
@@ -76,13 +76,13 @@ func (w *words) field(key, value []byte) bool {
 		_, ok := hex(value)
 		return ok
 	case "UID":
-		return !w.inner() && store(w, seenUID, HasUID, &p.UID, value)
+		return !w.quoted && store(w, seenUID, HasUID, &p.UID, value)
 	case "GID":
 		_, ok := number(value, 1<<32-1)
 		return ok && w.has(seenUID)
 	case "MARK":
 		v, ok := hex(value)
-		if !ok || w.inner() || !w.once(seenMark) {
+		if !ok || w.quoted || !w.once(seenMark) {
 			return false
 		}
 		p.Mark = v
@@ -111,7 +111,7 @@ func (w *words) skip(f seen, value []byte) bool {
 
 // device names stand before the packet, each once.
 func (w *words) device(to *[]byte, f seen, value []byte) bool {
-	if w.has(seenSrc) || w.inner() || !w.once(f) {
+	if w.has(seenSrc) || w.quoted || !w.once(f) {
 		return false
 	}
 	*to = value
@@ -243,7 +243,7 @@ func (w *words) protocol(value []byte) bool {
 	if !ok || !w.once(seenProto) {
 		return false
 	}
-	if w.at == len(w.text) && !w.inner() && w.m.LogProto != 0 && proto != w.m.LogProto {
+	if w.at == len(w.text) && !w.quoted && w.m.LogProto != 0 && proto != w.m.LogProto {
 		return false // cut: PROTO=13 of 132
 	}
 	w.p.Proto = proto
@@ -276,7 +276,7 @@ func (w *words) urgent(value []byte) bool {
 		return false
 	}
 	const all = seenSeq | seenAck | seenWindow | seenRes
-	if *w.now()&all == all {
+	if w.seen&all == all {
 		w.p.Has |= HasTCP
 	}
 	return true

@@ -127,6 +127,17 @@ func find(list []pattern, text []byte, m *Message) (p *pattern, body int) {
 	return nil, 0
 }
 
+// longer tells whether text, with which a message ends, may be the beginning of
+// a longer reason: "bad checksum" of "bad checksum coverage".
+func longer(list []pattern, text []byte) bool {
+	for i := range list {
+		if p := list[i].parts[0].text; len(p) > len(text) && p[:len(text)] == string(text) {
+			return true
+		}
+	}
+	return false
+}
+
 // match compares, and takes the values into m.
 func (p *pattern) match(text []byte, m *Message) (end int, ok bool) {
 	for i := range p.parts {

@@ -70,6 +70,9 @@ const (
 type Message struct {
 	At   time.Time // zero where the log does not tell
 	Kind Kind
+	// Count is for how many messages it stands: more than 1 where the log wrote
+	// that one was repeated. Joiner sets it.
+	Count uint64
 	// Reason is the row of Table, nil for a text that no kernel known prints.
 	Reason *Reason
 	// Form is which wording of Reason it is: it tells kernels apart.

@@ -20,7 +20,10 @@ import (
 // (dev_valid_name), so a device called "SRC=192.0.2.1" is one word, IN=SRC=192.0.2.1.
 // A helper that was made with nfct can have blanks in its name; it ends where
 // "dropping packet" begins.
-func Parse(text []byte, m *Message) bool {
+func Parse(text []byte, m *Message) bool { return parse(text, m, false) }
+
+// parse is Parse; whole: text ends where the reason does.
+func parse(text []byte, m *Message, whole bool) bool {
 	m.Kind = KindNone
 	text = unstamped(text)
 	// most lines are not ours: decide by their first byte
@@ -30,11 +33,11 @@ func Parse(text []byte, m *Message) bool {
 	body := 0
 	switch {
 	case text[0] == 'n' && begins(text, prefixNamed):
-		body = m.tracker(text)
+		body = m.tracker(text, whole)
 	case text[0] == 'n' && begins(text, prefixCore):
 		return m.core(text)
 	case text[0] == 'h' && begins(text, prefixHelper):
-		body = m.helper(text, len(prefixHelper), 1)
+		body = m.helper(text, len(prefixHelper), 1, whole)
 	default:
 		return m.noAddress(text)
 	}
@@ -69,20 +72,20 @@ func unstamped(text []byte) []byte {
 // tracker reads what nf_log_invalid prints, and older helpers:
 // "nf_ct_proto_6: invalid new IN=", "nf_ct_tcp: invalid state IN=",
 // "nf_ct_ftp: dropping packet: all ports in use IN=".
-func (m *Message) tracker(text []byte) (body int) {
+func (m *Message) tracker(text []byte, whole bool) (body int) {
 	colon := bytes.IndexByte(text, ':')
 	if colon < 0 || colon+2 > len(text) {
 		return 0
 	}
 	list := m.protocol(text[:colon])
 	if list == nil {
-		return m.helper(text, len(prefixNamed), 0)
+		return m.helper(text, len(prefixNamed), 0, whole)
 	}
 	start := colon + 1
 	if text[start] == ' ' {
 		start++
 	}
-	return m.reason(KindInvalid, *list, text, start)
+	return m.reason(KindInvalid, *list, text, start, whole)
 }
 
 // protocol finds the forms by the prefix, and empties m; nil when it names no
@@ -107,10 +110,13 @@ func (m *Message) protocol(prefix []byte) *[]pattern {
 
 // reason reads the reason that begins at start, and tells where the packet
 // begins.
-func (m *Message) reason(kind Kind, list []pattern, text []byte, start int) (body int) {
+func (m *Message) reason(kind Kind, list []pattern, text []byte, start int, whole bool) (body int) {
 	m.Kind = kind
 	rest := text[start:]
 	p, n := find(list, rest, m)
+	if p != nil && n == len(rest) && !whole && longer(list, trimEnd(rest)) {
+		p, m.Args = nil, Args{}
+	}
 	if p == nil {
 		n = reasonEnd(rest)
 		m.Text = rest[:n]
@@ -122,7 +128,7 @@ func (m *Message) reason(kind Kind, list []pattern, text []byte, start int) (bod
 }
 
 // helper reads what nf_ct_helper_log prints, the name from start on.
-func (m *Message) helper(text []byte, start, form int) (body int) {
+func (m *Message) helper(text []byte, start, form int, whole bool) (body int) {
 	i := bytes.Index(text, []byte(infixDropped))
 	if i < 0 {
 		return 0
@@ -138,7 +144,7 @@ func (m *Message) helper(text []byte, start, form int) (body int) {
 		return 0
 	}
 	*m = Message{}
-	body = m.reason(KindHelper, known.helper[form], text, i+len(infixDropped))
+	body = m.reason(KindHelper, known.helper[form], text, i+len(infixDropped), whole)
 	m.Args.Helper = name
 	m.Args.Has |= ArgHelper
 	return body
@@ -150,11 +156,12 @@ func (m *Message) core(text []byte) bool {
 	for begins(rest, prefixCore) {
 		rest = rest[len(prefixCore):]
 	}
+	*m = Message{}
 	p, n := find(known.core, rest, m)
 	if p == nil {
 		return false
 	}
-	*m = Message{Kind: p.reason.Kind, Reason: p.reason, Form: p.form, Text: trimEnd(rest[:n]), Args: m.Args, Netns: m.Netns}
+	m.Kind, m.Reason, m.Form, m.Text = p.reason.Kind, p.reason, p.form, trimEnd(rest[:n])
 	if n < len(rest) {
 		m.Rest = rest[n:]
 	}

@@ -143,3 +143,78 @@ func TestSamplesExtra(t *testing.T) {
 		}
 	}
 }
+
+// TestCovered: every message that is known has its form, and every way without
+// one its row in Silents.
+func TestCovered(t *testing.T) {
+	forms := map[string]bool{}
+	for i := range Table {
+		for _, f := range Table[i].Forms {
+			forms[f.Text] = true
+		}
+	}
+	s := shared(t, "invalid-messages.tsv")
+	rows, silent := 0, 0
+	for s.Scan() {
+		col := strings.Split(s.Text(), "\t")
+		if len(col) < 7 || col[0] == "era" {
+			continue
+		}
+		rows++
+		text := strings.TrimSuffix(strings.TrimSpace(col[2]), `\n`)
+		switch {
+		case strings.HasPrefix(text, "("):
+			silent++
+			if !silentRow(s.Text()) {
+				t.Errorf("nothing in Silents: %s", s.Text())
+			}
+		case strings.HasPrefix(text, "nf_ct_%s: dropping packet: %s"):
+			if !forms["nf_ct_%s: dropping packet: %s"] {
+				t.Errorf("no form: %s", text)
+			}
+		case strings.HasPrefix(text, "helper %s dropping packet: %s"):
+			if !forms["helper %s dropping packet: %s"] {
+				t.Errorf("no form: %s", text)
+			}
+		case !forms[text]:
+			t.Errorf("no form: %q", text)
+		}
+	}
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if rows < 100 || silent < 10 {
+		t.Errorf("%d rows, %d without message: the file is not understood", rows, silent)
+	}
+}
+
+// silentRows are the rows of the collection without a message, by words that
+// stand in them, and what Silents has for them.
+var silentRows = []struct{ words, what string }{
+	{"tcp_loose==0", "an ACK without entry while tcp_loose is 0"},
+	{"nf_conntrack_tcp_packet th==NULL", "fewer than 20 bytes of TCP header"},
+	{"nf_ct_kill race", "a SYN that reopens an entry while that is being destroyed"},
+	{"nf_conntrack_in NF_REPEAT", "a SYN that reopens a closed entry"},
+	{"nf_conntrack_inet_error: inner tuple unreadable", whatUnknownFlow},
+	{"nf_conntrack_icmp_packet valid_new", "an answer to a ping, timestamp or address query that was never asked here"},
+	{"nf_ct_invert_tuple false", "an ICMP type that has no answer: 9, 10 (router discovery), 11 and others"},
+	{"nf_conntrack_icmpv6_packet", "an answer to a ping that was never asked here, or an unknown type"},
+	{"pr_debug only", "broken or misplaced chunks, a wrong verification tag, a chunk that cannot come now"},
+	{"OOTB ABORT", "an SCTP packet out of the blue, without chunks, or with an INIT that has a tag"},
+	{"gre_pkt_to_tuple", "GRE version 1 that does not carry PPP"},
+	{"get_l4proto<=0", "a fragment that was not put together, a bad header length, a broken chain of IPv6 headers"},
+	{"nf_ct_get_tuple_ports false", "fewer than 8 bytes behind the IP header: no ports to read"},
+	{"c4f3db159582", "any invalid packet: these kernels print nothing"},
+}
+
+func silentRow(line string) bool {
+	for _, r := range silentRows {
+		if strings.Contains(line, r.words) {
+			counter := strings.Split(line, "\t")[4]
+			return slices.ContainsFunc(Silents, func(x Silent) bool {
+				return x.What == r.what && strings.Contains(counter, x.Counter)
+			})
+		}
+	}
+	return false
+}

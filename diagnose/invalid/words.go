@@ -11,12 +11,14 @@ import (
 // dump_ipv6_packet. The same key means one thing before PROTO= and another
 // behind it (LEN, ID), and is told apart by that.
 type words struct {
-	text []byte
-	at   int
-	m    *Message
-	p    *Packet // m.Packet, or m.Inner within brackets
-	seen [2]seen // of the packet, and of the one that it quotes
+	text   []byte
+	at     int
+	m      *Message
+	p      *Packet // m.Packet, or m.Inner within brackets
+	seen   seen    // of p; before is that of m.Packet, within brackets
+	before seen
 
+	quoted   bool // within the brackets of an ICMP error
 	options  bool // within the OPT ( ) of an IPv6 extension header
 	shortcut bool // somebody left words out: …
 	from, to int  // of what was not understood
@@ -56,24 +58,14 @@ const (
 
 // once notes a field; false when it was there before.
 func (w *words) once(f seen) bool {
-	s := w.now()
-	if *s&f != 0 {
+	if w.seen&f != 0 {
 		return false
 	}
-	*s |= f
+	w.seen |= f
 	return true
 }
 
-func (w *words) now() *seen {
-	if w.inner() {
-		return &w.seen[1]
-	}
-	return &w.seen[0]
-}
-
-func (w *words) has(f seen) bool { return *w.now()&f != 0 }
-
-func (w *words) inner() bool { return w.p == &w.m.Inner }
+func (w *words) has(f seen) bool { return w.seen&f != 0 }
 
 func (w *words) read() {
 	for {
@@ -97,7 +89,7 @@ func (w *words) end(i int) int {
 	end := i
 	for end < len(w.text) {
 		c := w.text[end]
-		if isBlank(c) || c == ']' && w.inner() && end > i {
+		if isBlank(c) || c == ']' && w.quoted && end > i {
 			break
 		}
 		end++
@@ -121,10 +113,19 @@ func (w *words) word() bool {
 		}
 		return false
 	}
-	start, end := w.at, w.end(w.at)
+	start, eq := w.at, 0
+	end := start
+	for ; end < len(w.text); end++ {
+		c := w.text[end]
+		if c == '=' && eq == 0 {
+			eq = end - start
+		} else if isBlank(c) || c == ']' && w.quoted {
+			break
+		}
+	}
 	word := w.text[start:end]
 	w.at = end
-	if eq := bytes.IndexByte(word, '='); eq > 0 {
+	if eq > 0 {
 		if end == len(w.text) && !w.shortcut && !w.mayEnd(word[:eq]) {
 			return false // digits may be missing
 		}
@@ -151,21 +152,23 @@ func (w *words) mayEnd(key []byte) bool {
 
 // open begins the packet that an ICMP error quotes.
 func (w *words) open() bool {
-	if w.m.HasInner || w.inner() || !w.has(seenCode) {
+	if w.m.HasInner || !w.has(seenCode) {
 		return false
 	}
-	w.m.HasInner = true
+	w.m.HasInner, w.quoted = true, true
 	w.p = &w.m.Inner
+	w.seen, w.before = 0, w.seen
 	w.at++
 	return true
 }
 
 func (w *words) close() bool {
-	if !w.inner() {
+	if !w.quoted {
 		return false
 	}
+	w.quoted, w.options = false, false
 	w.p = &w.m.Packet
-	w.options = false
+	w.seen = w.before
 	w.at++
 	return true
 }
