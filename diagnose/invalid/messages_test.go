@@ -107,7 +107,7 @@ func TestForms(t *testing.T) {
 					continue
 				}
 				text := values.Replace(f.Text) + after
-				if !parse([]byte(text), &m, strings.TrimSpace(after) == "") || m.Reason != r || m.Form != f || m.Kind != r.Kind {
+				if !read([]byte(text), &m, strings.TrimSpace(after) == "") || m.Reason != r || m.Form != f || m.Kind != r.Kind {
 					t.Errorf("%q is read as %v, want %s", text, m.Form, r.Name)
 				}
 			}

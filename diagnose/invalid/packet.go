@@ -24,7 +24,7 @@ type Raw struct {
 // whether the packet is one of conntrack's: other rules may log to the same
 // group.
 func ParsePacket(r *Raw, m *Message) bool {
-	if !parse(r.Prefix, m, true) || m.Kind != KindInvalid && m.Kind != KindHelper {
+	if !read(r.Prefix, m, true) || m.Kind != KindInvalid && m.Kind != KindHelper {
 		m.Kind = KindNone
 		return false
 	}

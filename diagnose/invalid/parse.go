@@ -20,10 +20,10 @@ import (
 // (dev_valid_name), so a device called "SRC=192.0.2.1" is one word, IN=SRC=192.0.2.1.
 // A helper that was made with nfct can have blanks in its name; it ends where
 // "dropping packet" begins.
-func Parse(text []byte, m *Message) bool { return parse(text, m, false) }
+func Parse(text []byte, m *Message) bool { return read(text, m, false) }
 
-// parse is Parse; whole: text ends where the reason does.
-func parse(text []byte, m *Message, whole bool) bool {
+// read is Parse; whole: text ends where the reason does.
+func read(text []byte, m *Message, whole bool) bool {
 	m.Kind = KindNone
 	text = unstamped(text)
 	// most lines are not ours: decide by their first byte

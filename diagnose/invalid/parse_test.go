@@ -175,7 +175,7 @@ func contradicts(m, whole *Message) string {
 		if p.m == &m.Packet && c.Src != p.m.Src {
 			return "another source"
 		}
-		if p.m.Src.IsValid() && showPacket(&c) != showPacket(p.m) {
+		if p.m.Src.IsValid() && c != *p.m && showPacket(&c) != showPacket(p.m) {
 			return showPacket(p.m) + " of " + showPacket(p.whole)
 		}
 	}
