@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/counters"
+	"github.com/ntdiag/ntdiag/diagnose/host"
 )
 
 // Counters is the document of `counters`.
@@ -103,7 +104,7 @@ func countersText(w io.Writer, d *Counters, s Style) error {
 		if d.total.Values[k] > 0 {
 			row = s.paint(bold, row)
 		}
-		wrap(&b, s.width(), row+"  ", strings.Repeat(" ", 30), counters.Table[k].Meaning)
+		wrap(&b, s.width(), row+"  ", strings.Repeat(" ", 30), counters.Table[k].MeaningOn(host.Release{}))
 		if s.Wide {
 			cells := []string{counters.Table[k].Name}
 			for _, c := range d.CPUs {

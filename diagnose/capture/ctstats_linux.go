@@ -2,6 +2,8 @@ package capture
 
 import (
 	"context"
+	"errors"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -12,15 +14,44 @@ import (
 // ctGetStatsCPU is IPCTNL_MSG_CT_GET_STATS_CPU.
 const ctGetStatsCPU = ctSubsys | 4
 
-// Stats reads the counters of every CPU, and how full the table is.
+// statsFile has the counters too, for everybody to read.
+const statsFile = "/proc/net/stat/nf_conntrack"
+
+// Stats reads the counters of every CPU, and how full the table is. Where
+// netlink is refused it reads /proc, by the names in its header; Stats.Source
+// tells which it was.
 func (l *Live) Stats(ctx context.Context) (*counters.Stats, error) {
 	const what = "conntrack statistics"
-	c, err := l.dialConntrack(what)
+	out, err := l.netlinkStats(ctx)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EPROTONOSUPPORT) {
+		if file, failed := l.fileStats(); failed == nil {
+			out, err = file, nil
+		}
+	}
+	if err != nil {
+		return nil, explainErr(what, err, netlinkReasons(ctModule))
+	}
+	n, limit, err := l.Count()
+	if err != nil {
+		return nil, err
+	}
+	out.Entries, out.Max = n, limit
+	if err := l.ns.do(func() {
+		// absent from other namespaces than the first: 0 says so
+		out.Buckets, _ = readNumber("/proc/sys/net/netfilter/nf_conntrack_buckets")
+	}); err != nil {
+		return nil, explainErr(what, err, nil)
+	}
+	return out.Noted(), nil
+}
+
+func (l *Live) netlinkStats(ctx context.Context) (*counters.Stats, error) {
+	c, err := l.dialConntrack("conntrack statistics")
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	out := &counters.Stats{}
+	out := &counters.Stats{Source: "netlink"}
 	_, err = c.dump(ctx, ctGetStatsCPU, nfgen(unix.AF_UNSPEC, nil), make([]byte, ctBuffer), func(m message) error {
 		cpu, err := parseStats(m.payload)
 		if err != nil {
@@ -29,18 +60,22 @@ func (l *Live) Stats(ctx context.Context) (*counters.Stats, error) {
 		out.CPUs = append(out.CPUs, cpu)
 		return nil
 	})
-	if err != nil {
-		return nil, explainErr(what, err, netlinkReasons(ctModule))
-	}
 	slices.SortFunc(out.CPUs, func(a, b counters.CPU) int { return a.CPU - b.CPU })
-	if out.Entries, out.Max, err = l.Count(); err != nil {
-		return nil, err
-	}
-	if err := l.ns.do(func() {
-		// absent from other namespaces than the first: 0 says so
-		out.Buckets, _ = readNumber("/proc/sys/net/netfilter/nf_conntrack_buckets")
-	}); err != nil {
-		return nil, explainErr(what, err, nil)
-	}
-	return out, nil
+	return out, err
+}
+
+// fileStats reads statsFile of the namespace: net is that of the thread.
+func (l *Live) fileStats() (out *counters.Stats, err error) {
+	closed := l.ns.do(func() {
+		var f *os.File
+		if f, err = os.Open("/proc/thread-self/net/stat/nf_conntrack"); err != nil {
+			return
+		}
+		defer f.Close()
+		var r *counters.Reading
+		if r, err = counters.Read(f, statsFile); err == nil {
+			out = &r.Stats
+		}
+	})
+	return out, errors.Join(err, closed)
 }

@@ -48,9 +48,38 @@ func TestStats(t *testing.T) {
 		}
 		for k, c := range counters.Table {
 			m := regexp.MustCompile(`\b` + c.Name + `=(\d+)`).FindStringSubmatch(line[0])
+			if !s.CPUs[i].Has[k] {
+				if m != nil {
+					t.Errorf("%s is not read", c.Name)
+				}
+				continue
+			}
 			if m == nil || m[1] != fmt.Sprint(s.CPUs[i].Values[k]) {
 				t.Errorf("cpu %d: %s %d, conntrack has %v", s.CPUs[i].CPU, c.Name, s.CPUs[i].Values[k], m)
 			}
+		}
+	}
+}
+
+// TestStatsFile: /proc has what netlink has.
+func TestStatsFile(t *testing.T) {
+	newNetns(t)
+	insertAll(t)
+	l := openHere(t, "")
+	want, err := l.netlinkStats(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.fileStats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Source != statsFile || got.Entries != uint64(len(entries)) || got.Total().Values[counters.Insert] != uint64(len(entries)) {
+		t.Errorf("%d entries, insert %d of %s, made %d", got.Entries, got.Total().Values[counters.Insert], got.Source, len(entries))
+	}
+	for i := range want.CPUs {
+		if got.CPUs[i].CPU != want.CPUs[i].CPU || got.CPUs[i].Values != want.CPUs[i].Values {
+			t.Errorf("cpu %d: %v, netlink has %v", i, got.CPUs[i], want.CPUs[i])
 		}
 	}
 }

@@ -1,36 +1,9 @@
 // Package counters is what conntrack counts of itself (struct
 // ip_conntrack_stat): for each CPU, in one network namespace, since that was
-// made.
+// made; and what it means when several of them move together.
 package counters
 
-// Counter is one of them.
-type Counter struct {
-	// Name is what conntrack -S prints.
-	Name string
-	// Attr is its number over netlink (CTA_STATS_*).
-	Attr uint16
-	// Meaning is what moves it, by the kernel since 5.15.
-	Meaning string
-}
-
-// Table is every counter that a kernel still moves, in the order in which the
-// kernel sends them. The others (searched, new, ignore, delete, delete_list)
-// went with 4.9 and 5.10.
-var Table = [...]Counter{
-	{"found", 2, "a port that NAT wanted was taken; it took another (nf_conntrack_tuple_taken)"},
-	{"invalid", 4, "a packet that fits no entry and begins none; it skips NAT"},
-	{"insert", 8, "an entry made through ctnetlink"},
-	{"insert_failed", 9, "an entry that could not be added: its packet is lost"},
-	{"drop", 10, "a packet lost: the table is full, or its entry clashed with another"},
-	{"early_drop", 11, "an unassured entry thrown out to make room in a full table"},
-	{"error", 12, "an ICMP error that quotes nothing known, or is malformed"},
-	{"search_restart", 13, "a lookup begun anew while the table moved; harmless"},
-	{"clash_resolve", 14, "two first packets of one flow at once; nothing is lost"},
-	{"chaintoolong", 15, "an entry refused: its hash bucket is too long; more buckets help"},
-}
-
-// Count is how many there are in Table.
-const Count = len(Table)
+import "fmt"
 
 // Values are counters by their place in Table.
 type Values [Count]uint64
@@ -46,9 +19,15 @@ type CPU struct {
 // Stats are those of one namespace.
 type Stats struct {
 	CPUs []CPU
-	// Entries and Max are the entries there are, and how many there may be;
-	// Buckets is the size of the hash table, 0 where it is not told.
+	// Entries and Max are the entries there are, and how many there may be, 0
+	// where it is not told; Buckets is the size of the hash table, 0 where it is
+	// not told.
 	Entries, Max, Buckets uint64
+	// Source is where they were read, as answers name it: "netlink",
+	// "/proc/net/stat/nf_conntrack", or a file's name.
+	Source string
+	// Columns are what tells the kernel's age by them.
+	Columns Columns
 }
 
 // Total sums the CPUs. Has tells which counters any of them has.
@@ -64,7 +43,8 @@ func (s *Stats) Total() CPU {
 }
 
 // Since is what was counted between before and s. A counter has 32 bits, and
-// goes round.
+// goes round. What a CPU had counted that came meanwhile, all of it counts; one
+// that went is left out.
 func (s *Stats) Since(before *Stats) Stats {
 	out := *s
 	out.CPUs = make([]CPU, len(s.CPUs))
@@ -81,4 +61,27 @@ func (s *Stats) Since(before *Stats) Stats {
 		}
 	}
 	return out
+}
+
+// half of what a counter can hold: more than that is no movement between two
+// readings, but another boot, or another namespace.
+const half = 1 << 31
+
+// Backwards names a counter of s that is less than it was, and did not go
+// round.
+func (s *Stats) Backwards(before *Stats) (string, bool) {
+	d := s.Since(before)
+	for i, c := range d.CPUs {
+		for _, b := range before.CPUs {
+			if b.CPU != c.CPU {
+				continue
+			}
+			for k := range Table {
+				if c.Values[k] >= half {
+					return fmt.Sprintf("cpu %d: %s is %d and was %d before", c.CPU, Table[k].Name, s.CPUs[i].Values[k], b.Values[k]), true
+				}
+			}
+		}
+	}
+	return "", false
 }
