@@ -1,0 +1,213 @@
+package counters
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/nft"
+)
+
+// invalid: packets that skip NAT.
+var invalid = row{
+	name: "invalid",
+	find: func(c *Case, f *Finding) []Moved {
+		n := c.moved(Invalid)
+		if n == 0 {
+			return nil
+		}
+		f.Summary = counted(n, "packet was invalid", "packets were invalid")
+		out := []Moved{{Invalid, n}}
+		if e := min(n, c.moved(Error)); e > 0 && !c.Kernel.Release.In(v5_10, host.Release{}) {
+			out = append(out, Moved{Error, e})
+		}
+		return out
+	},
+	causes: []cause{notDropped, notLoose, oneWay, notLogged},
+}
+
+// notDropped is not why, but what comes of it.
+var notDropped = cause{
+	name: "not-dropped",
+	text: "what comes of it: NAT is skipped, and they go out with the addresses they came with",
+	ask:  "ntdiag invalid",
+	look: func(c *Case, f *Finding, x *Cause) string {
+		s := c.host()
+		if s == nil {
+			return none
+		}
+		nat, drops := invalidRules(s.Rules)
+		switch {
+		case nat == nil:
+			return none
+		case drops != nil:
+			return "a rule drops them: " + named(drops)
+		}
+		f.Severity, x.Grade = Warning, Indicated
+		x.Evidence = append(x.Evidence, "NAT by "+named(nat)+", and no rule that names invalid drops")
+		x.Fix = "nft 'add table inet ntdiag { chain forward { type filter hook forward priority filter - 1; ct state invalid drop; }; }'"
+		x.Cost = "what is forwarded by one way only (asymmetric routes) stops; undo: nft delete table inet ntdiag"
+		return ""
+	},
+}
+
+// invalidRules are a rule that rewrites sources or destinations, and one that
+// drops what is invalid; nil for none.
+func invalidRules(rs *rules.Ruleset) (nat, drops *rules.Rule) {
+	for _, t := range rs.Tables {
+		if t.Dormant() {
+			continue
+		}
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if r.NAT() != nil && nat == nil {
+					nat = r
+				}
+				text := strings.ToLower(nft.RuleText(r))
+				if strings.Contains(text, "invalid") && (strings.Contains(text, "drop") || strings.Contains(text, "reject")) && drops == nil {
+					drops = r
+				}
+			}
+		}
+	}
+	return nat, drops
+}
+
+var notLoose = cause{
+	name: "not-loose", text: "TCP connections that were there before their entry, or outlived it: packets in the middle begin none",
+	ask: "sysctl net.netfilter.nf_conntrack_tcp_loose",
+	look: func(c *Case, f *Finding, x *Cause) string {
+		if c.sysctl("net.netfilter.nf_conntrack_tcp_loose") != "0" {
+			return none
+		}
+		x.Grade = Indicated
+		x.Evidence = append(x.Evidence, "net.netfilter.nf_conntrack_tcp_loose is 0")
+		x.Fix = "sysctl -w net.netfilter.nf_conntrack_tcp_loose=1"
+		x.Cost = "a connection that is picked up in the middle gets no NAT, whatever the rules say"
+		return ""
+	},
+}
+
+// enough flows to call something usual, and the part of them that is.
+const (
+	someFlows = 20
+	manyOf    = 0.3
+)
+
+var oneWay = cause{
+	name: "one-way", text: "only one direction of TCP passes here: answers take another way, and what follows fits no entry",
+	ask: "ip route get ADDRESS",
+	look: func(c *Case, f *Finding, x *Cause) string {
+		s := c.flows()
+		if s == nil {
+			return none
+		}
+		all, alone := 0, 0
+		for _, g := range s.Groups() {
+			if g.Proto == host.ProtoTCP {
+				all += g.Flows
+				if g.State == "SYN_SENT" {
+					alone += g.Unreplied
+				}
+			}
+		}
+		if alone < someFlows || float64(alone) < manyOf*float64(all) {
+			return none
+		}
+		x.Grade = Indicated
+		x.Evidence = append(x.Evidence, fmt.Sprintf("%d of %d TCP flows are SYN_SENT without an answer", alone, all))
+		return ""
+	},
+}
+
+var notLogged = cause{
+	name: "not-logged", text: "what the packets were is not known",
+	ask: "ntdiag invalid --enable --for 60s",
+	look: func(c *Case, f *Finding, x *Cause) string {
+		switch v := c.sysctl("net.netfilter.nf_conntrack_log_invalid"); v {
+		case "":
+		case "0":
+			x.Evidence = append(x.Evidence, "net.netfilter.nf_conntrack_log_invalid is 0: nothing is logged of them")
+			x.Cost = "one line of log for each invalid packet, with no limit, for that time"
+		default:
+			x.Text = "what the packets were is in the log"
+			x.Evidence = append(x.Evidence, "net.netfilter.nf_conntrack_log_invalid is "+v)
+			x.Fix = "ntdiag invalid"
+		}
+		return ""
+	},
+}
+
+// icmpError: an ICMP error that quotes no flow (nf_conntrack_handle_icmp).
+var icmpError = row{
+	name: "error",
+	find: func(c *Case, f *Finding) []Moved {
+		n := c.moved(Error)
+		if n == 0 {
+			return nil
+		}
+		f.Summary = counted(n, "ICMP error", "ICMP errors") + " about no known flow, or malformed"
+		if !c.Kernel.Release.In(v4_20, host.Release{}) {
+			f.Summary = counted(n, "packet", "packets") + " with a malformed header, or an ICMP error about no known flow"
+		}
+		return []Moved{{Error, n}}
+	},
+	causes: []cause{{
+		name: "late-error",
+		text: "the entry that the error is about had ended, or the packet never passed here: errors that come late, or by another way",
+		ask:  "tcpdump -ni any 'icmp[0] == 3 or icmp[0] == 11 or (icmp6 and ip6[40] < 5)'",
+		look: func(c *Case, f *Finding, x *Cause) string { return "" },
+	}},
+}
+
+// portTaken: NAT looked at a port that was in use (nf_conntrack_tuple_taken).
+var portTaken = row{
+	name: "port-taken",
+	find: func(c *Case, f *Finding) []Moved {
+		n := c.moved(Found)
+		if n == 0 || !c.Kernel.Release.In(v4_9, host.Release{}) {
+			return nil
+		}
+		f.Summary = counted(n, "time NAT wanted a port that was", "times NAT wanted a port that was") + " taken, and took another"
+		return []Moved{{Found, n}}
+	},
+	causes: []cause{portsBusy},
+}
+
+var clashResolved = row{
+	name: "clash-resolved",
+	find: func(c *Case, f *Finding) []Moved {
+		n := c.moved(ClashResolve)
+		if n == 0 {
+			return nil
+		}
+		f.Summary = counted(n, "clash was resolved", "clashes were resolved") + ", nothing was lost"
+		f.Meaning = "clash_resolve: two first packets of one flow at once, as of a resolver that asks for A and AAAA from one socket; both went on"
+		return []Moved{{ClashResolve, n}}
+	},
+}
+
+var inserted = row{
+	name: "inserted",
+	find: func(c *Case, f *Finding) []Moved {
+		n := c.moved(Insert)
+		if n == 0 || !c.Kernel.Release.In(v4_9, host.Release{}) {
+			return nil
+		}
+		f.Summary = counted(n, "entry was", "entries were") + " made by a program (conntrackd, conntrack -I, ntdiag undo)"
+		return []Moved{{Insert, n}}
+	},
+}
+
+var searchRestarted = row{
+	name: "search-restart",
+	find: func(c *Case, f *Finding) []Moved {
+		n := c.moved(SearchRestart)
+		if n == 0 {
+			return nil
+		}
+		f.Summary = counted(n, "lookup was", "lookups were") + " begun anew, nothing was lost"
+		return []Moved{{SearchRestart, n}}
+	},
+}
