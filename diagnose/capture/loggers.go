@@ -97,7 +97,7 @@ func (g *Loggers) ToKernelLog(f rules.Family) (rules.Truth, string) {
 	case logger.Value == LoggerNone && g.loads():
 		return rules.No, "no logger is set; nf_log_syslog is loaded when a value other than 0 is written to " + KeyLogInvalid
 	case logger.Value == LoggerNone:
-		return rules.No, "no logger is set: modprobe nf_log_syslog (before 5.13: nf_log_ipv4 and nf_log_ipv6)"
+		return rules.No, "no logger is set: " + g.setsLogger(f)
 	case logger.Value == LoggerNFLog:
 		return rules.No, "the logger is nfnetlink_log: packets go to who listens to group 0"
 	case g.Initial == rules.Yes:
@@ -116,6 +116,21 @@ func (g *Loggers) ToKernelLog(f rules.Family) (rules.Truth, string) {
 // (nf_conntrack_log_invalid_sysctl, 6.17): when none at all is registered.
 func (g *Loggers) loads() bool {
 	return g.Release.AtLeast(6, 17) && g.Known.OK && len(g.Known.Value) == 0
+}
+
+// setsLogger is a command after which a family has a logger that writes to the
+// kernel's log.
+func (g *Loggers) setsLogger(f rules.Family) string {
+	for _, name := range g.Known.Value {
+		if name == LoggerNFLog {
+			continue
+		}
+		if f == rules.FamilyIPv6 {
+			return "sysctl -w " + KeyLoggerIPv6 + "=nf_log_ipv6"
+		}
+		return "sysctl -w " + KeyLoggerIPv4 + "=" + name
+	}
+	return "modprobe nf_log_syslog (before 5.13: nf_log_ipv4 and nf_log_ipv6)"
 }
 
 // CanNFLog tells whether nfnetlink_log can be made the logger, and why not.

@@ -35,7 +35,7 @@ func newNetns(t *testing.T) {
 }
 
 // needTool leaves a test out where a program is not installed.
-func needTool(t *testing.T, name string) {
+func needTool(t testing.TB, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		lab.LeaveOut(t, err)
@@ -56,7 +56,7 @@ func run(t *testing.T, stdin, name string, args ...string) string {
 	return string(out)
 }
 
-func openHere(t *testing.T, name string) *Live {
+func openHere(t testing.TB, name string) *Live {
 	t.Helper()
 	l, err := Open(name)
 	if err != nil {

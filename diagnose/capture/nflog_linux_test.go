@@ -19,7 +19,7 @@ import (
 
 // logging makes a host whose conntrack logs what it takes for invalid to
 // group 0, and opens it.
-func logging(t *testing.T) (*lab.Host, *Live) {
+func logging(t testing.TB) (*lab.Host, *Live) {
 	t.Helper()
 	l, err := lab.New()
 	if err != nil {
@@ -37,7 +37,7 @@ func logging(t *testing.T) (*lab.Host, *Live) {
 	return h, openHere(t, h.Path())
 }
 
-func setLogging(t *testing.T, live *Live) {
+func setLogging(t testing.TB, live *Live) {
 	t.Helper()
 	for _, kv := range [][2]string{{KeyLoggerIPv4, LoggerNFLog}, {KeyLoggerIPv6, LoggerNFLog}, {KeyLogInvalid, "255"}} {
 		if err := live.SetSysctl(kv[0], kv[1]); err != nil {
@@ -89,7 +89,7 @@ func reset(seq uint32) []byte {
 	return b
 }
 
-func bindLog(t *testing.T, live *Live) *NFLog {
+func bindLog(t testing.TB, live *Live) *NFLog {
 	t.Helper()
 	n, err := live.NFLog(0)
 	if err != nil {

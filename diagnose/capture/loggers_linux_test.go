@@ -1,0 +1,67 @@
+package capture
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/ntdiag/ntdiag/diagnose/lab"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+func TestLoggersHere(t *testing.T) {
+	_, live := logging(t)
+	g := live.Loggers()
+	if g.Initial != rules.No || !g.Release.Known() || !g.Known.OK || !slices.Contains(g.Known.Value, LoggerNFLog) {
+		t.Fatalf("%+v", g)
+	}
+	if yes, why := g.Logs(6); yes != rules.No {
+		t.Errorf("nothing is set: logs %v %s", yes, why)
+	}
+	setLogging(t, live)
+	g = live.Loggers()
+	if v := g.Logger(rules.FamilyIPv6); v.Value != LoggerNFLog {
+		t.Errorf("%+v", v)
+	}
+	for _, proto := range []uint8{1, 6, 58} {
+		if yes, why := g.Logs(proto); yes != rules.Yes || why != "" {
+			t.Errorf("protocol %d: %v %s", proto, yes, why)
+		}
+	}
+	if yes, why := g.ToKernelLog(rules.FamilyIPv4); yes != rules.No {
+		t.Errorf("%v %s", yes, why)
+	}
+	if err := live.SetSysctl(KeyLoggerIPv4, LoggerNone); err != nil {
+		t.Fatal(err)
+	}
+	g = live.Loggers()
+	if v := g.Logger(rules.FamilyIPv4); v.Value != LoggerNone {
+		t.Errorf("%+v", v)
+	}
+	if yes, _ := g.CanNFLog(); yes != rules.Yes {
+		t.Errorf("cannot: %+v", g)
+	}
+}
+
+// TestLoggersInitial: of the namespace of process 1, where this may be asked.
+func TestLoggersInitial(t *testing.T) {
+	first, err := Open("/proc/1/ns/net")
+	if err != nil {
+		lab.LeaveOut(t, err)
+	}
+	defer first.Close()
+	all, err := os.ReadFile("/proc/1/root/proc/sys/net/netfilter/nf_log_all_netns")
+	g := first.Loggers()
+	if first.Place().Cookie != initialCookie {
+		if g.Initial == rules.Yes {
+			t.Errorf("%+v", g)
+		}
+		t.Skip("process 1 is not in the initial namespace")
+	}
+	if g.Initial != rules.Yes {
+		t.Errorf("%+v", g)
+	}
+	if err == nil && (!g.AllNetns.OK || g.AllNetns.Value != (string(all) == "1\n")) {
+		t.Errorf("%+v, in the file %q", g.AllNetns, all)
+	}
+}
