@@ -259,3 +259,28 @@ func TestNFLogTaken(t *testing.T) {
 	}
 	again.Close()
 }
+
+// TestNFLogRules: what rules log to the group comes as well, as it is.
+func TestNFLogRules(t *testing.T) {
+	h, live := logging(t)
+	n := bindLog(t, live)
+	rule := `add rule inet t c udp dport 9 meta mark set 0x77 log prefix "of a rule: " group 0 queue-threshold 20`
+	if _, err := h.Run(rule, "nft", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()} {
+		if err := h.Emit(lab.Packet{Src: a, Dst: a, L4: lab.UDP{SPort: 8, DPort: 9, Payload: make([]byte, 1000)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	collectLogged(t, n, func(p *Logged) bool {
+		got = append(got, fmt.Sprintf("%d %d %s%#x %d", p.Family, p.Hook, p.Prefix, p.Mark, len(p.Payload)))
+		return len(got) == 2
+	})
+	// NF_INET_LOCAL_IN; of a long packet no more than was asked for
+	want := []string{"2 1 of a rule: 0x77 512", "10 1 of a rule: 0x77 512"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
