@@ -16,10 +16,11 @@ type kernelCase struct {
 	before  []sent
 	send    sent
 
-	log    []line // what is logged of it, in order
-	moves  string // counters, "drop=1 invalid=1"
-	state  string // what `ct state` says of it; "" when no rule is asked, for conntrack took it
-	leaves string // as the other side sees it: "tcp 10.0.1.10:4000 > 203.0.113.80:80"
+	log    []line   // what is logged of it, in order
+	silent []string // kernel functions that count without a word
+	moves  string   // counters, "drop=1 invalid=1"
+	state  string   // what `ct state` says of it; "" when no rule is asked, for conntrack took it
+	leaves string   // as the other side sees it: "tcp 10.0.1.10:4000 > 203.0.113.80:80"
 }
 
 // line is a message: the name of its reason, and its words.

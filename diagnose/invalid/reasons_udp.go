@@ -35,7 +35,9 @@ var udpReasons = []Reason{
 	},
 }
 
-// udpliteReasons follow udplite_error.
+// udpliteReasons follow udplite_error, which takes the sum with UDP's number in
+// the pseudo header (nf_checksum_partial with IPPROTO_UDP): of what a device has
+// not verified itself, every right checksum is wrong to it.
 var udpliteReasons = []Reason{
 	{
 		Name: "short-packet", Kind: KindInvalid, Proto: protoUDPLite,
@@ -71,7 +73,9 @@ var udpliteReasons = []Reason{
 			older("nf_ct_udplite: bad UDPLite checksum"),
 			between(v4_15, v7_1, "nf_ct_proto_136: bad checksum"),
 		},
-		Moves: movesHeader, Cause: causeChecksum, Check: checkChecksum, Fix: fixChecksum, Cost: costChecksum,
-		Function: "udplite_error",
+		Moves: movesHeader,
+		Cause: "conntrack sums UDP-Lite as if it were UDP, so that right checksums are wrong to it, on every kernel that " +
+			"tracks UDP-Lite; only what a device has verified itself passes",
+		Fix: fixChecksum, Cost: costChecksum, Function: "udplite_error",
 	},
 }

@@ -86,6 +86,11 @@ var Silents = []Silent{
 		Cause: causeSCTPPath, Fix: fixSCTP, Function: "sctp_new",
 	},
 	{
+		Counter: "invalid", Proto: protoSCTP, Since: v6_3,
+		What:  "an SCTP packet whose tag its first chunk cannot have (INIT ACK, COOKIE ECHO, ABORT, SHUTDOWN COMPLETE)",
+		Cause: causeSCTPPath, Fix: fixSCTP, Function: "nf_conntrack_sctp_packet",
+	},
+	{
 		Counter: "invalid", Proto: protoGRE,
 		What:  "GRE version 1 that does not carry PPP",
 		Cause: "conntrack knows version 1 from PPTP only",
