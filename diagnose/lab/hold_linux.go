@@ -23,7 +23,7 @@ type Hold struct {
 // Messages of nfnetlink_queue, and attributes of them
 // (include/uapi/linux/netfilter/nfnetlink_queue.h).
 const (
-	queuePacket  = unix.NFNL_SUBSYS_QUEUE<<8 | 0
+	queuePacket  = unix.NFNL_SUBSYS_QUEUE << 8
 	queueVerdict = unix.NFNL_SUBSYS_QUEUE<<8 | 1
 	queueConfig  = unix.NFNL_SUBSYS_QUEUE<<8 | 2
 
