@@ -67,10 +67,10 @@ func (c *counted) Read(b []byte) (int, error) {
 // the place in the file.
 type stream struct {
 	io.Reader
-	name  string // of the compressions, outermost first; "" for none
-	raw   *counted
-	buf   *bufio.Reader // the file itself
-	close []func()
+	name string // of the compressions, outermost first; "" for none
+	raw  *counted
+	buf  *bufio.Reader // the file itself
+	done []func()
 }
 
 // open takes the compression off r, known by its first bytes.
@@ -96,7 +96,7 @@ func open(r io.Reader) (*stream, error) {
 			return s, s.where(err)
 		}
 		if done != nil {
-			s.close = append(s.close, done)
+			s.done = append(s.done, done)
 		}
 		in = bufio.NewReaderSize(z, 4<<10)
 	}
@@ -128,9 +128,9 @@ func (s *stream) where(err error) error {
 	return fmt.Errorf("%s: %w at byte %d", s.name, err, at)
 }
 
-// Close frees what the decompression holds; the file stays open.
-func (s *stream) Close() {
-	for _, f := range s.close {
+// close frees what the decompression holds; the file stays open.
+func (s *stream) close() {
+	for _, f := range s.done {
 		f()
 	}
 }

@@ -10,6 +10,7 @@ const (
 	kernel                 // a message of the kernel: the record is filled
 	program                // a message of a program
 	nothing                // no message: a mark of the log's own
+	verbose                // the first line of an entry of journalctl -o verbose
 )
 
 // A form is one way to write the log down, one message a line.
@@ -75,7 +76,9 @@ type parser struct {
 func (p *parser) line(b []byte, rec *Record) verdict {
 	for _, i := range byFirst[b[0]] {
 		if v := forms[i].read(p, b, rec); v != notMine {
-			p.met |= 1 << i
+			if v != verbose {
+				p.met |= 1 << i
+			}
 			p.after, p.indented = v, true
 			return v
 		}
@@ -84,6 +87,7 @@ func (p *parser) line(b []byte, rec *Record) verdict {
 		return p.further(b, rec)
 	}
 	p.after, p.indented = kernel, false
+	p.met |= 1 << metText
 	*rec = Record{Text: b}
 	return lost(p, b, kernel)
 }

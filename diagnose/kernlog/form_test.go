@@ -14,11 +14,16 @@ var testNow = time.Date(2026, 11, 27, 14, 30, 0, 0, time.UTC)
 // openText is a reader of one text, as from standard input.
 func openText(t testing.TB, text string) *Reader {
 	t.Helper()
-	r, err := Open([]string{"-"}, strings.NewReader(text))
+	return openFiles(t, strings.NewReader(text), "-")
+}
+
+func openFiles(t testing.TB, stdin io.Reader, paths ...string) *Reader {
+	t.Helper()
+	r, err := openAt(paths, stdin, func() time.Time { return testNow }, time.UTC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.now, r.zone = func() time.Time { return testNow }, time.UTC
+	t.Cleanup(func() { r.Close() })
 	return r
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // Open reads the files named, "-" for stdin, whatever their form and compression:
@@ -13,10 +14,15 @@ import (
 // order of time. A file that is not there, and a directory, are errors; one that
 // cannot be read is Missing when its turn comes.
 func Open(paths []string, stdin io.Reader) (*Reader, error) {
+	return openAt(paths, stdin, time.Now, time.Local)
+}
+
+func openAt(paths []string, stdin io.Reader, now func() time.Time, zone *time.Location) (*Reader, error) {
 	r := newReader()
+	r.now, r.zone = now, zone
 	for _, path := range paths {
 		if path == "-" {
-			r.inputs = append(r.inputs, &input{name: "standard input", open: func() (io.ReadCloser, error) { return io.NopCloser(stdin), nil }})
+			r.inputs = append(r.inputs, &input{name: "standard input", open: func() (io.Reader, error) { return stdin, nil }})
 			continue
 		}
 		info, err := os.Stat(path)
@@ -26,7 +32,7 @@ func Open(paths []string, stdin io.Reader) (*Reader, error) {
 		case err == nil && info.IsDir():
 			return nil, fmt.Errorf("%s: is a directory, not a file", path)
 		}
-		in := &input{name: path, open: func() (io.ReadCloser, error) {
+		in := &input{name: path, path: path, open: func() (io.Reader, error) {
 			f, err := os.Open(path)
 			var at *fs.PathError
 			if errors.As(err, &at) {
@@ -39,5 +45,6 @@ func Open(paths []string, stdin io.Reader) (*Reader, error) {
 		}
 		r.inputs = append(r.inputs, in)
 	}
+	r.order()
 	return r, nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
@@ -45,9 +47,14 @@ type Reader struct {
 	inputs  []*input
 	in      *input // the one that is read; nil between two
 	br      *bufio.Reader
-	skip    bool  // the rest of a line that was cut is still to be read
-	cut     bool  // the line is not whole
+	skip    bool  // the rest of a line is still to be passed over
 	pending error // why the file ends, once what was read of it is given out
+	last    []byte
+	lastErr error
+	again   bool // last is to be read again
+	inJSON  bool // j is to be read further
+	j       jsonIn
+	entry   entry
 	p       parser
 	stats   Stats
 	missing []host.Missing
@@ -59,12 +66,17 @@ type Reader struct {
 // input is one file.
 type input struct {
 	name    string
-	open    func() (io.ReadCloser, error)
+	path    string // "" for standard input
+	open    func() (io.Reader, error)
 	changed time.Time
 
-	file  io.Closer
-	s     *stream
-	lines uint64
+	file    io.Reader
+	s       *stream
+	journal *journal
+	lines   uint64
+	bad     uint64 // places that could not be read
+	// firstBad is why, of the first.
+	firstBad error
 }
 
 func newReader() *Reader {
@@ -82,18 +94,14 @@ func (r *Reader) Next(rec *Record) error {
 			}
 			continue
 		}
-		line, err := r.line()
+		v, err := r.message(rec)
 		if err != nil {
 			r.endInput(err)
 			continue
 		}
-		if len(line) == 0 {
-			continue
-		}
-		switch r.p.line(line, rec) {
+		switch v {
 		case kernel:
 			r.stats.Records++
-			rec.Cut = r.cut
 			return nil
 		case program:
 			r.stats.Programs++
@@ -101,46 +109,123 @@ func (r *Reader) Next(rec *Record) error {
 	}
 }
 
-// line is the next line of the file, without its end. io.EOF is the file's end,
-// any other error why it cannot be read further.
-func (r *Reader) line() ([]byte, error) {
-	if r.pending != nil {
-		return nil, r.pending
+// message reads one line, or one entry. io.EOF is the file's end, any other error
+// why it cannot be read further.
+func (r *Reader) message(rec *Record) (verdict, error) {
+	if r.inJSON {
+		return r.json(rec), nil
 	}
-	for r.skip {
-		_, err := r.br.ReadSlice('\n')
-		if err == bufio.ErrBufferFull {
-			continue
-		}
-		r.skip = false
-		if err != nil {
-			return nil, err
-		}
+	if r.in.journal != nil {
+		return r.journalEntry(rec)
 	}
-	b, err := r.br.ReadSlice('\n')
-	r.cut = err != nil
+	raw, err := r.line()
+	if err != nil {
+		return nothing, err
+	}
+	if raw[0] == 'd' {
+		raw = bytes.TrimPrefix(raw, []byte("data: ")) // journalctl -o json-sse
+	}
 	switch {
-	case err == nil:
-		b = b[:len(b)-1]
-	case err == bufio.ErrBufferFull:
-		r.skip = true
-	case len(b) == 0:
-		return nil, err
-	default:
-		r.pending = err
-		r.stats.Half++
+	case raw[0] == '_' && isExport(raw):
+		return r.export(raw, rec), nil
+	case (raw[0] == '{' || raw[0] == '[' || raw[0] == 0x1e) && isJSON(raw):
+		r.stats.Lines-- // its objects are counted
+		r.in.lines--
+		r.beginJSON(raw)
+		return r.json(rec), nil
+	}
+	b, cut := raw, r.pending != nil
+	if n := len(b); b[n-1] == '\n' {
+		b = b[:n-1]
 	}
 	if len(b) > MaxLine {
-		b, r.cut = b[:MaxLine], true
+		b, cut = b[:MaxLine], true
 		r.stats.Cut++
 	}
-	r.stats.Lines++
-	r.in.lines++
 	if n := len(b); n > 0 && (b[n-1] == '\r' || b[0] == 0) {
 		b = bytes.TrimSuffix(b, []byte("\r"))
 		b = bytes.TrimLeft(b, "\x00") // of a machine that crashed
 	}
+	if len(b) == 0 {
+		return nothing, nil
+	}
+	v := r.p.line(b, rec)
+	if v == verbose {
+		return r.verbose(rec), nil
+	}
+	rec.Cut = cut
+	return v, nil
+}
+
+// line is the next line of the file, with its end when it has one; of a line
+// longer than the buffer the beginning.
+func (r *Reader) line() ([]byte, error) {
+	r.discard()
+	if r.pending != nil {
+		return nil, r.pending
+	}
+	b, err := r.slice()
+	switch {
+	case err == bufio.ErrBufferFull:
+		r.skip = true
+	case err != nil && len(b) == 0:
+		return nil, err
+	case err != nil:
+		r.pending = err
+		r.stats.Half++
+	}
+	r.stats.Lines++
+	r.in.lines++
 	return b, nil
+}
+
+// slice is bufio's ReadSlice; with again, what it gave before.
+func (r *Reader) slice() ([]byte, error) {
+	if r.again {
+		r.again = false
+	} else {
+		r.last, r.lastErr = r.br.ReadSlice('\n')
+	}
+	return r.last, r.lastErr
+}
+
+// discard passes over what is left of a line.
+func (r *Reader) discard() {
+	for r.skip && r.pending == nil {
+		_, err := r.br.ReadSlice('\n')
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		r.skip, r.pending = false, err
+	}
+}
+
+// journalEntry reads one entry of a journal file.
+func (r *Reader) journalEntry(rec *Record) (verdict, error) {
+	r.entry.reset()
+	more, err := r.in.journal.next(&r.entry)
+	if !more {
+		return nothing, err
+	}
+	r.stats.Lines++
+	r.in.lines++
+	r.p.met |= 1 << metJournal
+	if err != nil {
+		r.bad(err)
+		return nothing, nil
+	}
+	return r.p.record(&r.entry, rec), nil
+}
+
+// bad is something in the file that is not as it should be; what follows is
+// read.
+func (r *Reader) bad(err error) {
+	if r.in.bad++; r.in.bad == 1 {
+		r.in.firstBad = err
+		if r.in.journal == nil {
+			r.in.firstBad = fmt.Errorf("line %d: %w", r.in.lines, err)
+		}
+	}
 }
 
 var utf8BOM = []byte("\xef\xbb\xbf")
@@ -153,44 +238,75 @@ func (r *Reader) nextInput() error {
 		return io.EOF
 	}
 	r.in, r.inputs = r.inputs[0], r.inputs[1:]
-	r.pending, r.skip = nil, false
-	file, err := r.in.open()
-	if err != nil {
+	r.pending, r.skip, r.again, r.inJSON = nil, false, false, false
+	r.p.begin(newClock(r.now, r.in.changed, r.zone))
+	if err := r.in.begin(); err != nil {
 		r.endInput(err)
 		return nil
 	}
-	r.in.file = file
-	r.in.s, err = open(file)
-	if err != nil {
-		r.endInput(err)
+	if r.in.journal != nil {
 		return nil
 	}
 	r.br.Reset(r.in.s)
-	head, _ := r.br.Peek(3)
+	head, _ := r.br.Peek(len(journalMagic))
 	switch {
 	case bytes.HasPrefix(head, utf8BOM):
 		_, _ = r.br.Discard(len(utf8BOM))
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
 		r.endInput(errUTF16)
-		return nil
+	case isJournal(head):
+		r.endInput(errJournalStream)
 	}
-	r.p.begin(newClock(r.now, r.in.changed, r.zone))
 	return nil
+}
+
+// begin opens the file, and finds out whether it is a journal's or a stream.
+func (in *input) begin() (err error) {
+	if in.file, err = in.open(); err != nil {
+		return err
+	}
+	if f, ok := in.file.(*os.File); ok {
+		info, err := f.Stat()
+		head := make([]byte, len(journalMagic))
+		if err == nil && info.Mode().IsRegular() {
+			if _, err := f.ReadAt(head, 0); err == nil && isJournal(head) {
+				in.journal, err = openJournal(f, info.Size())
+				return err
+			}
+		}
+	}
+	in.s, err = open(in.file)
+	return err
 }
 
 // endInput closes the file; err is why, io.EOF at its end.
 func (r *Reader) endInput(err error) {
 	in := r.in
+	if in.bad > 0 {
+		why := in.firstBad.Error()
+		if in.bad > 1 {
+			why += fmt.Sprintf(", and %d more", in.bad-1)
+		}
+		r.missing = append(r.missing, host.Missing{What: in.name, Why: why})
+	}
 	if err != io.EOF {
-		if in.s != nil && err != errUTF16 {
+		if in.s != nil && in.s.Reader != nil && err != errUTF16 && err != errJournalStream {
 			err = in.s.where(err)
 		}
 		if in.lines > 0 {
-			err = fmt.Errorf("after line %d: %w", in.lines, err)
+			err = fmt.Errorf("after %d %s: %w", in.lines, in.unit(), err)
 		}
 		r.missing = append(r.missing, host.Missing{What: in.name, Why: err.Error()})
 	}
 	r.closeInput()
+}
+
+// unit is what in.lines counts.
+func (in *input) unit() string {
+	if in.journal != nil {
+		return "entries"
+	}
+	return "lines"
 }
 
 func (r *Reader) closeInput() {
@@ -198,10 +314,13 @@ func (r *Reader) closeInput() {
 		return
 	}
 	if r.in.s != nil {
-		r.in.s.Close()
+		r.in.s.close()
 	}
-	if r.in.file != nil {
-		_ = r.in.file.Close() // only read
+	if r.in.journal != nil {
+		r.in.journal.unpack.close()
+	}
+	if c, ok := r.in.file.(io.Closer); ok && r.in.path != "" {
+		_ = c.Close() // only read
 	}
 	r.in = nil
 }
@@ -218,7 +337,27 @@ func (r *Reader) Stats() Stats {
 			s.Forms = append(s.Forms, f.name)
 		}
 	}
+	for i, name := range otherForms {
+		if r.p.met&(1<<(metText+i)) != 0 {
+			s.Forms = append(s.Forms, name)
+		}
+	}
 	return s
+}
+
+// Source is where the messages are from: "journal" when journald kept all that
+// was met, and its form tells so; "file" else.
+func (r *Reader) Source() string {
+	forms := r.Stats().Forms
+	for _, f := range forms {
+		if !strings.HasPrefix(f, "journal") {
+			return "file"
+		}
+	}
+	if len(forms) == 0 {
+		return "file"
+	}
+	return "journal"
 }
 
 // Close ends the reading.

@@ -68,7 +68,8 @@ func unixLine(p *parser, b []byte, rec *Record) verdict {
 }
 
 // fullLine is journalctl -o short-full: "Fri 2026-11-27 14:00:01 UTC fw1 kernel:
-// text". The name of the day is of the locale.
+// text". The name of the day is of the locale. -o verbose has the cursor in place
+// of the host, and then the fields.
 func fullLine(p *parser, b []byte, rec *Record) verdict {
 	day := bytes.IndexByte(b[:min(len(b), 12)], ' ')
 	if day < 2 || !isISO(b[day+1:]) || b[day+11] != ' ' {
@@ -84,6 +85,9 @@ func fullLine(p *parser, b []byte, rec *Record) verdict {
 	}
 	end += 1 + zone
 	*rec = Record{stamp: b[day+1 : end], read: p.clock.full}
+	if bytes.HasPrefix(b[end+1:], []byte("[s=")) {
+		return verbose
+	}
 	return p.tagged(b[end+1:], rec)
 }
 
