@@ -144,7 +144,7 @@ func (c *Cause) fix(do, cost string) { c.Fixes = append(c.Fixes, Fix{do, cost}) 
 // fixOf takes the fix of the reason's row.
 func (c *Cause) fixOf(r *Reason) {
 	if r.Check != "" {
-		c.fix("look at "+r.Check, "")
+		c.fix("check "+r.Check, "")
 	}
 	if r.Fix != "" {
 		c.fix(r.Fix, r.Cost)

@@ -114,29 +114,19 @@ func (d *decoder) ipv6(b []byte, p *Packet) {
 	p.Len = uint32(binary.BigEndian.Uint16(b[4:])) + 40
 	p.TTL = b[7]
 	p.Has |= HasLen | HasTTL
-	next, rest := b[6], b[40:]
+	d.extensions(b[6], b[40:], p)
+}
+
+// extensions follows the chain of headers, the first of which is next.
+func (d *decoder) extensions(next uint8, rest []byte, p *Packet) {
 	for {
-		length := 8
+		least, unit := 2, 8 // bytes that are looked at, bytes that a length counts
 		switch next {
 		case extHopByHop, extRouting, extDest:
-			if len(rest) >= 2 {
-				length = int(rest[1])*8 + 8
-			}
-			if p.FragOff != 0 {
-				return // not the first fragment: what follows is no header
-			}
 		case extAH:
-			if len(rest) >= 2 {
-				length = int(rest[1])*4 + 8
-			}
-			if p.FragOff != 0 {
-				return
-			}
+			least, unit = 12, 4
 		case extFragment:
-			p.Has |= HasFrag
-			if len(rest) >= 4 {
-				p.FragOff = binary.BigEndian.Uint16(rest[2:]) >> 3
-			}
+			least, unit = 8, 0
 		default:
 			p.Proto = next
 			d.proto = d.proto || !d.inner(p)
@@ -145,11 +135,22 @@ func (d *decoder) ipv6(b []byte, p *Packet) {
 			}
 			return
 		}
-		if len(rest) < 2 {
-			p.Has |= HasTruncated
+		if !need(rest, 2, p) {
 			return
 		}
-		next, rest = rest[0], rest[min(length, len(rest)):]
+		if p.FragOff != 0 && next != extFragment {
+			return // not the first fragment: what follows is no header
+		}
+		if next == extFragment {
+			p.Has |= HasFrag
+		}
+		if !need(rest, least, p) {
+			return
+		}
+		if next == extFragment {
+			p.FragOff = max(p.FragOff, binary.BigEndian.Uint16(rest[2:])>>3)
+		}
+		next, rest = rest[0], rest[min(8+int(rest[1])*unit, len(rest)):]
 	}
 }
 
@@ -178,8 +179,10 @@ func (d *decoder) transport(b []byte, p *Packet) {
 		if p.Family == rules.FamilyIPv6 {
 			d.icmpv6(b, p)
 		}
-	case extESP, extAH:
+	case extESP:
 		need(b, 8, p)
+	case extAH:
+		need(b, 12, p)
 	}
 }
 

@@ -21,7 +21,8 @@ type Reason struct {
 	// Again: a second line about a packet that another line has told of.
 	Again bool
 	Cause string // why it comes about
-	// Check is what to look at first, "" where there is nothing to find.
+	// Check is what to look at first, in words that follow "check"; "" where there
+	// is nothing to find.
 	Check string
 	// Fix is a command that can be pasted, or a sentence; "" where nothing need be
 	// done. Cost is what it takes, "" for nothing.

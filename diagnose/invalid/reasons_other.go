@@ -15,6 +15,9 @@ func helperForms(texts ...string) []Form {
 }
 
 const (
+	doubleTable        = "sysctl -w net.netfilter.nf_conntrack_max=$(($(sysctl -n net.netfilter.nf_conntrack_max) * 2))"
+	doubleExpectations = "sysctl -w net.netfilter.nf_conntrack_expect_max=$(($(sysctl -n net.netfilter.nf_conntrack_expect_max) * 2))"
+
 	fixHelper  = "remove the rule that assigns the helper (ct helper set, -j CT --helper)"
 	costHelper = "what the helper opened (data connections of FTP, media of SIP) must then be allowed otherwise"
 )
@@ -28,7 +31,7 @@ var helperReasons = []Reason{
 		Cause: "the helper could not note the connection that it expects: as many are expected already as may be, " +
 			"or two expect the same",
 		Check: "conntrack -L expect; the limit of the helper itself cannot be set",
-		Fix:   "sysctl -w net.netfilter.nf_conntrack_expect_max=1024",
+		Fix:   doubleExpectations,
 		Cost:  "memory for each expectation; more unanswered ones may be open at once", Function: "nf_ct_helper_log",
 	},
 	{
@@ -76,7 +79,7 @@ var otherReasons = []Reason{
 		Cause: "as many entries as may be, and none of them could be thrown out; the line is rate-limited, so many more " +
 			"packets were dropped than it is printed for",
 		Check: "who fills the table, and in which state: a flood, or timeouts that are too long",
-		Fix:   "sysctl -w net.netfilter.nf_conntrack_max=524288",
+		Fix:   doubleTable,
 		Cost: "about 350 bytes of memory for each entry; it holds for all namespaces together with " +
 			"net.netfilter.nf_conntrack_buckets, which should grow with it",
 		Function: "__nf_conntrack_alloc",
@@ -86,7 +89,7 @@ var otherReasons = []Reason{
 		Forms: []Form{{Text: "nf_conntrack: expectation table full"}},
 		Cause: "as many connections are expected as may be: helpers drop packets that would expect one more",
 		Check: "conntrack -L expect",
-		Fix:   "sysctl -w net.netfilter.nf_conntrack_expect_max=1024",
+		Fix:   doubleExpectations,
 		Cost:  "memory for each expectation", Function: "__nf_ct_expect_check",
 	},
 	{

@@ -137,7 +137,7 @@ var Silents = []Silent{
 	{
 		Counter: "insert_failed", Also: "chaintoolong", Since: v5_15,
 		What:  "a first packet whose hash chain is too long",
-		Cause: "too few buckets for the entries", Fix: "sysctl -w net.netfilter.nf_conntrack_buckets=262144",
+		Cause: "too few buckets for the entries", Fix: "sysctl -w net.netfilter.nf_conntrack_buckets=$(($(sysctl -n net.netfilter.nf_conntrack_buckets) * 2))",
 		Function: "__nf_conntrack_confirm",
 	},
 }

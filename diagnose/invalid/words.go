@@ -265,7 +265,7 @@ func (w *words) fragment(value []byte) bool {
 	if w.options {
 		v >>= 3
 	}
-	w.p.FragOff = uint16(v)
+	w.p.FragOff = max(w.p.FragOff, uint16(v)) // of several headers
 	w.p.Has |= HasFrag
 	return true
 }
