@@ -41,22 +41,17 @@ func number8(s host.Fact[string]) host.Fact[uint8] {
 	return host.Known(uint8(n))
 }
 
-// initial tells whether this is init_net: its cookie is the first that is
-// given (5.14), and it alone shows nf_log_all_netns.
+// initial tells whether this is init_net. Where the numbers do not tell, the
+// setting does that it alone has (4.12).
 func (l *Live) initial() rules.Truth {
-	switch cookie := l.Place().Cookie; {
-	case cookie == initialCookie:
+	switch p := l.Place(); {
+	case p.Initial() || l.Sysctl(KeyLogAllNetns).OK:
 		return rules.Yes
-	case cookie != 0:
+	case p.Cookie != 0:
 		return rules.No
-	case l.Sysctl(KeyLogAllNetns).OK:
-		return rules.Yes
 	}
 	return rules.Unknown
 }
-
-// initialCookie is the cookie of init_net.
-const initialCookie = 1
 
 // allNetns reads the one setting where it is to be seen: here, where this
 // process was started, or where process 1 is.
