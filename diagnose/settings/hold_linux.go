@@ -153,8 +153,8 @@ func (h *Held) close() {
 }
 
 // Recover puts back what runs that were killed have left set in the namespace of
-// l; "" is DefaultDir. Files of another boot, and of a namespace that is no more,
-// are removed. The error is that of the changes which failed as well.
+// l; "" is DefaultDir. Files of another boot, and of a namespace that is known to
+// be no more (6.18), are removed. The error is that of the changes which failed as well.
 func Recover(path string, l *capture.Live) ([]Change, error) {
 	d, err := openDir(path)
 	if err != nil {

@@ -283,16 +283,13 @@ func TestRefused(t *testing.T) {
 // is removed; what belongs to another namespace stays.
 func TestOthersFiles(t *testing.T) {
 	_, live := machine(t)
+	_, alive := machine(t)
 	before := values(t, live)
 	dir := t.TempDir()
 	here := live.Place()
-	if here.Cookie == 0 {
-		lab.LeaveOut(t, os.ErrNotExist)
-	}
-	other := host.Place{BootID: here.BootID, Cookie: here.Cookie + 1000, Inode: here.Inode + 1000}
-	stays := put(t, dir, other)
+	stays := put(t, dir, alive.Place())
 	put(t, dir, host.Place{BootID: "another", Cookie: here.Cookie, Inode: here.Inode})
-	put(t, dir, host.Place{BootID: here.BootID, Cookie: here.Cookie + 1, Inode: here.Inode})
+	put(t, dir, host.Place{BootID: here.BootID, Cookie: here.Cookie + 1<<40, Inode: here.Inode})
 	if err := os.WriteFile(filepath.Join(dir, tempBegin+"1"), []byte("{"), fileMode); err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +302,25 @@ func TestOthersFiles(t *testing.T) {
 		t.Error(err)
 	}
 	empty(t, dir)
+}
+
+func TestDefaultDir(t *testing.T) {
+	run, temp := t.TempDir(), t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", run)
+	t.Setenv("TMPDIR", temp)
+	if os.Geteuid() == 0 && !lab.UserNamespace() {
+		if got := DefaultDir(); got != "/run/ntdiag" {
+			t.Errorf("root of the machine: %s", got)
+		}
+		return
+	}
+	if got := DefaultDir(); got != filepath.Join(run, "ntdiag") {
+		t.Errorf("%s", got)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", "relative")
+	if got := DefaultDir(); filepath.Dir(got) != temp || !strings.HasPrefix(filepath.Base(got), "ntdiag-") || got == filepath.Join(temp, "ntdiag-0") {
+		t.Errorf("%s", got)
+	}
 }
 
 // put writes the file that a run leaves which is killed.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
 )
 
 // note is the file of one setting of one namespace. It is written once, before
@@ -163,7 +164,8 @@ func (d *dir) letGo(l *capture.Live, k *holding) Change {
 }
 
 // recover goes through the files that nobody holds: those of this namespace are
-// put back, in reverse of the order of keys.
+// put back, in reverse of the order of keys; those of a namespace that may still
+// be there are left for who enters it.
 func (d *dir) recover(l *capture.Live) ([]Change, error) {
 	names, err := d.names()
 	if err != nil {
@@ -186,7 +188,7 @@ func (d *dir) recover(l *capture.Live) ([]Change, error) {
 			left = append(left, k)
 			continue
 		}
-		if gone(k.note.Place, place) {
+		if capture.Exists(k.note.Place, place) == rules.No {
 			err = d.remove(name)
 		}
 		k.file.Close()
@@ -202,12 +204,6 @@ func (d *dir) recover(l *capture.Live) ([]Change, error) {
 		out = append(out, d.letGo(l, k))
 	}
 	return out, nil
-}
-
-// gone tells whether the namespace that a file is of can be no more: of another
-// boot, or another has its inode now.
-func gone(p, here host.Place) bool {
-	return p.BootID != here.BootID || p.Inode == here.Inode
 }
 
 // abandoned locks the file of a run that was killed; nil for one that is held,
