@@ -99,7 +99,7 @@ func bindLog(t testing.TB, live *Live) *NFLog {
 	return n
 }
 
-// collect runs n until enough says so.
+// collectLogged runs n until enough says so.
 func collectLogged(t *testing.T, n *NFLog, enough func(*Logged) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

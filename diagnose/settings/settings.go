@@ -7,6 +7,16 @@
 // file. The last to leave puts the value back and removes the file. A file that
 // nobody holds is that of a run that was killed. Locks end with their process,
 // whatever ends it.
+//
+// What loses nothing on the way, and leaves nothing behind:
+//
+//	n, err := live.NFLog(0)                                  // packets wait from here on
+//	defer n.Close()
+//	held, err := settings.Hold("", live, settings.ToNFLog(255)) // loggers, then log_invalid
+//	defer held.Restore()                                     // before Close, also in a panic
+//	err = n.Run(ctx, take)
+//	changes, err := held.Restore()                           // log_invalid, then loggers
+//	err = n.Drain(take)                                      // what came until then
 package settings
 
 import (
@@ -43,7 +53,9 @@ func ToNFLog(proto uint8) []Setting {
 
 // ToKernelLog are the settings that let conntrack log proto, 255 for all
 // protocols, to the loggers that are set: those are held as well, so that nobody
-// else who uses this package turns them away meanwhile.
+// else who uses this package turns them away meanwhile. Where no logger at all is
+// registered, kernels from 6.17 on load nf_log_syslog when this is set
+// (nf_conntrack_log_invalid_sysctl).
 func ToKernelLog(proto uint8, g capture.Loggers) []Setting {
 	var out []Setting
 	for _, s := range []struct {
