@@ -14,10 +14,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/counters"
+	"github.com/ntdiag/ntdiag/diagnose/invalid"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 )
 
@@ -125,7 +127,6 @@ func newBed(t *testing.T) *bed {
 	} {
 		must(b.router.Route(netip.MustParsePrefix(dst), addr(via)))
 	}
-	must(b.load(baseRules))
 	for p, h := range map[place]struct {
 		host *lab.Host
 		dev  string
@@ -141,14 +142,54 @@ func newBed(t *testing.T) *bed {
 	b.log, err = b.live.NFLog(0)
 	must(err)
 	t.Cleanup(b.log.Close)
-	must(b.router.Sysctl("net.netfilter.nf_log.2=nfnetlink_log", "net.netfilter.nf_log.10=nfnetlink_log",
-		"net.netfilter.nf_conntrack_log_invalid=255"))
+	must(b.router.Sysctl("net.netfilter.nf_log.2=nfnetlink_log", "net.netfilter.nf_log.10=nfnetlink_log"))
+	b.reset(t, "")
 	// once over all links: the neighbours are known then
 	for _, e := range []ends{ends4, ends6} {
 		must(b.passed(atClient, e, nil))
 		must(b.passed(atServer, e, nil))
 	}
 	return b
+}
+
+// defaults are the settings that cases change.
+var defaults = []string{
+	"net.netfilter.nf_conntrack_tcp_loose=1", "net.netfilter.nf_conntrack_tcp_be_liberal=0",
+	"net.netfilter.nf_conntrack_log_invalid=255", "net.netfilter.nf_conntrack_checksum=1",
+	"net.netfilter.nf_conntrack_tcp_ignore_invalid_rst=0",
+}
+
+// reset makes the router as new: baseRules and rules with counters at 0, no
+// entries, settings as they come but for those given.
+func (b *bed) reset(t *testing.T, rules string, sysctls ...string) {
+	t.Helper()
+	err := b.load("flush ruleset\n" + baseRules + rules)
+	if err == nil {
+		err = b.router.Sysctl(append(slices.Clone(defaults), sysctls...)...)
+	}
+	if err == nil {
+		err = b.flush()
+	}
+	if err == nil {
+		_, err = b.drain()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flush empties the table: IPCTNL_MSG_CT_DELETE without a tuple.
+func (b *bed) flush() error {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: b.router.Fd()})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_CTNETLINK<<8 | 2, Flags: netlink.Request | netlink.Acknowledge},
+		Data:   make([]byte, 4), // struct nfgenmsg
+	})
+	return err
 }
 
 func prefixes(s ...string) []netip.Prefix {
@@ -202,6 +243,15 @@ type logged struct {
 	text string // with the trailing space
 }
 
+// message is what the packet says.
+func (l *logged) message() invalid.Message {
+	var m invalid.Message
+	invalid.ParsePacket(&invalid.Raw{
+		Prefix: l.Prefix, Payload: l.Payload, Header: l.Header, Mark: l.Mark, UID: l.UID, HasUID: l.HasUID,
+	}, &m)
+	return m
+}
+
 // drain is what was logged since it was called last.
 func (b *bed) drain() ([]logged, error) {
 	var out []logged
@@ -238,6 +288,33 @@ func (b *bed) stats() (stats, error) {
 	return s, err
 }
 
+func protoName(proto uint8) string {
+	if name, ok := protoNames[proto]; ok {
+		return name
+	}
+	return strconv.Itoa(int(proto))
+}
+
+func shownAll(packets [][]byte) string {
+	var out []string
+	for _, b := range packets {
+		out = append(out, shown(b))
+	}
+	return strings.Join(out, ", ")
+}
+
+// fits tells whether got is want, in which one * stands for a number.
+func fits(got, want string) bool {
+	before, after, any := strings.Cut(want, "*")
+	if !any {
+		return got == want
+	}
+	got, ok := strings.CutPrefix(got, before)
+	got, end := strings.CutSuffix(got, after)
+	_, err := strconv.ParseUint(got, 10, 32)
+	return ok && end && err == nil
+}
+
 // since is what has moved, as "drop=1 insert_failed=1".
 func since(now, before map[string]uint64) string {
 	var out []string
@@ -271,10 +348,7 @@ func shown(b []byte) string {
 	}
 	from, _ := netip.AddrFromSlice(src)
 	to, _ := netip.AddrFromSlice(dst)
-	name := strconv.Itoa(int(proto))
-	if n, ok := protoNames[proto]; ok {
-		name = n
-	}
+	name := protoName(proto)
 	if b[0]>>4 == 4 && binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
 		return fmt.Sprintf("%s fragment %s > %s", name, from, to)
 	}

@@ -17,10 +17,11 @@ type kernelCase struct {
 	send    sent
 
 	log    []line   // what is logged of it, in order
+	as     string   // the packet that is logged, where it is not as it was sent
 	silent []string // kernel functions that count without a word
 	moves  string   // counters, "drop=1 invalid=1"
 	state  string   // what `ct state` says of it; "" when no rule is asked, for conntrack took it
-	leaves string   // as the other side sees it: "tcp 10.0.1.10:4000 > 203.0.113.80:80"
+	leaves string   // as the other side sees it: "tcp 10.0.1.10:4000 > 203.0.113.80:80", * for a port by chance
 }
 
 // line is a message: the name of its reason, and its words.
@@ -169,4 +170,4 @@ func withPorts(l4 lab.Transport, sport, dport uint16) lab.Transport {
 
 // kernelCases are all of them.
 var kernelCases = slices.Concat(tcpHeaderCases, tcpStateCases, tcpWindowCases, tcpNATCases,
-	udpCases, icmpCases, icmpv6Cases, sctpCases, otherCases)
+	udpCases, icmpCases, icmpv6Cases, sctpCases, otherCases, helperCases, entryCases)

@@ -65,13 +65,14 @@ var sctpCases = []kernelCase{
 
 const protoDCCP = 33
 
-// fragments are a UDP datagram in two, the second at 16 bytes.
-func fragments(sum lab.Sum) []sent {
+// fragments are a UDP datagram in two, the second at 16 bytes. The IP id tells
+// datagrams apart: parts that are left over wait for half a minute.
+func fragments(id uint16, sum lab.Sum) []sent {
 	datagram := lab.UDP{Payload: []byte("question and more"), Sum: sum}
 	whole := client(datagram).wire(ends4, noNAT).Bytes()[20:]
 	part := func(offset int, b []byte) sent {
 		return client(lab.Raw{Proto: 17, Payload: b}).with(func(p *lab.Packet) {
-			p.ID, p.Offset, p.More = 7, uint16(offset/8), offset == 0
+			p.ID, p.Offset, p.More = id, uint16(offset/8), offset == 0
 		})
 	}
 	return []sent{part(0, whole[:16]), part(16, whole[16:])}
@@ -89,11 +90,12 @@ var otherCases = []kernelCase{
 	{name: "protocol 99 without any byte", send: client(lab.Raw{Proto: 99}), state: "new", leaves: same},
 	{name: "dccp: 4 bytes: only addresses are tracked since 6.17", send: client(lab.Raw{Proto: protoDCCP, Payload: make([]byte, 4)}),
 		state: "new", leaves: same},
-	{name: "udp: one fragment waits for the others", send: fragments(lab.SumRight)[0], leaves: nothing},
-	{name: "udp: fragments that are put together", before: fragments(lab.SumRight)[:1], send: fragments(lab.SumRight)[1],
+	{name: "udp: one fragment waits for the others", send: fragments(1, lab.SumRight)[0], leaves: nothing},
+	{name: "udp: fragments that are put together", before: fragments(2, lab.SumRight)[:1], send: fragments(2, lab.SumRight)[1],
 		state: "new", leaves: "udp 10.0.1.10:4000 > 203.0.113.80:80, udp fragment 10.0.1.10 > 203.0.113.80"},
-	{name: "udp: bad checksum of fragments that are put together", before: fragments(lab.SumWrong)[:1], send: fragments(lab.SumWrong)[1],
+	{name: "udp: bad checksum of fragments that are put together", before: fragments(3, lab.SumWrong)[:1], send: fragments(3, lab.SumWrong)[1],
 		log: []line{{"bad-checksum", "nf_ct_proto_17: bad checksum "}}, moves: "invalid=1", state: "invalid",
+		as:     "udp 10.0.1.10:4000 > 203.0.113.80:80",
 		leaves: "udp 10.0.1.10:4000 > 203.0.113.80:80, udp fragment 10.0.1.10 > 203.0.113.80"},
 	{name: "a later fragment from the router, not put together (IP_NODEFRAG): without entry, and not counted",
 		send:  router(lab.Raw{Proto: 17, Payload: make([]byte, 16)}).with(func(p *lab.Packet) { p.Offset = 2 }),
@@ -102,7 +104,7 @@ var otherCases = []kernelCase{
 	{name: "ipv6: ends within destination options", v6: true,
 		send:   client(lab.Raw{Proto: 60, Payload: []byte{17, 4, 1, 4, 0, 0, 0, 0}}),
 		silent: []string{"nf_conntrack_in"}, moves: "invalid=1", state: "invalid", leaves: same},
-	{name: "tcp6: RST without entry behind destination options", v6: true,
+	{name: "tcp6: RST without entry behind destination options", v6: true, as: "tcp [fd00:1::10]:4000 > [2001:db8:113::80]:80",
 		send: client(seg(rst, 1000, 0)).with(func(p *lab.Packet) { p.Ext = []lab.Ext{{Proto: 60, Data: []byte{1, 4, 0, 0, 0, 0}}} }),
 		log:  invalidNew, moves: "invalid=1", state: "invalid", leaves: same},
 }
