@@ -224,10 +224,15 @@ func (b *bed) passed(from place, e ends, seen *[][]byte) error {
 	}
 	got, err := b.tap[to].Until(func(packet []byte) bool { return bytes.HasSuffix(packet, mark) })
 	if seen != nil {
-		// what hosts tell a link about themselves goes to multicast addresses
-		*seen = slices.DeleteFunc(got, func(packet []byte) bool { return packet[0]>>4 == 6 && packet[24] == 0xff })
+		*seen = slices.DeleteFunc(got, ofTheLink)
 	}
 	return err
+}
+
+// ofTheLink tells whether packet is what neighbours tell each other: it has a
+// link-local source, or goes to all of them.
+func ofTheLink(packet []byte) bool {
+	return packet[0]>>4 == 6 && (packet[8] == 0xfe && packet[9]&0xc0 == 0x80 || packet[24] == 0xff)
 }
 
 func (b *bed) put(from place, p lab.Packet) error {
@@ -262,6 +267,35 @@ func (b *bed) drain() ([]logged, error) {
 		return nil
 	})
 	return out, err
+}
+
+// outcome is what came of what was sent.
+type outcome struct {
+	lines []logged
+	left  [][]byte // as it came to the other side
+	moved string   // counters, "drop=1 invalid=1"
+	state string   // what `ct state` said, "invalid=1"
+}
+
+// observe does send, which has from send packets, and tells what came of it.
+func (b *bed) observe(t *testing.T, from place, e ends, send func() error) outcome {
+	t.Helper()
+	var out outcome
+	var before, after stats
+	for _, step := range []func() error{
+		func() (err error) { _, err = b.drain(); return err },
+		func() (err error) { before, err = b.stats(); return err },
+		send,
+		func() error { return b.passed(from, e, &out.left) },
+		func() (err error) { out.lines, err = b.drain(); return err },
+		func() (err error) { after, err = b.stats(); return err },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out.moved, out.state = since(after.moved, before.moved), since(after.states, before.states)
+	return out
 }
 
 // stats are the kernel's own counters, "invalid=1 drop=1" without those that

@@ -111,34 +111,22 @@ func TestKernelClash(t *testing.T) {
 			if _, err := b.router.Run("", "iptables", "-t", "mangle", "-A", "FORWARD", "!", "-p", "253", "-j", "NFQUEUE", "--queue-num", "5"); err != nil {
 				t.Fatal(err)
 			}
-			before, err := b.stats()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, s := range c.packets {
-				if err := b.put(s.from, s.wire(ends4, noNAT)); err != nil {
-					t.Fatal(err)
+			got := b.observe(t, atClient, ends4, func() error {
+				for _, s := range c.packets {
+					if err := b.put(s.from, s.wire(ends4, noNAT)); err != nil {
+						return err
+					}
 				}
+				if err := hold.Wait(len(c.packets)); err != nil {
+					return err
+				}
+				return hold.Release()
+			})
+			if got.moved != c.moves && exact {
+				t.Errorf("moved %q, want %q", got.moved, c.moves)
 			}
-			if err := hold.Wait(len(c.packets)); err != nil {
-				t.Fatal(err)
-			}
-			if err := hold.Release(); err != nil {
-				t.Fatal(err)
-			}
-			var left [][]byte
-			if err := b.passed(atClient, ends4, &left); err != nil {
-				t.Fatal(err)
-			}
-			after, err := b.stats()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := since(after.moved, before.moved); got != c.moves && exact {
-				t.Errorf("moved %q, want %q", got, c.moves)
-			}
-			if got := shownAll(left); got != c.leaves && exact {
-				t.Errorf("left as %q, want %q", got, c.leaves)
+			if left := shownAll(got.left); left != c.leaves && exact {
+				t.Errorf("left as %q, want %q", left, c.leaves)
 			}
 		})
 	}

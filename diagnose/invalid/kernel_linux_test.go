@@ -31,42 +31,34 @@ func TestKernel(t *testing.T) {
 // compared with Table and Silents too.
 func (c *kernelCase) run(t *testing.T, b *bed) {
 	p := c.prepare(t, b)
-	if _, err := b.drain(); err != nil {
-		t.Fatal(err)
-	}
-	before, err := b.stats()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var left [][]byte
-	if err := b.put(c.send.from, p); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.passed(c.send.from, c.ends(), &left); err != nil {
-		t.Fatal(err)
-	}
-	lines, err := b.drain()
-	if err != nil {
-		t.Fatal(err)
-	}
-	after, err := b.stats()
-	if err != nil {
-		t.Fatal(err)
-	}
-	moved, state := since(after.moved, before.moved), since(after.states, before.states)
-
+	got := b.observe(t, c.send.from, c.ends(), func() error { return b.put(c.send.from, p) })
+	c.explained(t, &got, p)
 	if !exact {
 		t.Logf("kernel %v: what it prints is not compared", release)
-	} else {
-		c.compare(t, lines, moved, state)
+		return
 	}
-	c.explained(t, lines, moved, state, p)
+	var texts, want []string
+	for _, l := range got.lines {
+		texts = append(texts, l.text)
+	}
+	for _, l := range c.log {
+		want = append(want, l.text)
+	}
+	if !slices.Equal(texts, want) {
+		t.Errorf("logged %q, want %q", texts, want)
+	}
+	if got.moved != c.moves {
+		t.Errorf("moved %q, want %q", got.moved, c.moves)
+	}
+	if state, _ := strings.CutSuffix(got.state, "=1"); state != c.state {
+		t.Errorf("ct state %q, want %q", got.state, c.state)
+	}
 	leaves := c.leaves
 	if leaves == same {
 		leaves = shown(p.Bytes())
 	}
-	if got := shownAll(left); exact && !fits(got, leaves) {
-		t.Errorf("left as %q, want %q", got, leaves)
+	if left := shownAll(got.left); !fits(left, leaves) {
+		t.Errorf("left as %q, want %q", left, leaves)
 	}
 }
 
@@ -82,6 +74,12 @@ func (c *kernelCase) ends() ends {
 func (c *kernelCase) prepare(t *testing.T, b *bed) lab.Packet {
 	t.Helper()
 	b.reset(t, string(c.nat)+"\n"+c.rules, c.sysctls...)
+	return c.sendBefore(t, b)
+}
+
+// sendBefore sends what comes before the packet, and returns that.
+func (c *kernelCase) sendBefore(t *testing.T, b *bed) lab.Packet {
+	t.Helper()
 	for _, s := range c.before {
 		if err := b.put(s.from, s.wire(c.ends(), c.nat)); err != nil {
 			t.Fatal(err)
@@ -93,35 +91,12 @@ func (c *kernelCase) prepare(t *testing.T, b *bed) lab.Packet {
 	return c.send.wire(c.ends(), c.nat)
 }
 
-// compare holds what the kernel did against what the case says.
-func (c *kernelCase) compare(t *testing.T, lines []logged, moved, state string) {
-	var texts, want []string
-	for _, l := range lines {
-		texts = append(texts, l.text)
-	}
-	for _, l := range c.log {
-		want = append(want, l.text)
-	}
-	if !slices.Equal(texts, want) {
-		t.Errorf("logged %q, want %q", texts, want)
-	}
-	if moved != c.moves {
-		t.Errorf("moved %q, want %q", moved, c.moves)
-	}
-	wantState := c.state
-	if wantState != "" {
-		wantState += "=1"
-	}
-	if state != wantState {
-		t.Errorf("ct state %q, want %q", state, wantState)
-	}
-}
-
 // explained holds what the kernel did against what Table says of the lines, and
 // Silents of what has none.
-func (c *kernelCase) explained(t *testing.T, lines []logged, moved, state string, sent lab.Packet) {
+func (c *kernelCase) explained(t *testing.T, got *outcome, sent lab.Packet) {
+	moved := got.moved
 	count := map[string]uint64{}
-	for i, l := range lines {
+	for i, l := range got.lines {
 		m := l.message()
 		if m.Reason == nil {
 			t.Errorf("%q is not known", l.text)
@@ -133,8 +108,8 @@ func (c *kernelCase) explained(t *testing.T, lines []logged, moved, state string
 		if exact && i < len(c.log) && m.Reason.Name != c.log[i].reason {
 			t.Errorf("%q is %q, want %q", l.text, m.Reason.Name, c.log[i].reason)
 		}
-		if got := tuple(&m.Packet); got != c.shown(sent) {
-			t.Errorf("packet %s, sent %s", got, c.shown(sent))
+		if p := tuple(&m.Packet); p != c.shown(sent) {
+			t.Errorf("packet %s, sent %s", p, c.shown(sent))
 		}
 		if m.Reason.Again {
 			continue
@@ -142,11 +117,11 @@ func (c *kernelCase) explained(t *testing.T, lines []logged, moved, state string
 		for _, counter := range m.Moved(release) {
 			count[counter]++
 		}
-		if refused := strings.HasPrefix(state, "invalid"); m.Kind == invalid.KindInvalid && m.Accepted(release) == refused {
-			t.Errorf("%q: accepted %v, ct state %s", l.text, m.Accepted(release), state)
+		if refused := strings.HasPrefix(got.state, "invalid"); m.Kind == invalid.KindInvalid && m.Accepted(release) == refused {
+			t.Errorf("%q: accepted %v, ct state %s", l.text, m.Accepted(release), got.state)
 		}
 	}
-	if !exact && len(lines) == 0 && moved != "" {
+	if !exact && len(got.lines) == 0 && moved != "" {
 		return // what older kernels do not print is in Silents, too general for one packet
 	}
 	for _, f := range c.silent {
@@ -165,8 +140,8 @@ func (c *kernelCase) explained(t *testing.T, lines []logged, moved, state string
 	}
 	// a port that was taken is no packet that was lost
 	moved = strings.TrimSpace(regexp.MustCompile(`found=\d+ ?`).ReplaceAllString(moved, ""))
-	if got := since(count, nil); got != moved {
-		t.Errorf("moved %q, explained %q", moved, got)
+	if sum := since(count, nil); sum != moved {
+		t.Errorf("moved %q, explained %q", moved, sum)
 	}
 }
 

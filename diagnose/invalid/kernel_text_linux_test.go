@@ -48,22 +48,10 @@ func (c *kernelCase) asPackets(t *testing.T, b *bed) []invalid.Message {
 		t.Fatal(err)
 	}
 	p := c.prepare(t, b)
-	logged, err := b.drain()
-	if err == nil {
-		err = b.put(c.send.from, p)
-	}
-	if err == nil {
-		err = b.passed(c.send.from, c.ends(), nil)
-	}
-	if err == nil {
-		logged, err = b.drain()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := b.observe(t, c.send.from, c.ends(), func() error { return b.put(c.send.from, p) })
 	var out []invalid.Message
-	for i := range logged {
-		out = append(out, logged[i].message())
+	for i := range got.lines {
+		out = append(out, got.lines[i].message())
 	}
 	return out
 }
@@ -75,19 +63,23 @@ func (c *kernelCase) asLines(t *testing.T, b *bed, kmsg *capture.Kmsg) []invalid
 	if err := b.router.Sysctl(toSyslog...); err != nil {
 		t.Fatal(err)
 	}
-	restore := lab.Global(t, "net.netfilter.nf_log_all_netns=1")
-	err := b.put(c.send.from, p)
-	if err == nil {
-		err = b.passed(c.send.from, c.ends(), nil)
-	}
-	restore()
+	b.observe(t, c.send.from, c.ends(), func() error {
+		defer lab.Global(t, "net.netfilter.nf_log_all_netns=1")()
+		if err := b.put(c.send.from, p); err != nil {
+			return err
+		}
+		return b.passed(c.send.from, c.ends(), nil)
+	})
 	var out []invalid.Message
-	for err == nil {
+	for {
 		var r kernlog.Record
-		var some bool
 		var m invalid.Message
-		if some, err = kmsg.Pending(&r); !some || err != nil {
-			break
+		some, err := kmsg.Pending(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !some {
+			return out
 		}
 		if invalid.Parse(bytes.Clone(r.Text), &m) && (c.as != "" || m.Packet.Src == p.Src && m.Packet.Dst == p.Dst) {
 			out = append(out, m)
@@ -96,10 +88,6 @@ func (c *kernelCase) asLines(t *testing.T, b *bed, kmsg *capture.Kmsg) []invalid
 			}
 		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
 
 // sameMessage compares a line with the packet of the same message, which tells more.
