@@ -39,6 +39,8 @@ type Loggers struct {
 	// AllNetns is net.netfilter.nf_log_all_netns (4.12), which the initial
 	// namespace alone shows: whether the others write to the kernel's log.
 	AllNetns host.Fact[bool]
+	// Listener tells whether somebody has bound group 0 of nfnetlink_log here.
+	Listener host.Fact[bool]
 	Release  host.Release
 }
 
@@ -99,7 +101,7 @@ func (g *Loggers) ToKernelLog(f rules.Family) (rules.Truth, string) {
 	case logger.Value == LoggerNone:
 		return rules.No, "no logger is set: " + g.setsLogger(f)
 	case logger.Value == LoggerNFLog:
-		return rules.No, "the logger is nfnetlink_log: packets go to who listens to group 0"
+		return rules.No, "the logger is nfnetlink_log: " + g.toListener()
 	case g.Initial == rules.Yes:
 		return rules.Yes, ""
 	case g.AllNetns.OK && g.AllNetns.Value:
@@ -110,6 +112,17 @@ func (g *Loggers) ToKernelLog(f rules.Family) (rules.Truth, string) {
 		return rules.Unknown, "this is not the initial namespace, and " + KeyLogAllNetns + " of that one is not known: " + g.AllNetns.Why
 	}
 	return rules.No, "in a namespace other than the initial one the kernel log stays silent while " + KeyLogAllNetns + " is 0"
+}
+
+// toListener says where packets go from nfnetlink_log.
+func (g *Loggers) toListener() string {
+	switch {
+	case !g.Listener.OK:
+		return "packets go to who listens to group 0"
+	case g.Listener.Value:
+		return "packets go to the program that listens to group 0"
+	}
+	return "nobody listens to group 0, and packets are dropped unseen"
 }
 
 // loads tells whether the kernel loads a logger of itself

@@ -17,11 +17,12 @@ func (l *Live) Loggers() Loggers {
 	g := Loggers{
 		IPv4: l.Sysctl(KeyLoggerIPv4), IPv6: l.Sysctl(KeyLoggerIPv6), Bridge: l.Sysctl(KeyLoggerBr),
 		LogInvalid: number8(l.Sysctl(KeyLogInvalid)),
-		Known:      host.Absent[[]string]("the namespace is closed"),
+		Known:      host.Absent[[]string](errClosed.Error()),
+		Listener:   host.Absent[bool](errClosed.Error()),
 		Initial:    l.initial(),
 	}
 	// a closed namespace leaves what it is now
-	_ = l.ns.do(func() { g.Known = knownLoggers() })
+	_ = l.ns.do(func() { g.Known, g.Listener = knownLoggers(), groupZeroTaken() })
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		g.Release, _ = host.ParseRelease(string(cstr(u.Release[:])))
@@ -70,6 +71,14 @@ func (l *Live) allNetns() host.Fact[bool] {
 		return host.Absent[bool]("only the initial namespace shows it")
 	}
 	return host.Known(s.Value != "0")
+}
+
+func groupZeroTaken() host.Fact[bool] {
+	_, taken, err := groupHolder(0)
+	if err != nil {
+		return host.Absent[bool](fileReason(err))
+	}
+	return host.Known(taken)
 }
 
 // knownLoggers reads which loggers are registered for IPv4:

@@ -22,6 +22,13 @@ func TestLoggersHere(t *testing.T) {
 	if v := g.Logger(rules.FamilyIPv6); v.Value != LoggerNFLog {
 		t.Errorf("%+v", v)
 	}
+	if !g.Listener.OK || g.Listener.Value {
+		t.Errorf("nobody listens: %+v", g.Listener)
+	}
+	bindLog(t, live)
+	if g = live.Loggers(); !g.Listener.OK || !g.Listener.Value {
+		t.Errorf("somebody listens: %+v", g.Listener)
+	}
 	for _, proto := range []uint8{1, 6, 58} {
 		if yes, why := g.Logs(proto); yes != rules.Yes || why != "" {
 			t.Errorf("protocol %d: %v %s", proto, yes, why)

@@ -36,6 +36,8 @@ func TestLoggers(t *testing.T) {
 			"it is not known whether this is the initial namespace: others write to the kernel's log only while net.netfilter.nf_log_all_netns is 1"},
 		{"to userspace", Loggers{IPv4: host.Known(LoggerNFLog), Initial: rules.Yes}, rules.Unknown, rules.No,
 			"the logger is nfnetlink_log: packets go to who listens to group 0"},
+		{"to nobody", Loggers{IPv4: host.Known(LoggerNFLog), Initial: rules.Yes, Listener: no}, rules.Unknown, rules.No,
+			"the logger is nfnetlink_log: nobody listens to group 0, and packets are dropped unseen"},
 		{"none", Loggers{IPv4: host.Known(LoggerNone), Initial: rules.Yes, Known: host.Known([]string{}), Release: release("6.12.1")}, rules.Unknown, rules.No,
 			"no logger is set: modprobe nf_log_syslog (before 5.13: nf_log_ipv4 and nf_log_ipv6)"},
 		{"none, loaded by itself", Loggers{IPv4: host.Known(LoggerNone), Initial: rules.Yes, Known: host.Known([]string{}), Release: release("6.17")}, rules.Unknown, rules.No,

@@ -22,7 +22,7 @@ const (
 	fileMode = 0o600
 	// patience is how long others may take, which need some milliseconds.
 	patience = 5 * time.Second
-	lookIn   = 5 * time.Millisecond
+	lookIn   = time.Millisecond
 )
 
 // DefaultDir is /run/ntdiag for root of the machine; for others, who can change
