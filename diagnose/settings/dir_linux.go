@@ -61,15 +61,17 @@ func mappedRoot() (outside int, whole bool) {
 	return outside, err == nil && outside == 0 && len(w) == 3 && w[2] == "4294967295"
 }
 
-// openDir opens the directory, which it makes when there is none. It must be
-// this user's, and nobody else may write to it.
-func openDir(path string) (*dir, error) {
-	if path == "" {
-		path = DefaultDir()
-	}
+// makeDir opens the directory, which it makes when there is none.
+func makeDir(path string) (*dir, error) {
 	if err := unix.Mkdir(path, dirMode); err != nil && !errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("directory %s: %w", path, err)
 	}
+	return openDir(path)
+}
+
+// openDir opens the directory. It must be this user's, and nobody else may
+// write to it.
+func openDir(path string) (*dir, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
 		return nil, fmt.Errorf("directory %s: it is not a directory, and links are not followed", path)

@@ -44,7 +44,10 @@ func Hold(path string, l *capture.Live, want []Setting) (*Held, error) {
 	if err := check(want); err != nil {
 		return nil, err
 	}
-	d, err := openDir(path)
+	if path == "" {
+		path = DefaultDir()
+	}
+	d, err := makeDir(path)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +159,13 @@ func (h *Held) close() {
 // l; "" is DefaultDir. Files of another boot, and of a namespace that is known to
 // be no more (6.18), are removed. The error is that of the changes which failed as well.
 func Recover(path string, l *capture.Live) ([]Change, error) {
+	if path == "" {
+		path = DefaultDir()
+	}
 	d, err := openDir(path)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil // nothing was ever held
+	}
 	if err != nil {
 		return nil, err
 	}

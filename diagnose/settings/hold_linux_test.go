@@ -304,6 +304,18 @@ func TestOthersFiles(t *testing.T) {
 	empty(t, dir)
 }
 
+// TestNothingToRecover: looking makes no directory.
+func TestNothingToRecover(t *testing.T) {
+	_, live := machine(t)
+	dir := filepath.Join(t.TempDir(), "none")
+	if got, err := Recover(dir, live); err != nil || len(got) != 0 {
+		t.Errorf("%v %v", got, err)
+	}
+	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
+		t.Errorf("the directory is there: %v", err)
+	}
+}
+
 func TestDefaultDir(t *testing.T) {
 	run, temp := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", run)
