@@ -23,13 +23,9 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 )
 
-// bed is a router between two hosts that answer nothing: what passes it is
-// what a case sends.
-//
-//	client 10.0.1.10 ── (10.0.0.10) c0 10.0.0.1  router  192.0.2.2 s0 (192.0.2.1) ── 203.0.113.80 server
-//	       fd00:1::10   (fd00::10)     fd00::1           2001:db8::2  (2001:db8::1)  2001:db8:113::80
+// bed is a router between two hosts that answer nothing (lab.Quiet): what passes
+// it is what a case sends.
 type bed struct {
-	*lab.Lab
 	client, router, server *lab.Host
 	wire                   map[place]*lab.Wire
 	tap                    map[place]*lab.Tap
@@ -53,8 +49,8 @@ func (p place) String() string { return [...]string{"client", "server", "router"
 type ends struct{ client, server, inside, outside, vip netip.Addr }
 
 var (
-	ends4 = ends{addr("10.0.1.10"), addr("203.0.113.80"), addr("10.0.0.1"), addr("192.0.2.2"), addr("198.51.100.1")}
-	ends6 = ends{addr("fd00:1::10"), addr("2001:db8:113::80"), addr("fd00::1"), addr("2001:db8::2"), addr("2001:db8:100::1")}
+	ends4 = ends{lab.QuietClient4, lab.QuietServer4, lab.QuietIn4, lab.QuietOut4, addr("198.51.100.1")}
+	ends6 = ends{lab.QuietClient6, lab.QuietServer6, lab.QuietIn6, lab.QuietOut6, addr("2001:db8:100::1")}
 )
 
 var addr = netip.MustParseAddr
@@ -102,30 +98,19 @@ func newBed(t *testing.T) *bed {
 			t.Error(err)
 		}
 	})
-	b := &bed{Lab: l, wire: map[place]*lab.Wire{}, tap: map[place]*lab.Tap{}}
+	n, err := l.Quiet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bed{
+		client: n.Client, router: n.Router, server: n.Server,
+		wire: map[place]*lab.Wire{}, tap: map[place]*lab.Tap{},
+	}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	for _, h := range []struct {
-		to   **lab.Host
-		name string
-	}{{&b.client, "client"}, {&b.router, "router"}, {&b.server, "server"}} {
-		*h.to, err = l.Host(h.name)
-		must(err)
-	}
-	must(b.router.Sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"))
-	must(l.Link(lab.End{Host: b.client, Dev: "eth0", Addrs: prefixes("10.0.0.10/24", "fd00::10/64")},
-		lab.End{Host: b.router, Dev: "c0", Addrs: prefixes("10.0.0.1/24", "fd00::1/64")}))
-	must(l.Link(lab.End{Host: b.server, Dev: "eth0", Addrs: prefixes("192.0.2.1/24", "2001:db8::1/64")},
-		lab.End{Host: b.router, Dev: "s0", Addrs: prefixes("192.0.2.2/24", "2001:db8::2/64")}))
-	for dst, via := range map[string]string{
-		"10.0.1.0/24": "10.0.0.10", "203.0.113.0/24": "192.0.2.1", "198.51.100.0/24": "192.0.2.1",
-		"fd00:1::/64": "fd00::10", "2001:db8:113::/64": "2001:db8::1", "2001:db8:100::/64": "2001:db8::1",
-	} {
-		must(b.router.Route(netip.MustParsePrefix(dst), addr(via)))
 	}
 	for p, h := range map[place]struct {
 		host *lab.Host
@@ -190,14 +175,6 @@ func (b *bed) flush() error {
 		Data:   make([]byte, 4), // struct nfgenmsg
 	})
 	return err
-}
-
-func prefixes(s ...string) []netip.Prefix {
-	var out []netip.Prefix
-	for _, p := range s {
-		out = append(out, netip.MustParsePrefix(p))
-	}
-	return out
 }
 
 func (b *bed) load(rules string) error {

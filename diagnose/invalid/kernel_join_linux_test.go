@@ -103,7 +103,8 @@ func (c *kernelCase) join(t *testing.T, b *bed, trace *lab.Trace) {
 	if m.Accepted(release) {
 		return
 	}
-	got, want := invalid.NewWays(snapshot).Consequence(flow, entry), invalid.FateForwarded
+	d := invalid.Diagnose(&invalid.Case{Groups: tally.Groups(), Kernel: release, Host: snapshot, Found: found})
+	got, want := d.Of[flow], invalid.FateForwarded
 	switch {
 	case len(sent.left) == 0:
 		want = invalid.FateDropped
