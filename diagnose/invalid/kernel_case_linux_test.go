@@ -17,6 +17,7 @@ type kernelCase struct {
 	send    sent
 
 	log    []line   // what is logged of it, in order
+	mark   uint32   // of the packet that is logged
 	as     string   // the packet that is logged, where it is not as it was sent
 	silent []string // kernel functions that count without a word
 	moves  string   // counters, "drop=1 invalid=1"

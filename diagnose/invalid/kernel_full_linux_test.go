@@ -139,6 +139,52 @@ func (b *bed) tableFull(t *testing.T, kmsg *capture.Kmsg) {
 	}
 }
 
+// TestKernelExpectFull has a helper expect one connection more than there may be,
+// which is one: the helper drops the packet, and the kernel's log says why.
+func TestKernelExpectFull(t *testing.T) {
+	b := newBed(t)
+	lab.Global(t)() // left out here where it may not be
+	kmsg, err := capture.OpenKmsg(false)
+	if err != nil {
+		lab.LeaveOut(t, err)
+	}
+	defer kmsg.Close()
+	const other = "10.0.1.11"
+	before := append(slices.Clone(login), client(seg(ack|psh, 1009, 5012, "PORT 10,0,1,10,4,1\r\n")))
+	for _, s := range login {
+		if s.from == atServer {
+			before = append(before, s.to(other))
+		} else {
+			before = append(before, s.as(other))
+		}
+	}
+	c := kernelCase{
+		rules: ftp, before: before, send: client(seg(ack|psh, 1009, 5012, "PORT 10,0,1,11,4,1\r\n")).as(other),
+		log:   []line{{"helper-expectation", "nf_ct_ftp: dropping packet: cannot add expectation "}},
+		state: "established", leaves: nothing,
+	}
+	p := c.prepare(t, b)
+	got := b.observe(t, atClient, ends4, func() error {
+		defer lab.Global(t, "net.netfilter.nf_conntrack_expect_max=1")()
+		return b.put(atClient, p)
+	})
+	c.explained(t, &got, p)
+	c.compare(t, &got, p)
+	for {
+		var r kernlog.Record
+		var m invalid.Message
+		if some, err := kmsg.Pending(&r); err != nil || !some {
+			t.Fatalf("not in the kernel's log: expectation table full (%v)", err)
+		}
+		if invalid.Parse(r.Text, &m) && m.Kind == invalid.KindExpectFull {
+			if m.Reason == nil || m.Rest != nil {
+				t.Errorf("%q: %+v", r.Text, m)
+			}
+			return
+		}
+	}
+}
+
 // TestKernelNoAddress has masquerade find no address on any device.
 func TestKernelNoAddress(t *testing.T) {
 	b := newBed(t)

@@ -33,6 +33,11 @@ func (c *kernelCase) run(t *testing.T, b *bed) {
 	p := c.prepare(t, b)
 	got := b.observe(t, c.send.from, c.ends(), func() error { return b.put(c.send.from, p) })
 	c.explained(t, &got, p)
+	c.compare(t, &got, p)
+}
+
+// compare holds what came of p against what the case says.
+func (c *kernelCase) compare(t *testing.T, got *outcome, p lab.Packet) {
 	if !exact {
 		t.Logf("kernel %v: what it prints is not compared", release)
 		return
@@ -110,6 +115,9 @@ func (c *kernelCase) explained(t *testing.T, got *outcome, sent lab.Packet) {
 		}
 		if p := tuple(&m.Packet); p != c.shown(sent) {
 			t.Errorf("packet %s, sent %s", p, c.shown(sent))
+		}
+		if local := m.Packet.Has&invalid.HasUID != 0; m.Packet.Mark != c.mark || local != (c.send.from == atRouter) {
+			t.Errorf("mark %#x, want %#x; sent by the router: %v", m.Packet.Mark, c.mark, local)
 		}
 		if m.Reason.Again {
 			continue

@@ -21,9 +21,10 @@ type GlobalTB interface {
 // globals are the settings that are one for all network namespaces, and that
 // only the first one may write.
 var globals = map[string]bool{
-	"net.netfilter.nf_conntrack_max":     true,
-	"net.netfilter.nf_conntrack_buckets": true,
-	firstNetns:                           true,
+	"net.netfilter.nf_conntrack_max":        true,
+	"net.netfilter.nf_conntrack_buckets":    true,
+	"net.netfilter.nf_conntrack_expect_max": true,
+	firstNetns:                              true,
 }
 
 // firstNetns is there in the first network namespace only.
