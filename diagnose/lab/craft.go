@@ -25,8 +25,7 @@ type Packet struct {
 	// network header says so too. 0 for all.
 	Short int
 
-	IHL uint8  // of IPv4, in words; 0 for the right one
-	Len uint16 // that IPv4 tells; 0 for the right one
+	IHL uint8 // of IPv4, in words; 0 for the right one
 }
 
 // Ext is an IPv6 extension header.
@@ -80,7 +79,7 @@ func (p Packet) ip4(body []byte) []byte {
 	b := make([]byte, header, header+len(body))
 	b[0] = 4<<4 | or(p.IHL, uint8(header/4))
 	b[1] = p.TOS
-	binary.BigEndian.PutUint16(b[2:], or(p.Len, uint16(header+len(body))))
+	binary.BigEndian.PutUint16(b[2:], uint16(header+len(body)))
 	binary.BigEndian.PutUint16(b[4:], p.ID)
 	frag := p.Offset
 	if p.DF {
