@@ -3,11 +3,11 @@ package invalid_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/invalid"
-	"github.com/ntdiag/ntdiag/diagnose/kernlog"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 )
 
@@ -117,20 +117,14 @@ func TestKernelBridge(t *testing.T) {
 		}
 		restore := lab.Global(t, "net.netfilter.nf_log_all_netns=1")
 		send(t)
+		lines, err := linesNow(kmsg)
 		restore()
-		for {
-			var r kernlog.Record
-			var m invalid.Message
-			if some, err := kmsg.Pending(&r); err != nil || !some {
-				t.Fatalf("not in the kernel's log: %v", err)
-			}
-			if !invalid.Parse(r.Text, &m) || m.Packet.Src != reset.Src {
-				continue
-			}
-			if string(m.In) != "br0" || string(m.PhysIn) != "pa" || len(m.Out) != 0 || m.Rest != nil || m.Reason.Name != "invalid-new" {
-				t.Errorf("%q: %+v", r.Text, m)
-			}
-			return
+		lines = slices.DeleteFunc(lines, func(m invalid.Message) bool { return string(m.In) != "br0" })
+		if err != nil || len(lines) != 1 {
+			t.Fatalf("%d lines in the kernel's log: %v", len(lines), err)
+		}
+		if m := lines[0]; string(m.PhysIn) != "pa" || len(m.Out) != 0 || m.Rest != nil || m.Reason.Name != "invalid-new" {
+			t.Errorf("%+v", m)
 		}
 	})
 }

@@ -24,6 +24,7 @@ var globals = map[string]bool{
 	"net.netfilter.nf_conntrack_max":        true,
 	"net.netfilter.nf_conntrack_buckets":    true,
 	"net.netfilter.nf_conntrack_expect_max": true,
+	"net.core.message_cost":                 true, // rate limit of what the kernel says of packets
 	firstNetns:                              true,
 }
 
