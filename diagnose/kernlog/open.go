@@ -33,12 +33,11 @@ func openAt(paths []string, stdin io.Reader, now func() time.Time, zone *time.Lo
 			return nil, fmt.Errorf("%s: is a directory, not a file", path)
 		}
 		in := &input{name: path, path: path, open: func() (io.Reader, error) {
-			f, err := os.Open(path)
-			var at *fs.PathError
-			if errors.As(err, &at) {
-				err = at.Err
+			f, err := openFile(path)
+			if err != nil {
+				return nil, err
 			}
-			return f, err
+			return f, nil
 		}}
 		if err == nil && info.Mode().IsRegular() {
 			in.changed = info.ModTime()
@@ -47,4 +46,14 @@ func openAt(paths []string, stdin io.Reader, now func() time.Time, zone *time.Lo
 	}
 	r.order()
 	return r, nil
+}
+
+// openFile opens path; the error does not name it.
+func openFile(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return f, err
 }

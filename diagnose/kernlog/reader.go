@@ -3,10 +3,12 @@ package kernlog
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +61,7 @@ type Reader struct {
 	stats   Stats
 	missing []host.Missing
 
+	ctx  context.Context // ends what follows; nil when nothing does
 	now  func() time.Time
 	zone *time.Location
 }
@@ -69,6 +72,7 @@ type input struct {
 	path    string // "" for standard input
 	open    func() (io.Reader, error)
 	changed time.Time
+	next    func() *input // of a file that is followed: what comes behind its end
 
 	file    io.Reader
 	s       *stream
@@ -232,8 +236,14 @@ var utf8BOM = []byte("\xef\xbb\xbf")
 
 var errUTF16 = errors.New("UTF-16 text is not read (iconv -f UTF-16 -t UTF-8 makes it UTF-8)")
 
+// notRead are the forms that are not read, wherever in the file that is known.
+var notRead = []error{errUTF16, errJournalStream, errFollowJournal}
+
 // nextInput begins the next file; io.EOF when there is none.
 func (r *Reader) nextInput() error {
+	if r.ctx != nil && r.ctx.Err() != nil {
+		return r.ctx.Err()
+	}
 	if len(r.inputs) == 0 {
 		return io.EOF
 	}
@@ -254,6 +264,8 @@ func (r *Reader) nextInput() error {
 		_, _ = r.br.Discard(len(utf8BOM))
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
 		r.endInput(errUTF16)
+	case isJournal(head) && r.in.next != nil:
+		r.endInput(errFollowJournal)
 	case isJournal(head):
 		r.endInput(errJournalStream)
 	}
@@ -289,8 +301,12 @@ func (r *Reader) endInput(err error) {
 		}
 		r.missing = append(r.missing, host.Missing{What: in.name, Why: why})
 	}
-	if err != io.EOF {
-		if in.s != nil && in.s.Reader != nil && err != errUTF16 && err != errJournalStream {
+	if err == io.EOF && in.next != nil {
+		r.inputs = append(r.inputs, in.next())
+	}
+	stopped := r.ctx != nil && r.ctx.Err() != nil
+	if err != io.EOF && !stopped {
+		if in.s != nil && in.s.Reader != nil && !slices.Contains(notRead, err) {
 			err = in.s.where(err)
 		}
 		if in.lines > 0 {
