@@ -29,7 +29,6 @@ func dmesgLine(p *parser, b []byte, rec *Record) verdict {
 	*rec = Record{}
 	if s.kind == bracketUptime {
 		rec.mono = s.text
-		rec.SameStamp = p.sameStamp(s.text)
 		if v := p.monotonic(rest, rec); v != notMine {
 			return v
 		}

@@ -104,7 +104,6 @@ func (p *parser) record(e *entry, rec *Record) verdict {
 	}
 	if n, rest, ok := cutCount(mono); ok && len(rest) == 0 {
 		rec.uptime, rec.hasUptime = n, true
-		rec.SameStamp = len(e.mono) > 0 && p.sameStamp(mono)
 	}
 	if len(e.seconds) > 0 {
 		p.dmesgTime(e, rec)
@@ -124,7 +123,6 @@ func (p *parser) dmesgTime(e *entry, rec *Record) {
 	switch in := bytes.TrimLeft(e.seconds, " "); {
 	case isDecimal(in):
 		rec.mono = in
-		rec.SameStamp = p.sameStamp(in)
 	case isISO(in):
 		rec.stamp, rec.read = in, p.clock.iso
 	default:

@@ -65,8 +65,6 @@ type parser struct {
 	lost   uint64
 	gaps   uint64 // losses of unknown size
 
-	mono     [24]byte // the last time since boot as text
-	monoLen  int
 	host     []byte // who the lines of journalctl -o short-monotonic are from
 	last     []byte // the last text of a form that has "last message repeated"
 	repeated uint64 // messages that the log did not write again
@@ -120,21 +118,10 @@ func (p *parser) body(b []byte, rec *Record) {
 	if len(b) > 0 && b[0] == '[' {
 		if s, rest := bracket(b); s.kind == bracketUptime {
 			rec.mono = s.text
-			rec.SameStamp = p.sameStamp(s.text)
 			b = cutCaller(rest)
 		}
 	}
 	rec.Text = newlines(b)
-}
-
-// sameStamp tells whether the record before has this time since boot too, and
-// keeps it.
-func (p *parser) sameStamp(mono []byte) bool {
-	if bytes.Equal(p.mono[:p.monoLen], mono) {
-		return true
-	}
-	p.monoLen = copy(p.mono[:], mono)
-	return false
 }
 
 // newlines puts back what rsyslog writes of a newline in a message, in place.

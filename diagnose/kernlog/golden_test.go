@@ -97,7 +97,7 @@ func describe(t testing.TB, r *Reader) string {
 		for _, m := range []struct {
 			on   bool
 			name string
-		}{{rec.Continues, " continues"}, {rec.SameStamp, " same-stamp"}, {rec.Foreign, " foreign"}, {rec.Cut, " cut"}} {
+		}{{rec.Continues, " continues"}, {rec.Foreign, " foreign"}, {rec.Cut, " cut"}} {
 			if m.on {
 				marks += m.name
 			}

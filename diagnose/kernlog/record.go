@@ -17,10 +17,6 @@ type Record struct {
 	// made two lines of one message (dmesg, journalctl), or printk wrote it in
 	// parts (KERN_CONT).
 	Continues bool
-	// SameStamp: it has the same microsecond since boot as the record before. The
-	// lines that syslog makes of a message with a newline in it have; so may two
-	// messages.
-	SameStamp bool
 	// Foreign: a program wrote it to /dev/kmsg (its facility is not kern; the
 	// kernel lets no program use that).
 	Foreign bool

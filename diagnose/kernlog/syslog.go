@@ -48,7 +48,22 @@ func isoLine(p *parser, b []byte, rec *Record) verdict {
 		p.hasSeq = false
 		return lost(p, rec.Text, kernel)
 	}
+	if v := p.untagged(b[end+1:], rec); v != notMine {
+		return v
+	}
 	return p.tagged(b[end+1:], rec)
+}
+
+// untagged reads a line whose time is followed by neither host nor tag, but the
+// text: a word with a colon that no program's tag can be, as what puts a time
+// before dmesg's lines writes it.
+func (p *parser) untagged(b []byte, rec *Record) verdict {
+	space := bytes.IndexByte(b, ' ')
+	if space < 2 || b[space-1] != ':' || b[space-2] == ']' || bytes.HasPrefix(b, kernelTag) {
+		return notMine
+	}
+	p.hasSeq = false
+	return p.message(b, rec)
 }
 
 // isISO tells whether b begins with 2026-11-27T14:00:01, or a blank for the T.
@@ -140,10 +155,14 @@ func rfc5424Line(p *parser, b []byte, rec *Record) verdict {
 		return notMine
 	}
 	*rec = Record{stamp: field[0], read: p.clock.iso}
-	if pri>>3 != 0 || string(field[2]) != "kernel" {
-		return lost(p, rest, program)
+	rest = skipBlank(rest) // rsyslog keeps the blank that RFC 3164 has behind the tag
+	switch name := string(field[2]); {
+	case pri>>3 == 0 && name == "kernel":
+		return p.message(rest, rec)
+	case name == "systemd-journald" || name == "rsyslogd":
+		p.loss(rest, program)
 	}
-	return p.message(rest, rec)
+	return program
 }
 
 // cutStructured takes the structured data of RFC 5424 off: "-", or elements in
@@ -191,8 +210,8 @@ func (p *parser) tagged(b []byte, rec *Record) verdict {
 		return program
 	}
 	word, rest := b[:space], b[space+1:]
-	if word[space-1] == ':' {
-		return p.untagged(word, b, rec)
+	if word[space-1] == ':' { // a program's tag
+		return lost(p, b, program)
 	}
 	if v := p.afterHost(rest, rec); v != notMine {
 		return v
@@ -225,15 +244,6 @@ func (p *parser) afterHost(b []byte, rec *Record) verdict {
 		return p.message(skipBlank(b[space+1+len(kernelTag):]), rec)
 	}
 	return notMine
-}
-
-// untagged reads a line whose time is followed by neither host nor "kernel:": by
-// a program's tag, or by the text itself.
-func (p *parser) untagged(word, b []byte, rec *Record) verdict {
-	if bytes.IndexByte(word, '[') >= 0 {
-		return lost(p, b[len(word):], program)
-	}
-	return p.message(b, rec)
 }
 
 // isPriority tells whether b is "kern.notice".

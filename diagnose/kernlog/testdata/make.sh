@@ -1,12 +1,12 @@
 #!/bin/bash
 # Writes the logs of this directory with the programs that write them on real
-# machines: systemd-journal-remote, journalctl, dmesg, gzip, zstd, xz, bzip2, lz4,
-# and the syslog daemons where they are installed.
-# What is in them is made up.
+# machines: systemd-journal-remote, journalctl, dmesg, gzip, zstd, xz, bzip2, lz4
+# (make-syslog.sh: rsyslog and busybox). What is in them is made up.
 set -euo pipefail
 cd "$(dirname "$0")"
 export TZ=UTC LC_ALL=C
-rm -rf logs && mkdir logs
+mkdir -p logs
+rm -f logs/*.packed logs/{journalctl,dmesg,compressed,damaged,utf16,crlf}*
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
