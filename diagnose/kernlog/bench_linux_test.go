@@ -16,11 +16,12 @@ import (
 const (
 	benchLines = 10_000_000
 	benchPart  = 1_000_000 // lines of a member of the packed file
+	maxHeap    = 64 << 20  // with the packed file, and what waits for the collector
 )
 
 // BenchmarkLog reads a syslog of ten million lines on one core: alone, and as
 // ntdiag invalid does, with what conntrack wrote parsed and summed up. That is to
-// be 500,000 lines a second at least.
+// be 500,000 lines a second at least, and to need no more memory for more lines.
 func BenchmarkLog(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	packed := kernlog.PackedLog(b, benchPart)
@@ -43,14 +44,18 @@ func BenchmarkLog(b *testing.B) {
 		{"gzip/parse", gzip, parse},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			before := cpu()
+			before, peak := cpu(), uint64(0)
 			for b.Loop() {
 				each, messages := bench.each()
-				readAll(b, bench.from(), each)
+				peak = max(peak, readAll(b, bench.from(), each))
 				if got := messages(); got != benchLines/10*6 {
 					b.Fatalf("%d messages of conntrack", got)
 				}
 			}
+			if peak > maxHeap {
+				b.Errorf("%d bytes on the heap", peak)
+			}
+			b.ReportMetric(float64(peak)/(1<<20), "heap-MiB")
 			lines := float64(b.N) * benchLines
 			b.ReportMetric(lines/b.Elapsed().Seconds(), "lines/s")
 			b.ReportMetric(lines/(cpu()-before).Seconds(), "lines/cpu-s") // on a machine that does other things too
@@ -86,7 +91,8 @@ func parse() (func(*kernlog.Record), func() uint64) {
 	}, func() uint64 { return tally.Messages }
 }
 
-func readAll(b *testing.B, from io.Reader, each func(*kernlog.Record)) {
+// readAll reads to the end, and returns the most that was on the heap.
+func readAll(b *testing.B, from io.Reader, each func(*kernlog.Record)) (peak uint64) {
 	b.Helper()
 	r, err := kernlog.Open([]string{"-"}, from)
 	if err != nil {
@@ -94,10 +100,17 @@ func readAll(b *testing.B, from io.Reader, each func(*kernlog.Record)) {
 	}
 	defer r.Close()
 	var rec kernlog.Record
+	var m runtime.MemStats
+	n := 0
 	for err = r.Next(&rec); err == nil; err = r.Next(&rec) {
 		each(&rec)
+		if n++; n%benchPart == 0 {
+			runtime.ReadMemStats(&m)
+			peak = max(peak, m.HeapAlloc)
+		}
 	}
 	if s := r.Stats(); err != io.EOF || s.Lines != benchLines || len(r.Missing()) > 0 {
 		b.Fatalf("%v: %+v, missing %v", err, s, r.Missing())
 	}
+	return peak
 }

@@ -6,13 +6,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 )
 
 // Open reads the files named, "-" for stdin, whatever their form and compression:
 // each is known by its content. The files of one log's rotation are read in the
-// order of time. A file that is not there, and a directory, are errors; one that
-// cannot be read is Missing when its turn comes.
+// order of time. A file that is not there or given twice, and a directory, are
+// errors; one that cannot be read is Missing when its turn comes.
 func Open(paths []string, stdin io.Reader) (*Reader, error) {
 	return openAt(paths, stdin, time.Now, time.Local)
 }
@@ -20,7 +21,11 @@ func Open(paths []string, stdin io.Reader) (*Reader, error) {
 func openAt(paths []string, stdin io.Reader, now func() time.Time, zone *time.Location) (*Reader, error) {
 	r := newReader()
 	r.now, r.zone = now, zone
-	for _, path := range paths {
+	var seen []fs.FileInfo
+	for i, path := range paths {
+		if slices.Contains(paths[:i], path) {
+			return nil, fmt.Errorf("%s: given twice", path)
+		}
 		if path == "-" {
 			r.inputs = append(r.inputs, &input{name: "standard input", open: func() (io.Reader, error) { return stdin, nil }})
 			continue
@@ -31,7 +36,10 @@ func openAt(paths []string, stdin io.Reader, now func() time.Time, zone *time.Lo
 			return nil, fmt.Errorf("%s: no such file", path)
 		case err == nil && info.IsDir():
 			return nil, fmt.Errorf("%s: is a directory, not a file", path)
+		case err == nil && slices.ContainsFunc(seen, func(s fs.FileInfo) bool { return os.SameFile(s, info) }):
+			return nil, fmt.Errorf("%s: given twice, by another name", path)
 		}
+		seen = append(seen, info)
 		in := &input{name: path, path: path, open: func() (io.Reader, error) {
 			f, err := openFile(path)
 			if err != nil {

@@ -102,8 +102,11 @@ func (r *Reader) orderLog(places []int) {
 const firstLines = 1000
 
 // firstTime is the time of the first message in a file, by whomever; zero when it
-// does not tell.
+// does not tell, and of what can be read only once.
 func (r *Reader) firstTime(in *input) time.Time {
+	if in.changed.IsZero() {
+		return time.Time{}
+	}
 	peek := newReader()
 	peek.now, peek.zone = r.now, r.zone
 	peek.inputs = []*input{{name: in.name, path: in.path, open: in.open, changed: in.changed}}

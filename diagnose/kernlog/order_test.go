@@ -139,9 +139,15 @@ func TestYear(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	good := writeFile(t, filepath.Join(dir, "kern.log"), "[    1.000000] a\n")
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(good, link); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
 		filepath.Join(dir, "none"): "none: no such file",
 		dir:                        ": is a directory, not a file",
+		good:                       "kern.log: given twice",
+		link:                       "link: given twice, by another name",
 	} {
 		if _, err := Open([]string{good, path}, nil); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)

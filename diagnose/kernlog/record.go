@@ -1,5 +1,11 @@
-// Package kernlog reads the kernel's log as it is kept in files: text, what
-// syslog and the journal write, compressed or not.
+// Package kernlog reads the kernel's log as it is kept in files: what dmesg and
+// /dev/kmsg give, what syslog daemons and the journal write, compressed or not,
+// known by what is in it, also where forms are mixed.
+//
+// Only the kernel's messages come out. What programs write is read and counted: a
+// line whose tag is not "kernel", and what has another facility than kern, for
+// that is how a program writes to /dev/kmsg. A line without a time and a tag is
+// taken for the kernel's text alone.
 package kernlog
 
 import "time"
