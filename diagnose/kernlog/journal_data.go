@@ -138,7 +138,7 @@ func (u *unpacker) lz4(r *io.SectionReader) ([]byte, error) {
 		return nil, err
 	}
 	size := binary.LittleEndian.Uint64(u.in)
-	if size > maxFieldLZ4 {
+	if size == 0 || size > maxFieldLZ4 { // UncompressBlock writes to a buffer of none
 		return nil, errLZ4
 	}
 	u.out = append(u.out[:0], make([]byte, size)...)
