@@ -126,8 +126,8 @@ func (r *Reader) message(rec *Record) (verdict, error) {
 	if err != nil {
 		return nothing, err
 	}
-	if raw[0] == 'd' {
-		raw = bytes.TrimPrefix(raw, []byte("data: ")) // journalctl -o json-sse
+	if raw[0] == 'd' && bytes.HasPrefix(raw, []byte("data: {")) { // journalctl -o json-sse
+		raw = raw[len("data: "):]
 	}
 	switch {
 	case raw[0] == '_' && isExport(raw):
