@@ -17,6 +17,7 @@ type Format struct {
 	Rules    func(io.Writer, *Rules, Style) error
 	Simulate func(io.Writer, *Simulate, Style) error
 	Counters func(io.Writer, *Counters, Style) error
+	Invalid  func(io.Writer, *Invalid, Style) error
 	History  func(io.Writer, *History, Style) error
 	// Flows begins a listing that is fed flow by flow.
 	Flows func(io.Writer, Style) FlowWriter
@@ -56,6 +57,7 @@ var formats = []Format{
 		Rules:       rulesText,
 		Simulate:    simulateText,
 		Counters:    countersText,
+		Invalid:     invalidText,
 		History:     historyText,
 		Flows:       newFlowTable,
 		Entries:     entriesText,
@@ -71,6 +73,7 @@ var formats = []Format{
 		Rules:       rulesText,
 		Simulate:    simulateText,
 		Counters:    countersText,
+		Invalid:     invalidText,
 		History:     historyText,
 		Flows:       newFlowTable,
 		Entries:     entriesText,
@@ -85,6 +88,7 @@ var formats = []Format{
 		Rules:       rulesJSON,
 		Simulate:    simulateJSON,
 		Counters:    countersJSON,
+		Invalid:     invalidJSON,
 		History:     historyJSON,
 		Flows:       newFlowJSON,
 		Entries:     entriesJSON,
@@ -99,6 +103,7 @@ var formats = []Format{
 		Rules:       rulesJSONL,
 		Simulate:    simulateJSONL,
 		Counters:    countersJSONL,
+		Invalid:     invalidJSONL,
 		History:     historyJSONL,
 		Flows:       newFlowJSONL,
 		Entries:     entriesJSONL,

@@ -124,7 +124,7 @@ flows insert, update and delete, stale --delete, and undo.`,
 		}
 		return nil
 	}
-	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newRecordCmd(a), newHistoryCmd(a), demo, newVersionCmd(), newManCmd())
+	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newInvalidCmd(a), newRecordCmd(a), newHistoryCmd(a), demo, newVersionCmd(), newManCmd())
 	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(helpTopics()...)
 	root.SetUsageFunc(usageFunc)

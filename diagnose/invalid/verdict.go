@@ -29,6 +29,8 @@ type Diagnosis struct {
 	// many packets were not taken through the rules.
 	Fates  []FateSum
 	Unseen uint64
+	// Drop would end what does harm; nil where nothing does.
+	Drop *Fix
 	// Of is what becomes of each flow that was taken through them.
 	Of map[*Flow]*Consequence
 	// Causes are those that something speaks for, the most packets first;
@@ -115,6 +117,7 @@ func (d *Diagnosis) fates(c *Case) {
 	slices.SortStableFunc(d.Fates, func(a, b FateSum) int {
 		return cmp.Or(cmp.Compare(rank(a.Fate), rank(b.Fate)), cmp.Compare(b.Packets, a.Packets))
 	})
+	d.drop(c.Host)
 }
 
 func (d *Diagnosis) add(f *Flow, c *Consequence) {

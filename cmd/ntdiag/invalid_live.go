@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/diagnose/settings"
+	"github.com/ntdiag/ntdiag/report"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// miss notes what could not be read.
+func (r *invalidRun) miss(what, why string) {
+	r.missing = append(r.missing, host.Missing{What: what, Why: why})
+}
+
+// recover puts back what a run that was killed has left set in the namespace.
+func (r *invalidRun) recover() {
+	changes, err := settings.Recover("", r.live)
+	r.tell(changes, "a run of ntdiag was killed: ")
+	if err != nil {
+		r.warn("settings that a killed run may have left: %v", err)
+	}
+}
+
+func (r *invalidRun) tell(changes []settings.Change, lead string) {
+	for _, c := range changes {
+		r.warn("%s%s", lead, c)
+	}
+}
+
+// past reads the kernel's log as it is.
+func (r *invalidRun) past() error {
+	r.doc.Source = "kmsg"
+	r.logging(false)
+	k, err := capture.OpenKmsg(true)
+	if err != nil {
+		return cannot(err)
+	}
+	defer k.Close()
+	if err := r.kmsg(r.cmd.Context(), k); err != nil {
+		return cannot(err)
+	}
+	if err := r.kmsgRest(k); err != nil {
+		return cannot(err)
+	}
+	r.total = true
+	r.counted, err = r.live.Stats(context.WithoutCancel(r.cmd.Context()))
+	if err != nil {
+		r.miss("counters", err.Error())
+	}
+	return nil
+}
+
+// source is what messages come from while it is listened.
+type source struct {
+	name string
+	// until takes messages in until the context ends, rest what waits then.
+	until func(context.Context) error
+	rest  func() error
+	close func()
+}
+
+// listen takes in what comes, with the settings that were asked for.
+func (r *invalidRun) listen(ctx context.Context) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer stop()
+	r.log = r.loggers()
+	src, err := r.openSource()
+	if err != nil {
+		return cannot(err)
+	}
+	defer src.close()
+	r.doc.Source = src.name
+	release, err := r.hold()
+	if err != nil {
+		return cannot(err)
+	}
+	defer release()
+	r.logging(src.name == "nflog")
+	before, err := r.live.Stats(ctx)
+	if err != nil {
+		r.miss("counters", err.Error())
+	}
+	began := time.Now()
+	if r.flags.during > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.flags.during)
+		defer cancel()
+	}
+	err = src.until(ctx)
+	r.doc.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
+	if before != nil {
+		if after, err := r.live.Stats(context.WithoutCancel(ctx)); err == nil {
+			delta := after.Since(before)
+			r.counted = &delta
+		} else {
+			r.miss("counters", err.Error())
+		}
+	}
+	release()
+	if err == nil {
+		err = src.rest()
+	}
+	if err != nil {
+		return cannot(err)
+	}
+	return nil
+}
+
+func (r *invalidRun) loggers() *capture.Loggers {
+	g := r.live.Loggers()
+	return &g
+}
+
+// openSource opens what is listened to: nfnetlink_log where it was asked for, or where
+// the kernel's log stays silent about this namespace.
+func (r *invalidRun) openSource() (*source, error) {
+	if !r.flags.nflog && r.flags.enable {
+		silent, why := r.log.ToKernelLog(rules.FamilyIPv4)
+		can, _ := r.log.CanNFLog()
+		if silent == rules.No && can == rules.Yes {
+			r.flags.nflog = true
+			r.warn("--nflog is taken: %s", why)
+		}
+	}
+	if !r.flags.nflog {
+		k, err := capture.OpenKmsg(false)
+		if err != nil {
+			return nil, err
+		}
+		return &source{"kmsg", func(ctx context.Context) error { return r.kmsg(ctx, k) }, func() error { return r.kmsgRest(k) }, func() { k.Close() }}, nil
+	}
+	n, err := r.live.NFLog(0)
+	if err != nil {
+		return nil, err
+	}
+	x := &packets{r: r}
+	return &source{"nflog", func(ctx context.Context) error { return n.Run(ctx, x.take) }, func() error {
+		err := n.Drain(x.take)
+		r.doc.Lost, r.doc.Unparsed = n.Lost(), n.Unparsed()
+		return err
+	}, n.Close}, nil
+}
+
+// wanted are the settings that the flags ask for.
+func (r *invalidRun) wanted() []settings.Setting {
+	var out []settings.Setting
+	if r.flags.nflog {
+		out = settings.ToNFLog(255)
+	} else {
+		out = settings.ToKernelLog(255, *r.log)
+	}
+	return slices.DeleteFunc(out, func(s settings.Setting) bool {
+		return (s.Key == capture.KeyLogInvalid) != r.flags.enable && (s.Key == capture.KeyLogInvalid || !r.flags.nflog)
+	})
+}
+
+// hold sets them and returns what puts them back, once.
+func (r *invalidRun) hold() (func(), error) {
+	want := r.wanted()
+	if len(want) == 0 {
+		return func() {}, nil
+	}
+	h, err := settings.Hold("", r.live, want)
+	if err != nil {
+		return nil, err
+	}
+	r.tell(h.Recovered(), "a run of ntdiag was killed: ")
+	var words []string
+	for _, c := range h.Changes() {
+		if c.Was != c.Set {
+			words = append(words, c.Key+"="+c.Set)
+		}
+	}
+	if len(words) > 0 {
+		r.warn("%s until this ends", strings.Join(words, ", "))
+	}
+	if r.flags.enable {
+		r.warn("every invalid packet is logged: the kernel does not limit the rate%s", r.cost())
+	}
+	done := false
+	return func() {
+		if done {
+			return
+		}
+		done = true
+		changes, err := h.Restore()
+		for _, c := range changes {
+			if c.Fate != settings.Restored && c.Fate != settings.Unchanged {
+				r.warn("%s", c)
+			}
+		}
+		if err != nil && settings.Errs(changes) == nil {
+			r.warn("%v", err)
+		}
+	}, nil
+}
+
+func (r *invalidRun) cost() string {
+	if r.flags.nflog {
+		return ", each takes a copy of its headers to this program"
+	}
+	return ", each is a line of the kernel's log and of what syslog writes to the disk"
+}
+
+// logging says what becomes of what conntrack logs, and first of all whether
+// anything can have been logged.
+func (r *invalidRun) logging(nflog bool) {
+	r.log = r.loggers()
+	g := r.log
+	out := &report.InvalidLogging{LoggerIPv4: g.IPv4.Value, LoggerIPv6: g.IPv6.Value}
+	if g.LogInvalid.OK {
+		out.LogInvalid = strconv.Itoa(int(g.LogInvalid.Value))
+	}
+	out.Silent = r.silent(nflog)
+	if out.Silent != "" {
+		out.Do = "ntdiag invalid" + r.netnsFlag() + " --enable --for 60s"
+		if r.flags.live() || !g.LogInvalid.OK || g.LogInvalid.Value == 0 || nflog {
+			r.nothing(out.Silent)
+		}
+	}
+	r.doc.Logging = out
+}
+
+func (r *invalidRun) nothing(why string) { r.miss("packets that were invalid and not logged", why) }
+
+// silent says why nothing, or not everything, is logged, "" when all is.
+func (r *invalidRun) silent(nflog bool) string {
+	g := r.log
+	if logs, why := g.Logs(host.ProtoTCP); logs == rules.No && g.LogInvalid.Value == 0 {
+		if r.flags.live() {
+			return why + ": conntrack logs nothing"
+		}
+		return why + ": conntrack logs nothing now; what the log has is from before"
+	} else if logs == rules.Unknown {
+		return why
+	}
+	if !nflog {
+		for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
+			if to, why := g.ToKernelLog(f); to != rules.Yes {
+				if !r.flags.live() && g.Initial != rules.Yes {
+					r.doc.NotJoined = "its messages are of other namespaces"
+				}
+				return why
+			}
+		}
+	}
+	if v := g.LogInvalid.Value; v != 255 {
+		return fmt.Sprintf("%s is %d: of other protocols than %s nothing is logged", capture.KeyLogInvalid, v, query.ProtoName(v))
+	}
+	return ""
+}
+
+func (r *invalidRun) netnsFlag() string {
+	if r.netns == "" {
+		return ""
+	}
+	return " --netns " + report.ShellWord(r.netns)
+}

@@ -1,0 +1,460 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/invalid"
+)
+
+// How much of each is shown where -o wide does not ask for all.
+const (
+	maxInvalidFlows  = 3
+	maxInvalidFates  = 5
+	maxInvalidCauses = 6
+	maxInvalidRows   = 12
+	maxSilentCauses  = 3
+)
+
+// invalidText is the verdict, what becomes of the packets, why they are
+// invalid, the messages, the counters.
+func invalidText(w io.Writer, d *Invalid, s Style) error {
+	var b strings.Builder
+	wrap(&b, s.width(), "", "  ", s.paintWords(bold, invalidHeadline(d)))
+	if d.Logging != nil && d.Logging.Silent != "" {
+		wrap(&b, s.width(), "  "+s.paint(yellow, "note:")+" ", "        ", safe(d.Logging.Silent))
+		doText(&b, s, "  ", d.Logging.Do, "")
+	}
+	if d.NotJoined != "" && len(d.Messages) > 0 {
+		wrap(&b, s.width(), "  "+s.paint(yellow, "note:")+" ", "        ", "not looked up in this host's table and rules: "+safe(d.NotJoined))
+	}
+	invalidFates(&b, d, s)
+	invalidCauses(&b, d, s)
+	invalidMessages(&b, d, s)
+	invalidCounters(&b, d, s)
+	invalidRead(&b, d, s)
+	rest := d.Header
+	if d.Logging != nil { // its silence is said on top
+		rest.Missing = slices.DeleteFunc(slices.Clone(rest.Missing), func(m host.Missing) bool { return m.Why == d.Logging.Silent })
+	}
+	missingText(&b, rest, s)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func doText(b *strings.Builder, s Style, indent, do, cost string) {
+	if do == "" {
+		return
+	}
+	wrap(b, s.width(), indent+"do: ", indent+"    ", safe(do))
+	if cost != "" {
+		wrap(b, s.width(), indent+"    it takes: ", indent+"      ", safe(cost))
+	}
+}
+
+func packets(n uint64) string {
+	if n == 1 {
+		return "1 packet"
+	}
+	return thousands(int(n)) + " packets"
+}
+
+// invalidHeadline is the answer.
+func invalidHeadline(d *Invalid) string {
+	v := &d.Verdict
+	other := d.Ours - min(d.Ours, v.Invalid+v.Accepted+again(d))
+	switch {
+	case d.Ours == 0 && d.Logging != nil && d.Logging.Silent != "":
+		return "No answer: packets can be invalid here without a line in the log"
+	case d.Ours == 0:
+		return "No packet was logged as invalid" + over(d)
+	case v.Invalid == 0 && v.Accepted == 0:
+		return thousands(int(other)) + " messages of conntrack, none about an invalid packet"
+	case v.Invalid == 0:
+		return packets(v.Accepted) + " logged, and accepted all the same: none was invalid, none missed its NAT"
+	}
+	text := packets(v.Invalid) + " invalid to conntrack, so that no NAT rule is asked: "
+	if v.Invalid == 1 {
+		text = packets(1) + " is invalid to conntrack, so that no NAT rule is asked: "
+	}
+	if len(v.Fates) == 0 {
+		return text + "they go on as they are, unless a rule drops them"
+	}
+	var parts []string
+	sums := map[string]uint64{}
+	for i := range v.Fates {
+		sums[v.Fates[i].Fate] += v.Fates[i].Packets
+	}
+	for _, f := range fateWords {
+		if n := sums[string(f.fate)]; n > 0 {
+			parts = append(parts, howMany(n, v.Invalid)+" "+f.words)
+		}
+	}
+	return text + strings.Join(parts, ", ")
+}
+
+// again is how many messages are a second line about a packet.
+func again(d *Invalid) (n uint64) {
+	for i := range d.Messages {
+		if d.Messages[i].Again {
+			n += d.Messages[i].Count
+		}
+	}
+	return n
+}
+
+func over(d *Invalid) string {
+	if d.Seconds > 0 {
+		return " in " + (time.Duration(d.Seconds*1000) * time.Millisecond).Round(time.Second).String()
+	}
+	return " in " + counted(int(d.Lines), "line", "lines")
+}
+
+func howMany(n, of uint64) string {
+	switch {
+	case n == of && n == 1:
+		return "it"
+	case n == of:
+		return "all"
+	}
+	return thousands(int(n))
+}
+
+// fateWords are the fates in words, the worst first.
+var fateWords = []struct {
+	fate  invalid.Fate
+	words string // after "all", "112", or "it"
+	color string
+}{
+	{invalid.FateLeaks, "left with an address that NAT should have replaced", red},
+	{invalid.FateAnswered, "ended on this host, and not where DNAT sends them", red},
+	{invalid.FateUnknown, "could not be followed to the end", yellow},
+	{invalid.FateForwarded, "were forwarded, and no NAT was missed", yellow},
+	{invalid.FateDelivered, "were for this host itself", ""},
+	{invalid.FateDropped, "dropped before they left", green},
+}
+
+func fateColor(fate string) string {
+	for _, f := range fateWords {
+		if string(f.fate) == fate {
+			return f.color
+		}
+	}
+	return ""
+}
+
+func heading(b *strings.Builder, s Style, text string) {
+	b.WriteString("\n" + s.paint(bold, text) + "\n")
+}
+
+// invalidFates says for each way that packets end how, by what, and what they
+// missed.
+func invalidFates(b *strings.Builder, d *Invalid, s Style) {
+	v := &d.Verdict
+	if len(v.Fates) == 0 {
+		return
+	}
+	heading(b, s, "What becomes of them:")
+	n := len(v.Fates)
+	if !s.Wide {
+		n = min(n, maxInvalidFates)
+	}
+	for i := range v.Fates[:n] {
+		f := &v.Fates[i]
+		sure := ""
+		if !f.Certain {
+			sure = "likely"
+		}
+		right(b, s.width(), "  "+s.paint(fateColor(f.Fate), f.Fate)+"  "+packets(f.Packets)+" of "+counted(f.Flows, "flow", "flows"), sure)
+		wrap(b, s.width(), "      ", "      ", safe(fateText(f)))
+		if f.By != nil {
+			ruleText(b, f.By, s)
+		}
+		for _, m := range f.Missed {
+			text := "missed: " + map[string]string{"dnat": "dst ", "snat": "src "}[m.Kind] + m.From.text(f.Example.ICMP != nil) + " → "
+			if m.To.Addr == "" {
+				text += "another address"
+			} else {
+				text += m.To.text(f.Example.ICMP != nil)
+			}
+			wrap(b, s.width(), "      ", "        ", text)
+		}
+		if f.MissedRule != nil {
+			ruleText(b, f.MissedRule, s)
+		}
+		wrap(b, s.width(), "      like: ", "            ", safe(f.Example.text))
+	}
+	if rest := len(v.Fates) - n; rest > 0 {
+		wrap(b, s.width(), "  ", "  ", plural(rest, "more way", "more ways")+" to end: -o wide lists them")
+	}
+	if v.Unseen > 0 {
+		wrap(b, s.width(), "  ", "  ", packets(v.Unseen)+" of flows with fewer packets were not taken through the rules")
+	}
+	if v.Drop != nil {
+		doText(b, s, "  ", v.Drop.Do, v.Drop.Cost)
+	}
+}
+
+// fateText is what becomes of packets, in a sentence.
+func fateText(f *InvalidFate) string {
+	why := ""
+	if f.Why != "" {
+		why = ": " + f.Why
+	}
+	switch invalid.Fate(f.Fate) {
+	case invalid.FateLeaks:
+		return "no rule drops them; they leave by " + orDevice(f.Out) + " from " + f.Source + ", without the NAT of their flow"
+	case invalid.FateAnswered:
+		return "no rule drops them; they are delivered to this host, whose TCP answers with a RST: the connection breaks"
+	case invalid.FateForwarded:
+		return "no rule drops them; they leave by " + orDevice(f.Out) + " as they came" + why
+	case invalid.FateDelivered:
+		return "they are for this host itself, which decides what to do with them" + why
+	case invalid.FateDropped:
+		switch {
+		case f.By != nil:
+			return "a rule drops them"
+		case f.Policy != "":
+			return "by the policy of " + f.Policy
+		}
+		return "not by a rule" + why
+	}
+	text := "not known" + why
+	if len(f.May) > 0 {
+		text += " (possible: " + strings.Join(f.May, ", ") + ")"
+	}
+	return text
+}
+
+func orDevice(dev string) string {
+	if dev == "" {
+		return "a device that is not known"
+	}
+	return dev
+}
+
+func invalidCauses(b *strings.Builder, d *Invalid, s Style) {
+	v := &d.Verdict
+	if len(v.Causes) == 0 && v.Unclear == 0 {
+		return
+	}
+	heading(b, s, "Why:")
+	n := len(v.Causes)
+	if !s.Wide {
+		n = min(n, maxInvalidCauses)
+	}
+	for i := range v.Causes[:n] {
+		c := &v.Causes[i]
+		sure := packets(c.Packets)
+		if c.Likely {
+			sure += ", likely"
+		}
+		wrap(b, s.width(), "  ", "    ", s.paintWords(bold, safe(c.Text))+" ("+sure+")")
+		for _, e := range c.Evidence {
+			wrap(b, s.width(), "      ", "        ", safe(e))
+		}
+		for _, f := range c.Fixes {
+			doText(b, s, "      ", f.Do, f.Cost)
+		}
+	}
+	if rest := len(v.Causes) - n; rest > 0 {
+		wrap(b, s.width(), "  ", "    ", plural(rest, "more cause", "more causes")+": -o wide lists them")
+	}
+	if v.Unclear > 0 {
+		wrap(b, s.width(), "  ", "    ", s.paintWords(bold, "cannot be told by these messages")+" ("+packets(v.Unclear)+")")
+		wrap(b, s.width(), "      would tell: ", "        ", wouldTell(d))
+	}
+}
+
+// wouldTell is what to look at where no cause was found.
+func wouldTell(d *Invalid) string {
+	if !d.Joined {
+		return "the entries and routes of the host while it happens: there, ntdiag invalid --enable --for 60s"
+	}
+	return "when the entries end (ntdiag flows watch --events destroy), and whether both directions come by here (tcpdump -ni any host ADDRESS)"
+}
+
+// invalidMessages is a row for each wording, with the flows that have most of
+// its packets.
+func invalidMessages(b *strings.Builder, d *Invalid, s Style) {
+	if len(d.Messages) == 0 {
+		return
+	}
+	heading(b, s, "Messages:")
+	n := len(d.Messages)
+	if !s.Wide {
+		n = min(n, maxInvalidRows)
+	}
+	for i := range d.Messages[:n] {
+		m := &d.Messages[i]
+		name := strings.TrimSpace(safe(m.Proto) + " " + m.Reason)
+		right(b, s.width(), fmt.Sprintf("  %7s  %s", thousands(int(m.Count)), s.paint(bold, name)), movedText(m))
+		wrap(b, s.width(), "           ", "             ", safe(m.Text))
+		most := len(m.Flows)
+		if !s.Wide {
+			most = min(most, maxInvalidFlows)
+		}
+		rest := m.Others
+		for j := range m.Flows {
+			if j < most {
+				invalidFlow(b, &m.Flows[j], s)
+			} else {
+				rest += m.Flows[j].Count
+			}
+		}
+		if rest > 0 && most > 0 {
+			wrap(b, s.width(), "    "+fmt.Sprintf("%7s", thousands(int(rest)))+"  ", "             ", "of other flows"+untold(m))
+		}
+	}
+	if rest := len(d.Messages) - n; rest > 0 {
+		wrap(b, s.width(), "  ", "  ", plural(rest, "more message", "more messages")+": -o wide lists them")
+	}
+}
+
+// untold says that not all flows are told apart.
+func untold(m *InvalidMessage) string {
+	if m.group == nil || m.group.Untold() == 0 {
+		return ""
+	}
+	return ", some of which were not told apart"
+}
+
+func movedText(m *InvalidMessage) string {
+	switch {
+	case m.Again:
+		return "second line of a packet"
+	case m.Accepted:
+		return "accepted, no counter"
+	case m.Counter == "none":
+		return "no counter"
+	case m.Also != "":
+		return m.Counter + ", " + m.Also
+	}
+	return m.Counter
+}
+
+func invalidFlow(b *strings.Builder, f *InvalidFlow, s Style) {
+	text := safe(f.Packet.text)
+	if f.In != "" {
+		text += " in by " + safe(f.In)
+	} else if f.Out != "" {
+		text += " sent by this host"
+	}
+	if f.Packet.Quotes != nil {
+		text += ", quotes " + safe(f.Packet.Quotes.text)
+	}
+	wrap(b, s.width(), "    "+fmt.Sprintf("%7s", thousands(int(f.Count)))+"  ", "             ", text)
+	const indent = "             "
+	switch {
+	case f.Flow != nil:
+		text := f.As + " of the entry"
+		if st := f.Flow.State(); st != "" {
+			text = f.As + " of the " + st + " entry"
+		}
+		if f.Rule != nil {
+			text += ", by " + longName(f.Rule)
+			for i := range f.Rewrites {
+				if len(f.Rewrites[i].Rules) == 1 {
+					text += " (" + string(f.Rewrites[i].Grade) + ")"
+					break
+				}
+			}
+		} else if len(f.Rewrites) == 0 {
+			text += ", without NAT"
+		}
+		if f.Younger {
+			text += "; it began after these packets, and may be another connection"
+		}
+		wrap(b, s.width(), indent, indent+"  ", text)
+	case len(f.Entries) > 0:
+		var zones []string
+		for i := range f.Entries {
+			zones = append(zones, itoa(int(f.Entries[i].Zone)))
+		}
+		wrap(b, s.width(), indent, indent+"  ", "ambiguous: entries of "+counted(len(f.Entries), "entry", "entries")+" fit, in zones "+strings.Join(zones, ", "))
+	}
+}
+
+// invalidCounters sets messages against counters.
+func invalidCounters(b *strings.Builder, d *Invalid, s Style) {
+	if len(d.Counters) == 0 {
+		return
+	}
+	heading(b, s, "Counters:")
+	for i := range d.Counters {
+		wrap(b, s.width(), "  ", "      ", counterText(d, &d.Counters[i]))
+	}
+}
+
+func counterText(d *Invalid, c *InvalidCounter) string {
+	if c.SinceBoot {
+		return fmt.Sprintf("%s %s since the namespace was made, of which this log need not have all", c.Counter, thousands(int(c.Delta)))
+	}
+	text := fmt.Sprintf("%s +%s", c.Counter, thousands(int(c.Delta)))
+	if c.Explained > 0 || len(c.Parts) > 0 {
+		var parts []string
+		for _, p := range c.account.Parts {
+			parts = append(parts, thousands(int(p.N))+" "+reasonName(p.Group)+behind(d, p.Group))
+		}
+		text += ": " + thousands(int(c.Explained)) + " logged (" + strings.Join(parts, "; ") + ")"
+	}
+	if rest := c.Delta - c.Explained; rest > 0 {
+		text += map[bool]string{true: ", ", false: ": "}[strings.Contains(text, ":")] + thousands(int(rest)) + " not logged"
+		var causes []string
+		for _, x := range c.account.Silent[:min(len(c.account.Silent), maxSilentCauses)] {
+			causes = append(causes, safe(x.What))
+			if x.Likely {
+				break
+			}
+		}
+		if len(causes) > 0 {
+			text += ": " + strings.Join(causes, "; or ")
+		}
+	}
+	if c.Over > 0 {
+		text += "; the log has " + thousands(int(c.Over)) + " more than were counted: it began before, or they are of another namespace"
+	}
+	return text
+}
+
+// behind names the rule behind the flows of a group, where it is one.
+func behind(d *Invalid, g *invalid.Group) string {
+	for i := range d.Messages {
+		m := &d.Messages[i]
+		if m.group != g || len(m.Flows) == 0 || m.Flows[0].Rule == nil || m.Others > 0 {
+			continue
+		}
+		name := longName(m.Flows[0].Rule)
+		for j := range m.Flows {
+			if r := m.Flows[j].Rule; r == nil || longName(r) != name {
+				return ""
+			}
+		}
+		if len(m.Flows) == 1 {
+			return " on the flow behind " + name
+		}
+		return " on the " + itoa(len(m.Flows)) + " flows behind " + name
+	}
+	return ""
+}
+
+// invalidRead is what was read, and what of it was lost.
+func invalidRead(b *strings.Builder, d *Invalid, s Style) {
+	names := map[string]string{"kmsg": "the kernel's log", "journal": "the journal", "nflog": "NFLOG", "file": "files"}
+	text := counted(int(d.Lines), "record", "records") + " of " + names[d.Source] + ", " + counted(int(d.Ours), "message", "messages") + " of conntrack"
+	if d.Seconds > 0 {
+		text += ", in " + strconv.FormatFloat(d.Seconds, 'f', -1, 64) + " s"
+	}
+	if d.Lost > 0 {
+		text += "; " + s.paint(yellow, thousands(int(d.Lost))+" lost")
+	}
+	if d.Unparsed > 0 {
+		text += "; of " + thousands(int(d.Unparsed)) + " a part was not understood"
+	}
+	wrap(b, s.width(), "\nread: ", "  ", text)
+}
