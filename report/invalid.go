@@ -4,7 +4,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/flowjson"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/invalid"
@@ -24,6 +23,8 @@ type Invalid struct {
 	Unparsed uint64 `json:"unparsed"`
 	// Ours are the messages of conntrack and NAT among the lines.
 	Ours uint64 `json:"ours"`
+	// Elsewhere are messages of other network namespaces, which are left out.
+	Elsewhere uint64 `json:"elsewhere,omitempty"`
 	// Seconds is how long it was listened; 0 for a log that was there.
 	Seconds float64 `json:"seconds,omitempty"`
 	// Logging says what becomes of what conntrack logs; absent for files.
@@ -216,8 +217,6 @@ type InvalidPart struct {
 type InvalidInput struct {
 	Case      *invalid.Case
 	Diagnosis *invalid.Diagnosis
-	// Rules explains entries, by their id; nil when not joined.
-	Explained map[*invalid.Flow]*explain.Explanation
 	MaxFlows  int // of one message
 }
 
@@ -354,7 +353,7 @@ func newInvalidFlow(f *invalid.Flow, in *InvalidInput) InvalidFlow {
 	if e := found.One(); e != nil {
 		out.Flow = &Flow{e.Flow}
 		out.As, out.Odd, out.Younger = e.As(), e.Fit.Odd(), e.Younger
-		if x := in.Explained[f]; x != nil {
+		if x := in.Case.Explained[f]; x != nil {
 			for i := range x.Rewrites {
 				out.Rewrites = append(out.Rewrites, newRewrite(&e.Flow, &x.Rewrites[i]))
 			}

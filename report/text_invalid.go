@@ -25,6 +25,7 @@ const (
 // invalid, the messages, the counters.
 func invalidText(w io.Writer, d *Invalid, s Style) error {
 	var b strings.Builder
+	s.host = d.Host.Netns
 	wrap(&b, s.width(), "", "  ", s.paintWords(bold, invalidHeadline(d)))
 	if d.Logging != nil && d.Logging.Silent != "" {
 		wrap(&b, s.width(), "  "+s.paint(yellow, "note:")+" ", "        ", safe(d.Logging.Silent))
@@ -51,10 +52,27 @@ func doText(b *strings.Builder, s Style, indent, do, cost string) {
 	if do == "" {
 		return
 	}
+	if word, _, _ := strings.Cut(do, " "); s.host != "" && slices.Contains(ownCommands, word) {
+		do = enter(s.host) + do
+	}
 	wrap(b, s.width(), indent+"do: ", indent+"    ", safe(do))
 	if cost != "" {
 		wrap(b, s.width(), indent+"    it takes: ", indent+"      ", safe(cost))
 	}
+}
+
+// ownCommands are what has to be run inside the namespace.
+var ownCommands = []string{"sysctl", "nft", "iptables", "iptables-legacy", "ip6tables", "ip6tables-legacy", "ethtool", "ip", "conntrack"}
+
+// enter is what runs a command inside a namespace.
+func enter(netns string) string {
+	if strings.Contains(netns, "/") {
+		return "nsenter --net=" + ShellWord(netns) + " "
+	}
+	if strings.Trim(netns, "0123456789") == "" {
+		return "nsenter --net --target " + netns + " "
+	}
+	return "ip netns exec " + ShellWord(netns) + " "
 }
 
 func packets(n uint64) string {
@@ -78,7 +96,7 @@ func invalidHeadline(d *Invalid) string {
 	case v.Invalid == 0:
 		return packets(v.Accepted) + " logged, and accepted all the same: none was invalid, none missed its NAT"
 	}
-	text := packets(v.Invalid) + " invalid to conntrack, so that no NAT rule is asked: "
+	text := packets(v.Invalid) + " are invalid to conntrack, so that no NAT rule is asked: "
 	if v.Invalid == 1 {
 		text = packets(1) + " is invalid to conntrack, so that no NAT rule is asked: "
 	}
@@ -449,6 +467,9 @@ func invalidRead(b *strings.Builder, d *Invalid, s Style) {
 	text := counted(int(d.Lines), "record", "records") + " of " + names[d.Source] + ", " + counted(int(d.Ours), "message", "messages") + " of conntrack"
 	if d.Seconds > 0 {
 		text += ", in " + strconv.FormatFloat(d.Seconds, 'f', -1, 64) + " s"
+	}
+	if d.Elsewhere > 0 {
+		text += "; " + thousands(int(d.Elsewhere)) + " of other namespaces left out"
 	}
 	if d.Lost > 0 {
 		text += "; " + s.paint(yellow, thousands(int(d.Lost))+" lost")

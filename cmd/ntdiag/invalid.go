@@ -212,14 +212,13 @@ func (r *invalidRun) answer(format report.Format) error {
 	if r.live == nil {
 		snap.Netns = ""
 	}
-	var explained map[*invalid.Flow]*explain.Explanation
 	if r.joins() {
 		s, err := snapshot(ctx, r.live)
 		if err != nil {
 			return err
 		}
 		snap, c.Host = s, s
-		if explained, err = r.lookUp(ctx, c); err != nil {
+		if err = r.lookUp(ctx, c); err != nil {
 			return cannot(err)
 		}
 		r.doc.Joined = true
@@ -234,7 +233,7 @@ func (r *invalidRun) answer(format report.Format) error {
 	}
 	r.doc.Header = report.NewHeader("invalid", snap, append(r.missing, c.Table.Missing...))
 	r.doc.Ours, r.doc.Unparsed = r.tally.Messages, r.doc.Unparsed+r.tally.Rest
-	r.doc.Fill(&report.InvalidInput{Case: c, Diagnosis: d, Explained: explained, MaxFlows: limit})
+	r.doc.Fill(&report.InvalidInput{Case: c, Diagnosis: d, MaxFlows: limit})
 	if err := format.Invalid(r.cmd.OutOrStdout(), r.doc, r.style(format)); err != nil {
 		return incomplete(err)
 	}
@@ -253,17 +252,17 @@ func (r *invalidRun) joins() bool {
 }
 
 // lookUp finds the entries of the packets, and explains their NAT.
-func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) (map[*invalid.Flow]*explain.Explanation, error) {
+func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) error {
 	flows := invalid.Top(c.Groups, maxLookedUp, func(*invalid.Group) bool { return true })
 	if len(flows) == 0 {
-		return nil, nil
+		return nil
 	}
 	var err error
 	if c.Found, c.Table, err = invalid.Find(ctx, r.live, flows); err != nil {
-		return nil, err
+		return err
 	}
 	e := explain.New(c.Host)
-	out := map[*invalid.Flow]*explain.Explanation{}
+	c.Explained = map[*invalid.Flow]*explain.Explanation{}
 	type entry struct {
 		id   uint32
 		zone uint16
@@ -281,10 +280,10 @@ func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) (map[*invalid.
 			known[key] = x
 		}
 		if x != nil {
-			out[f] = x
+			c.Explained[f] = x
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func (r *invalidRun) circumstances(s *host.Snapshot) *invalid.Circumstances {

@@ -47,10 +47,14 @@ func (r *invalidRun) past() error {
 		return cannot(err)
 	}
 	defer k.Close()
-	if err := r.kmsg(r.cmd.Context(), k); err != nil {
+	of, err := r.whose(r.cmd.Context())
+	if err != nil {
 		return cannot(err)
 	}
-	if err := r.kmsgRest(k); err != nil {
+	if err := r.kmsg(r.cmd.Context(), k, of); err != nil {
+		return cannot(err)
+	}
+	if err := r.kmsgRest(k, of); err != nil {
 		return cannot(err)
 	}
 	r.total = true
@@ -92,6 +96,7 @@ func (r *invalidRun) listen(ctx context.Context) error {
 		r.miss("counters", err.Error())
 	}
 	began := time.Now()
+	r.warn("listening to %s%s", sourceName(src.name == "nflog"), howLong(r.flags.during))
 	if r.flags.during > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, r.flags.during)
@@ -138,7 +143,12 @@ func (r *invalidRun) openSource() (*source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &source{"kmsg", func(ctx context.Context) error { return r.kmsg(ctx, k) }, func() error { return r.kmsgRest(k) }, func() { k.Close() }}, nil
+		of, err := r.whose(r.cmd.Context())
+		if err != nil {
+			k.Close()
+			return nil, err
+		}
+		return &source{"kmsg", func(ctx context.Context) error { return r.kmsg(ctx, k, of) }, func() error { return r.kmsgRest(k, of) }, func() { k.Close() }}, nil
 	}
 	n, err := r.live.NFLog(0)
 	if err != nil {
@@ -248,9 +258,6 @@ func (r *invalidRun) silent(nflog bool) string {
 	if !nflog {
 		for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
 			if to, why := g.ToKernelLog(f); to != rules.Yes {
-				if !r.flags.live() && g.Initial != rules.Yes {
-					r.doc.NotJoined = "its messages are of other namespaces"
-				}
 				return why
 			}
 		}
@@ -259,6 +266,13 @@ func (r *invalidRun) silent(nflog bool) string {
 		return fmt.Sprintf("%s is %d: of other protocols than %s nothing is logged", capture.KeyLogInvalid, v, query.ProtoName(v))
 	}
 	return ""
+}
+
+func howLong(d time.Duration) string {
+	if d > 0 {
+		return " for " + d.String()
+	}
+	return " until interrupted"
 }
 
 func (r *invalidRun) netnsFlag() string {

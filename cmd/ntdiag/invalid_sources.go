@@ -13,6 +13,7 @@ import (
 // records takes records in, and adds the messages among them.
 type records struct {
 	r    *invalidRun
+	of   *whose // nil: all are taken for those of the host asked about
 	join invalid.Joiner
 	m    invalid.Message
 }
@@ -21,7 +22,7 @@ func (x *records) take(rec *kernlog.Record) error {
 	for again := true; again; {
 		var ok bool
 		if ok, again = x.join.Next(rec, &x.m); ok {
-			if err := x.r.add(&x.m, rec.Messages()); err != nil {
+			if err := x.add(rec.Messages()); err != nil {
 				return err
 			}
 		}
@@ -32,9 +33,17 @@ func (x *records) take(rec *kernlog.Record) error {
 // end adds the half of a message that still waits.
 func (x *records) end() error {
 	if x.join.Flush(&x.m) {
-		return x.r.add(&x.m, 1)
+		return x.add(1)
 	}
 	return nil
+}
+
+func (x *records) add(n uint64) error {
+	if x.of != nil && !x.of.here(&x.m) {
+		x.r.doc.Elsewhere += n
+		return nil
+	}
+	return x.r.add(&x.m, n)
 }
 
 // files reads logs.
@@ -87,8 +96,8 @@ func containsOther(names []string, word string) bool {
 }
 
 // kmsg reads the kernel's log: what is there, or what comes until ctx ends.
-func (r *invalidRun) kmsg(ctx context.Context, k *capture.Kmsg) error {
-	x := records{r: r}
+func (r *invalidRun) kmsg(ctx context.Context, k *capture.Kmsg, of *whose) error {
+	x := records{r: r, of: of}
 	var rec kernlog.Record
 	for {
 		err := k.Next(ctx, &rec)
@@ -106,8 +115,8 @@ func (r *invalidRun) kmsg(ctx context.Context, k *capture.Kmsg) error {
 }
 
 // kmsgRest reads what was written before the end.
-func (r *invalidRun) kmsgRest(k *capture.Kmsg) error {
-	x := records{r: r}
+func (r *invalidRun) kmsgRest(k *capture.Kmsg, of *whose) error {
+	x := records{r: r, of: of}
 	var rec kernlog.Record
 	for {
 		some, err := k.Pending(&rec)

@@ -3,6 +3,8 @@ package main
 import (
 	"net/netip"
 	"os/exec"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,8 +21,11 @@ var scriptLabs sync.Map
 //	on HOST COMMAND…                 run a program on one of them
 //	send HOST PROTO SRC DST [once]   tcp, udp, or ping with an id as port; once
 //	                                 does not wait for the answer
+//	segment HOST SRC DST FLAGS SEQ ACK [N]
+//	                                 N TCP segments of client or server as they are
+//	                                 written, past its own TCP; FLAGS as "SA"
 var labCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"lab": makeLab, "on": onHost, "send": sendFrom,
+	"lab": makeLab, "on": onHost, "send": sendFrom, "segment": sendSegment,
 }
 
 func makeLab(ts *testscript.TestScript, _ bool, _ []string) {
@@ -86,4 +91,37 @@ func sendFrom(ts *testscript.TestScript, _ bool, args []string) {
 		err = h.Knock(src, dst)
 	}
 	ts.Check(err)
+}
+
+func sendSegment(ts *testscript.TestScript, _ bool, args []string) {
+	h := hostOf(ts, args)
+	if len(args) < 6 {
+		ts.Fatalf("usage: segment HOST SRC DST FLAGS SEQ ACK [N]")
+	}
+	n, _ := scriptLabs.Load(ts.Name())
+	src, err := netip.ParseAddrPort(args[1])
+	ts.Check(err)
+	dst, err := netip.ParseAddrPort(args[2])
+	ts.Check(err)
+	tcp := lab.TCP{SPort: src.Port(), DPort: dst.Port()}
+	for i, letter := range "FSRPAU" {
+		if strings.ContainsRune(args[3], letter) {
+			tcp.Flags |= 1 << i
+		}
+	}
+	number := func(text string) uint32 {
+		v, err := strconv.ParseUint(text, 10, 32)
+		ts.Check(err)
+		return uint32(v)
+	}
+	tcp.Seq, tcp.Ack = number(args[4]), number(args[5])
+	count := 1
+	if len(args) > 6 {
+		count = int(number(args[6]))
+	}
+	w, err := h.Wire("eth0", n.(*lab.Net).Router, map[string]string{"client": "c0", "server": "s0"}[args[0]])
+	ts.Check(err)
+	for range count {
+		ts.Check(w.Send(lab.Packet{Src: src.Addr(), Dst: dst.Addr(), L4: tcp}))
+	}
 }

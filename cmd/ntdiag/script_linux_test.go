@@ -98,6 +98,7 @@ func tcp(h *lab.Host, src, dst string) error {
 func TestKernelScript(t *testing.T) {
 	n := scriptLab(t)
 	commands := maps.Clone(labCommands)
+	maps.Copy(commands, listenCommands)
 	commands["exits"], commands["until"] = exits, until
 	testscript.Run(t, testscript.Params{
 		Dir:   "../../testdata/script/kernel",

@@ -58,7 +58,7 @@ func findOneWay(q *inquiry) *Cause {
 		}
 	}
 	for _, f := range p.flows[:1] {
-		c.fix(fmt.Sprintf("ip route get %s; ip route get %s: both ways have to pass this host, and so have those of the hosts between", f.Packet.Src, f.Packet.Dst), "")
+		c.fix(fmt.Sprintf("see that both ways pass this host, here and on the hosts between: ip route get %s; ip route get %s", f.Packet.Src, f.Packet.Dst), "")
 	}
 	c.fix("where it is meant so (a load balancer that is answered past it): nft add rule ip raw prerouting ip saddr ADDRESS notrack", "no NAT and no ct state for that traffic")
 	if sysctl(q.Host, keyLoose) == "0" {

@@ -20,6 +20,7 @@ var causes = []struct {
 	{"helper", findHelper, []string{"helper-expectation", "helper-ports", "helper-mangle", "helper-parse", "helper-drop", "expectations-full"}},
 	{"checksum", findChecksum, []string{"bad-checksum", "no-checksum", "bad-coverage"}},
 	{"scan", findScan, []string{"bad-flags", "invalid-new"}},
+	{"answers", findAnswers, []string{"invalid-new", "invalid-state", "invalid-rst", "seq-over", "ack-over"}},
 	{"one-way", findOneWay, []string{"invalid-new", "invalid-state", "seq-over", "ack-over", "seq-under", "ack-under"}},
 	{"window", findWindow, []string{"seq-over", "ack-over", "seq-under", "ack-under", "window-bug"}},
 	{"flushed", findFlushed, []string{"invalid-new", "invalid-state"}},

@@ -1,6 +1,7 @@
 package invalid
 
 import (
+	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/simulate"
@@ -44,8 +45,9 @@ type Consequence struct {
 	// Missed is what NAT would have made of it, for an entry in Undone, or for a
 	// packet that begins a flow in Rules.
 	Missed []host.Rewrite
-	// Rule is the NAT rule that a packet like it would meet, where it has no
-	// entry; nil for none.
+	// Rule is the NAT rule that is missed: the one that made the entry's rewrite,
+	// or, without an entry, the one that the first packet of a flow with its ends
+	// would meet; nil where there is none, or several can have made it.
 	Rule *rules.Rule
 	// May are the fates that what is not known leaves possible, when Fate is
 	// FateUnknown.
@@ -62,8 +64,9 @@ type Ways struct {
 func NewWays(s *host.Snapshot) *Ways { return &Ways{host: s, sim: simulate.New(s)} }
 
 // Consequence takes the packets of f, which are invalid, through the hooks; e is
-// the entry that they belong to, nil for none.
-func (w *Ways) Consequence(f *Flow, e *Entry) Consequence {
+// the entry that they belong to, nil for none, and x what made its NAT, nil when
+// not known.
+func (w *Ways) Consequence(f *Flow, e *Entry, x *explain.Explanation) Consequence {
 	p := f.query()
 	p.Invalid = true
 	res, err := w.sim.Simulate(p)
@@ -71,6 +74,9 @@ func (w *Ways) Consequence(f *Flow, e *Entry) Consequence {
 		return Consequence{Fate: FateUnknown, Why: err.Error()}
 	}
 	missed, rule := w.missed(f, e)
+	if rule == nil && len(missed) > 0 {
+		rule = madeBy(x)
+	}
 	var all []Consequence
 	for i := range res.Outcomes {
 		c := w.consequence(f, &res.Outcomes[i], missed, rule)
@@ -126,6 +132,19 @@ func (w *Ways) consequence(f *Flow, o *simulate.Outcome, missed []host.Rewrite, 
 		}
 	}
 	return c
+}
+
+// madeBy is the rule behind the first rewrite that one rule made.
+func madeBy(x *explain.Explanation) *rules.Rule {
+	if x == nil {
+		return nil
+	}
+	for i := range x.Rewrites {
+		if r := x.Rewrites[i].Rules; len(r) == 1 {
+			return r[0]
+		}
+	}
+	return nil
 }
 
 // sentOn tells whether NAT would have given the packet another destination.

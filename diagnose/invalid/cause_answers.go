@@ -1,0 +1,33 @@
+package invalid
+
+import (
+	"github.com/ntdiag/ntdiag/diagnose/packet"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// findAnswers: who gets a packet that left without its NAT answers to the
+// address that it came from; no entry has that.
+func findAnswers(q *inquiry) *Cause {
+	asked := map[rules.Tuple]*Flow{}
+	for f, c := range q.of {
+		if t, whole := f.Packet.Tuple(); whole && (c.Fate == FateLeaks || c.Fate == FateForwarded) {
+			asked[packet.Inverse(t)] = f
+		}
+	}
+	answers := func(f *Flow) *Flow {
+		t, whole := f.Packet.Tuple()
+		if e := q.Found[f].One(); !whole || e != nil && !e.Fit.Odd() {
+			return nil // it is as the flow's own packets are
+		}
+		return asked[t]
+	}
+	p := q.pick(func(_ *Group, f *Flow) bool { return answers(f) != nil })
+	if p.packets == 0 {
+		return nil
+	}
+	c := q.cause(p, false, "they answer packets that left here without their NAT")
+	f := p.flows[0]
+	c.say("%s answers %s", f.Packet.String(), answers(f).Packet.String())
+	c.fix("nothing for these: they end when those that they answer are dropped, or no longer invalid", "")
+	return c
+}
