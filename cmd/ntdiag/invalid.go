@@ -45,12 +45,12 @@ which flows and NAT rules they belong to, and how much of each counter they are.
 No NAT rule is asked for an invalid packet: unless a rule drops it, it leaves
 with its private address, or ends on this host where DNAT would have sent it on.
 
-Without anything it reads the kernel's log as it is now (/dev/kmsg). With --follow
-or --for it listens for what comes. --enable has conntrack log all protocols
-meanwhile, and --nflog takes the packets by nfnetlink_log: both are put back as
-they were, whatever ends the command; after SIGKILL the next run does it. The
-kernel does not limit the rate of what it logs: in a flood --nflog is the
-cheaper one, and the kernel's log loses older lines.
+Without anything it reads the kernel's log as it is now (/dev/kmsg). With
+--follow or --for it listens for what comes. --enable has conntrack log all
+protocols meanwhile, and --nflog takes the packets by nfnetlink_log: both are
+put back as they were, whatever ends the command; after SIGKILL the next run
+does it. The kernel does not limit the rate of what it logs: in a flood --nflog
+is the cheaper one, and the kernel's log loses older lines.
 
 Files are logs of dmesg, syslog and journalctl, compressed or not. They are not
 joined to the table and the rules of this host, unless --join says that they are
@@ -287,7 +287,7 @@ func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) error {
 }
 
 func (r *invalidRun) circumstances(s *host.Snapshot) *invalid.Circumstances {
-	c := &invalid.Circumstances{Kernel: r.kernel, Host: s, Lost: r.doc.Lost}
+	c := &invalid.Circumstances{Kernel: r.kernel, Host: s, Lost: r.doc.Lost, Enabled: r.flags.enable}
 	if r.log != nil {
 		c.LogInvalid = r.log.LogInvalid
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/counters"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/settings"
@@ -85,16 +86,18 @@ func (r *invalidRun) listen(ctx context.Context) error {
 	}
 	defer src.close()
 	r.doc.Source = src.name
+	// what is counted begins before what is logged, and ends after it: so that
+	// no message is without its count
+	before, err := r.live.Stats(ctx)
+	if err != nil {
+		r.miss("counters", err.Error())
+	}
 	release, err := r.hold()
 	if err != nil {
 		return cannot(err)
 	}
 	defer release()
 	r.logging(src.name == "nflog")
-	before, err := r.live.Stats(ctx)
-	if err != nil {
-		r.miss("counters", err.Error())
-	}
 	began := time.Now()
 	r.warn("listening to %s%s", sourceName(src.name == "nflog"), howLong(r.flags.during))
 	if r.flags.during > 0 {
@@ -104,15 +107,10 @@ func (r *invalidRun) listen(ctx context.Context) error {
 	}
 	err = src.until(ctx)
 	r.doc.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
-	if before != nil {
-		if after, err := r.live.Stats(context.WithoutCancel(ctx)); err == nil {
-			delta := after.Since(before)
-			r.counted = &delta
-		} else {
-			r.miss("counters", err.Error())
-		}
-	}
 	release()
+	if before != nil {
+		r.count(context.WithoutCancel(ctx), before)
+	}
 	if err == nil {
 		err = src.rest()
 	}
@@ -120,6 +118,16 @@ func (r *invalidRun) listen(ctx context.Context) error {
 		return cannot(err)
 	}
 	return nil
+}
+
+func (r *invalidRun) count(ctx context.Context, before *counters.Stats) {
+	after, err := r.live.Stats(ctx)
+	if err != nil {
+		r.miss("counters", err.Error())
+		return
+	}
+	delta := after.Since(before)
+	r.counted = &delta
 }
 
 func (r *invalidRun) loggers() *capture.Loggers {

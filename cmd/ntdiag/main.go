@@ -9,6 +9,7 @@
 //	ntdiag simulate PACKET… what would happen to a packet, with every way it could take
 //	ntdiag stale            flows that are no longer what the rules make of them
 //	ntdiag counters         what conntrack counts of itself, and what moves each counter
+//	ntdiag invalid          why packets are invalid, and what becomes of them
 //	ntdiag undo JOURNAL     put back what a delete removed
 //	ntdiag record           keep who changes rules, addresses and routes, and when
 //	ntdiag history          the changes that record has kept, rule by rule
@@ -16,7 +17,7 @@
 //
 // It adds no rule, sends no traffic, and loads no module. It changes conntrack
 // entries on request only: flows insert, update and delete, stale --delete,
-// undo. Exit codes: 0 answered and nothing wrong, 1 answered and something
+// undo; invalid --enable and --nflog set sysctls, and put them back. Exit codes: 0 answered and nothing wrong, 1 answered and something
 // found, 2 usage, 3 could not answer completely.
 package main
 

@@ -129,6 +129,7 @@ var varying = []struct{ re, with string }{
 	{`\d{8}T\d{6}Z-\d+`, "TIME"},
 	{`(under 1|\d+) (s|min) old`, "AGE old"},
 	{`\d+ packets?`, "N packets"},
+	{`in \d+(\.\d+)? s\b`, "in SECONDS"},
 	{`\s+`, " "},
 }
 

@@ -61,8 +61,9 @@ A packet is written as a flow is for explain, with what else the rules ask for:
 ` + packetKeysText() + `
 What is not said is assumed with a reason (the device from the reverse path,
 mark 0, a SYN) or is unknown. The packet is the first of its flow; with "state
-invalid" it is one that conntrack takes for invalid, which no NAT rule sees. Each choice by chance, or by what is unknown,
-makes an outcome of its own, with its probability where a rule states one.
+invalid" it is one that conntrack takes for invalid, which no NAT rule sees.
+Each choice by chance, or by what is unknown, makes an outcome of its own, with
+its probability where a rule states one.
 An outcome is certain when there is no other, and would be none had what was
 assumed been otherwise.
 

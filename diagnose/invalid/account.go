@@ -52,7 +52,14 @@ type Circumstances struct {
 	LogInvalid host.Fact[uint8]
 	// Lost is how many messages were lost on the way.
 	Lost uint64
+	// Enabled: logging was set for the time of the messages. Counters were read
+	// before it was, and after it was put back.
+	Enabled bool
 }
+
+// fringe: no more than one in so many packets is taken for one of the moments
+// around the time of the messages.
+const fringe = 50
 
 // accounted are the counters that messages tell of.
 var accounted = []string{"invalid", "error", "drop"}
@@ -92,6 +99,10 @@ func (a *Account) explain(groups []*Group, c *Circumstances) {
 	a.Over = n - a.Explained
 	if a.Rest() > 0 {
 		a.Silent = silent(a.Counter, c)
+		if c.Enabled && a.Rest()*fringe <= a.Delta {
+			a.Silent = slices.Insert(a.Silent, 0, SilentCause{
+				What: "packets of the moments when logging was set and put back", Cause: "counters were read just before and after", Likely: true})
+		}
 	}
 }
 

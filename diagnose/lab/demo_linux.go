@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,43 +60,46 @@ var demoFlows = []demoFlow{
 }
 
 // demoStep is a command line that is shown, what to look for, and the flow that
-// is sent before, if any.
+// is sent before, or what is done while the command runs, if any.
 type demoStep struct {
-	say  string
-	args []string
-	send *demoFlow
+	say   string
+	args  []string
+	send  *demoFlow
+	while func(*Net, context.Context) error
 }
 
 // demoSteps are all of them.
 var demoSteps = []demoStep{
 	{"Every entry of the router's conntrack table, with its rewrite.",
-		[]string{"flows", "--netns", "router"}, nil},
+		[]string{"flows", "--netns", "router"}, nil, nil},
 	{"The NAT rules in the order the kernel runs them, with the live flows of each.",
-		[]string{"rules", "--netns", "router"}, nil},
+		[]string{"rules", "--netns", "router"}, nil, nil},
 	{"Which rules rewrote this flow? It was there before ntdiag looked.",
-		[]string{"explain", "--netns", "router", "tcp 10.0.0.10:55178 > 10.0.0.1:8080"}, nil},
+		[]string{"explain", "--netns", "router", "tcp 10.0.0.10:55178 > 10.0.0.1:8080"}, nil, nil},
 	{"The answer for a flow that only leaves through masquerade.",
-		[]string{"explain", "--netns", "router", "10.0.0.10:5536", "10.8.2.12:80"}, nil},
+		[]string{"explain", "--netns", "router", "10.0.0.10:5536", "10.8.2.12:80"}, nil, nil},
 	{"A verdict map leads to the rule.",
-		[]string{"explain", "--netns", "router", "10.0.0.10:55180", "10.0.0.1:443"}, nil},
+		[]string{"explain", "--netns", "router", "10.0.0.10:55180", "10.0.0.1:443"}, nil, nil},
 	{"A mark that an earlier chain set decides: with the whole way.",
-		[]string{"explain", "--netns", "router", "-v", "10.0.0.12:50000", "10.8.2.12:443"}, nil},
+		[]string{"explain", "--netns", "router", "-v", "10.0.0.12:50000", "10.8.2.12:443"}, nil, nil},
 	{"IPv6.",
-		[]string{"explain", "--netns", "router", "[fd00:a::10]:55190", "[fd00:a::1]:8080"}, nil},
+		[]string{"explain", "--netns", "router", "[fd00:a::10]:55190", "[fd00:a::1]:8080"}, nil, nil},
 	{"Redirected to the router itself.",
-		[]string{"explain", "--netns", "router", "udp 10.0.0.10:40053 > 10.8.2.12:53"}, nil},
+		[]string{"explain", "--netns", "router", "udp 10.0.0.10:40053 > 10.8.2.12:53"}, nil, nil},
 	{"The rule behind this one was deleted a moment ago; the flow lives on.",
-		[]string{"explain", "--netns", "router", "10.0.0.10:55184", "10.0.0.1:3306"}, nil},
+		[]string{"explain", "--netns", "router", "10.0.0.10:55184", "10.0.0.1:3306"}, nil, nil},
 	{"Which flows are no longer what the rules make of them? The tunnel's target is\n# another one since a moment ago, and its packets keep coming.",
-		[]string{"stale", "--netns", "router"}, nil},
+		[]string{"stale", "--netns", "router"}, nil, nil},
 	{"Delete the entry of the tunnel, and no other. The journal puts it back.",
-		[]string{"stale", "--netns", "router", "--delete", "--yes", "--to", "192.168.1.87:4789"}, nil},
+		[]string{"stale", "--netns", "router", "--delete", "--yes", "--to", "192.168.1.87:4789"}, nil, nil},
 	{"The next packet of the tunnel goes where the rule says now.",
-		[]string{"flows", "--netns", "router", "--dport", "4789"}, &demoTunnel},
+		[]string{"flows", "--netns", "router", "--dport", "4789"}, &demoTunnel, nil},
 	{"What would happen to a packet that nobody has sent?",
-		[]string{"simulate", "--netns", "router", "tcp 10.0.0.10:5540 > 10.0.0.1:8080 iif c0 mark 0"}, nil},
+		[]string{"simulate", "--netns", "router", "tcp 10.0.0.10:5540 > 10.0.0.1:8080 iif c0 mark 0"}, nil, nil},
 	{"Is it so? A check for rules, by its exit code.",
-		[]string{"simulate", "--netns", "router", "tcp 10.0.0.12:5540 > 10.0.0.1:2201", "--expect", "dnat to 192.168.1.82:22", "--expect", "snat by \"guests\""}, nil},
+		[]string{"simulate", "--netns", "router", "tcp 10.0.0.12:5540 > 10.0.0.1:2201", "--expect", "dnat to 192.168.1.82:22", "--expect", "snat by \"guests\""}, nil, nil},
+	{"The end of a connection whose entry is gone: why is it invalid, and what becomes of it?",
+		[]string{"invalid", "--netns", "router", "--nflog", "--enable", "--for", "500ms"}, nil, (*Net).demoInvalid},
 }
 
 const demoPicture = `
@@ -130,8 +135,52 @@ func Demo(ctx context.Context, opt DemoOptions) error {
 			}
 		}
 		fmt.Fprintf(opt.Out, "\n# %s\n$ ntdiag %s\n", s.say, shellWords(s.args))
-		if err := opt.Run(ctx, s.args...); err != nil {
+		if err := n.runStep(ctx, s, opt); err != nil {
 			return fmt.Errorf("demo: %w", err)
+		}
+	}
+	return nil
+}
+
+func (n *Net) runStep(ctx context.Context, s demoStep, opt DemoOptions) error {
+	if s.while == nil {
+		return opt.Run(ctx, s.args...)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- s.while(n, ctx) }()
+	err := opt.Run(ctx, s.args...)
+	cancel() // it waits for nothing any more
+	return errors.Join(err, <-done)
+}
+
+// demoInvalid sends the end of connections that the router knows nothing of,
+// once it logs what is invalid.
+func (n *Net) demoInvalid(ctx context.Context) error {
+	const key = "/proc/sys/net/netfilter/nf_conntrack_log_invalid"
+	for logs := false; !logs; {
+		select {
+		case <-ctx.Done():
+			return errors.New("the router never logged what is invalid")
+		case <-time.After(time.Millisecond):
+		}
+		err := n.Router.Do(func() error {
+			b, err := os.ReadFile(key)
+			logs = strings.TrimSpace(string(b)) == "255"
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	w, err := n.Client.Wire("eth0", n.Router, "c0")
+	if err != nil {
+		return err
+	}
+	for i := range 3 {
+		end := TCP{SPort: 55186, DPort: 80, Flags: FIN | ACK, Seq: uint32(1000 + i), Ack: 5000}
+		if err := w.Send(Packet{Src: ClientAddr4, Dst: netip.MustParseAddr("10.8.2.12"), L4: end}); err != nil {
+			return err
 		}
 	}
 	return nil
