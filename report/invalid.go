@@ -23,8 +23,10 @@ type Invalid struct {
 	Unparsed uint64 `json:"unparsed"`
 	// Ours are the messages of conntrack and NAT among the lines.
 	Ours uint64 `json:"ours"`
-	// Elsewhere are messages of other network namespaces, which are left out.
+	// Elsewhere are messages of other network namespaces, Unowned those of which
+	// it cannot be told whose they are: both are left out.
 	Elsewhere uint64 `json:"elsewhere,omitempty"`
+	Unowned   uint64 `json:"unowned,omitempty"`
 	// Seconds is how long it was listened; 0 for a log that was there.
 	Seconds float64 `json:"seconds,omitempty"`
 	// Logging says what becomes of what conntrack logs; absent for files.

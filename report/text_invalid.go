@@ -110,7 +110,11 @@ func invalidHeadline(d *Invalid) string {
 	}
 	for _, f := range fateWords {
 		if n := sums[string(f.fate)]; n > 0 {
-			parts = append(parts, howMany(n, v.Invalid)+" "+f.words)
+			words := f.words
+			if n == 1 {
+				words = strings.Replace(words, "were", "was", 1)
+			}
+			parts = append(parts, howMany(n, v.Invalid)+" "+words)
 		}
 	}
 	return text + strings.Join(parts, ", ")
@@ -242,7 +246,10 @@ func fateText(f *InvalidFate) string {
 		}
 		return "not by a rule" + why
 	}
-	text := "not known" + why
+	text := f.Why
+	if text == "" {
+		text = "not known"
+	}
 	if len(f.May) > 0 {
 		text += " (possible: " + strings.Join(f.May, ", ") + ")"
 	}
@@ -394,7 +401,7 @@ func invalidFlow(b *strings.Builder, f *InvalidFlow, s Style) {
 		for i := range f.Entries {
 			zones = append(zones, itoa(int(f.Entries[i].Zone)))
 		}
-		wrap(b, s.width(), indent, indent+"  ", "ambiguous: entries of "+counted(len(f.Entries), "entry", "entries")+" fit, in zones "+strings.Join(zones, ", "))
+		wrap(b, s.width(), indent, indent+"  ", "ambiguous: "+counted(len(f.Entries), "entry fits", "entries fit")+", of zones "+strings.Join(zones, ", "))
 	}
 }
 
@@ -470,6 +477,9 @@ func invalidRead(b *strings.Builder, d *Invalid, s Style) {
 	}
 	if d.Elsewhere > 0 {
 		text += "; " + thousands(int(d.Elsewhere)) + " of other namespaces left out"
+	}
+	if d.Unowned > 0 {
+		text += "; " + thousands(int(d.Unowned)) + " left out, of this namespace or another"
 	}
 	if d.Lost > 0 {
 		text += "; " + s.paint(yellow, thousands(int(d.Lost))+" lost")

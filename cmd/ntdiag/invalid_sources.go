@@ -8,6 +8,7 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/invalid"
 	"github.com/ntdiag/ntdiag/diagnose/kernlog"
+	"github.com/ntdiag/ntdiag/rules"
 )
 
 // records takes records in, and adds the messages among them.
@@ -39,9 +40,15 @@ func (x *records) end() error {
 }
 
 func (x *records) add(n uint64) error {
-	if x.of != nil && !x.of.here(&x.m) {
-		x.r.doc.Elsewhere += n
-		return nil
+	if x.of != nil {
+		switch x.of.here(&x.m) {
+		case rules.No:
+			x.r.doc.Elsewhere += n
+			return nil
+		case rules.Unknown:
+			x.r.doc.Unowned += n
+			return nil
+		}
 	}
 	return x.r.add(&x.m, n)
 }

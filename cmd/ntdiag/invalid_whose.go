@@ -46,17 +46,21 @@ func (r *invalidRun) whose(ctx context.Context) (*whose, error) {
 	return w, nil
 }
 
-// here tells whether m is about this namespace, for all that can be told.
-func (w *whose) here(m *invalid.Message) bool {
+// here tells whether m is about this namespace.
+func (w *whose) here(m *invalid.Message) rules.Truth {
 	switch m.Kind {
 	case invalid.KindTableFull:
-		return !w.names || m.Netns == w.inode
-	case invalid.KindNoAddress:
-		return w.has(m.Out)
-	case invalid.KindInvalid:
-		return !w.silent && (!w.several || w.has(m.In) && w.has(m.Out))
+		return rules.TruthOf(!w.names || m.Netns == w.inode)
+	case invalid.KindNoAddress, invalid.KindExpectFull: // printed for every namespace, without its name
+		switch {
+		case !w.has(m.Out):
+			return rules.No
+		case w.inode != 0:
+			return rules.Unknown
+		}
+		return rules.Yes
 	}
-	return true
+	return rules.TruthOf(!w.silent && (!w.several || w.has(m.In) && w.has(m.Out)))
 }
 
 func (w *whose) has(dev []byte) bool {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ntdiag/ntdiag/diagnose/lab"
 )
 
 // listeners are programs that scripts have running, by script.
@@ -22,7 +24,7 @@ var listeners sync.Map
 //	                    prints is in the files listen.out and listen.err
 //	ended SIGNAL CODE   send it INT, TERM, HUP or KILL, or - for none, and wait
 //	                    for its end with that exit code, -1 for a signal
-var listenCommands = map[string]func(*testscript.TestScript, bool, []string){"listen": listen, "ended": ended}
+var listenCommands = map[string]func(*testscript.TestScript, bool, []string){"listen": listen, "ended": ended, "held": loggingHeld, "untouched": loggingUntouched}
 
 type listener struct {
 	cmd  *exec.Cmd
@@ -80,5 +82,37 @@ func ended(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got := strconv.Itoa(l.cmd.ProcessState.ExitCode()); got != args[1] {
 		ts.Fatalf("exit code %s, want %s: %s", got, args[1], ts.ReadFile("listen.err"))
+	}
+}
+
+// loggingOf is log_invalid and the logger of IPv4, on the router of the script.
+func loggingOf(ts *testscript.TestScript) (logInvalid, logger string) {
+	n, ok := scriptLabs.Load(ts.Name())
+	if !ok {
+		ts.Fatalf("no lab")
+	}
+	read := func(path string) string {
+		b, err := os.ReadFile("/proc/sys/net/netfilter/" + path)
+		ts.Check(err)
+		return strings.TrimSpace(string(b))
+	}
+	ts.Check(n.(*lab.Net).Router.Do(func() error {
+		logInvalid, logger = read("nf_conntrack_log_invalid"), read("nf_log/2")
+		return nil
+	}))
+	return logInvalid, logger
+}
+
+// loggingHeld is `held`: a program has set the router's logging.
+func loggingHeld(ts *testscript.TestScript, _ bool, _ []string) {
+	if v, l := loggingOf(ts); v != "255" || l != "nfnetlink_log" {
+		ts.Fatalf("log_invalid is %s, the logger %s", v, l)
+	}
+}
+
+// loggingUntouched is `untouched`: the router's logging is as it was at first.
+func loggingUntouched(ts *testscript.TestScript, _ bool, _ []string) {
+	if v, l := loggingOf(ts); v != "0" || l == "nfnetlink_log" {
+		ts.Fatalf("log_invalid is %s, the logger %s", v, l)
 	}
 }

@@ -5,12 +5,12 @@ import (
 	"github.com/ntdiag/ntdiag/rules"
 )
 
-// findAnswers: who gets a packet that left without its NAT answers to the
-// address that it came from; no entry has that.
+// findAnswers: who gets a packet without its NAT answers to the address that it
+// came from, and so does this host with a RST: no entry has that.
 func findAnswers(q *inquiry) *Cause {
 	asked := map[rules.Tuple]*Flow{}
 	for f, c := range q.of {
-		if t, whole := f.Packet.Tuple(); whole && (c.Fate == FateLeaks || c.Fate == FateForwarded) {
+		if t, whole := f.Packet.Tuple(); whole && c.Fate != FateDropped {
 			asked[packet.Inverse(t)] = f
 		}
 	}
@@ -25,7 +25,7 @@ func findAnswers(q *inquiry) *Cause {
 	if p.packets == 0 {
 		return nil
 	}
-	c := q.cause(p, false, "they answer packets that left here without their NAT")
+	c := q.cause(p, false, "they answer packets that went on without their NAT")
 	f := p.flows[0]
 	c.say("%s answers %s", f.Packet.String(), answers(f).Packet.String())
 	c.fix("nothing for these: they end when those that they answer are dropped, or no longer invalid", "")
