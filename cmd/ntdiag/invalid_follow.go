@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -50,6 +51,9 @@ func (r *invalidRun) screen() func() error {
 	return func() error {
 		close(stop)
 		<-stopped
+		if failed == nil { // the answer goes below
+			_, failed = fmt.Fprintln(r.cmd.OutOrStdout())
+		}
 		return failed
 	}
 }

@@ -172,15 +172,16 @@ func (r *invalidRun) openSource() (*source, error) {
 
 // wanted are the settings that the flags ask for.
 func (r *invalidRun) wanted() []settings.Setting {
-	var out []settings.Setting
-	if r.flags.nflog {
-		out = settings.ToNFLog(255)
-	} else {
-		out = settings.ToKernelLog(255, *r.log)
+	const all = 255
+	switch {
+	case r.flags.nflog && r.flags.enable:
+		return settings.ToNFLog(all)
+	case r.flags.nflog: // as much as is logged
+		return slices.DeleteFunc(settings.ToNFLog(all), func(s settings.Setting) bool { return s.Key == capture.KeyLogInvalid })
+	case r.flags.enable:
+		return settings.ToKernelLog(all, *r.log)
 	}
-	return slices.DeleteFunc(out, func(s settings.Setting) bool {
-		return (s.Key == capture.KeyLogInvalid) != r.flags.enable && (s.Key == capture.KeyLogInvalid || !r.flags.nflog)
-	})
+	return nil
 }
 
 // hold sets them and returns what puts them back, once.

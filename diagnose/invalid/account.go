@@ -149,19 +149,15 @@ func silent(counter string, c *Circumstances) []SilentCause {
 		if s.Counter != counter && s.Also != counter || !c.Kernel.In(s.Since, s.Before) || seen[s.What] {
 			continue
 		}
-		seen[s.What] = true
+		seen[s.What] = true // of both families
 		out := SilentCause{What: s.What, Cause: s.Cause, Fix: s.Fix}
-		if s.Function == "tcp_new" && !s.Before.Known() { // of an ACK, while tcp_loose is 0
-			switch sysctl(c.Host, keyLoose) {
-			case "0":
-				out.Likely = true
-				first = append(first, out)
-				continue
-			case "1":
-				continue
-			}
+		switch now := sysctl(c.Host, s.Setting); {
+		case now == "":
+			rest = append(rest, out)
+		case now == s.Value:
+			out.Likely = true
+			first = append(first, out)
 		}
-		rest = append(rest, out)
 	}
 	return append(first, rest...)
 }

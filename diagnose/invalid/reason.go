@@ -78,4 +78,6 @@ type Silent struct {
 	Cause         string
 	Fix           string
 	Function      string
+	// Setting is one that it takes to be Value, "" for none.
+	Setting, Value string
 }
