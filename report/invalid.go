@@ -355,7 +355,7 @@ func newInvalidFlow(f *invalid.Flow, in *InvalidInput) InvalidFlow {
 	if e := found.One(); e != nil {
 		out.Flow = &Flow{e.Flow}
 		out.As, out.Odd, out.Younger = e.As(), e.Fit.Odd(), e.Younger
-		if x := in.Case.Explained[f]; x != nil {
+		if x := e.Made; x != nil {
 			for i := range x.Rewrites {
 				out.Rewrites = append(out.Rewrites, newRewrite(&e.Flow, &x.Rewrites[i]))
 			}

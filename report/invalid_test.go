@@ -50,12 +50,12 @@ func invalidCases(t testing.TB) map[string]*Invalid {
 		logged(2, "nf_ct_proto_6: packet (index 0) in dir 0 ignored, state \x1b[2JESTABLISHED ", "10.0.0.10", "55178", "10.0.0.1", "8080", "SYN") +
 		"3 x nf_ct_proto_6: tastes of \x1b]0;x\a 7 IN=c\x1b[31m0 OUT= SRC=10.0.0.1 DST=10.0.0.2 LEN=20 TOS=0x00 PREC=0x00 TTL=64 ID=1 PROTO=47 \n"
 	tally := invalidTally(t, lines)
-	c := &invalid.Case{Groups: tally.Groups(), Kernel: host.Release{Major: 6, Minor: 18}, Found: map[*invalid.Flow]*invalid.Found{}, Explained: map[*invalid.Flow]*explain.Explanation{}}
+	c := &invalid.Case{Groups: tally.Groups(), Kernel: host.Release{Major: 6, Minor: 18}, Found: map[*invalid.Flow]*invalid.Found{}}
 	web := webFlow()
 	dnat := rule("prerouting", 4, "web", "tcp dport 8080 dnat ip to 192.168.1.80:80")
 	f := c.Groups[0].Flows()[0]
-	c.Found[f] = &invalid.Found{Entries: []invalid.Entry{{Flow: web}}}
-	c.Explained[f] = &explain.Explanation{Flow: web, Rewrites: []explain.Rewrite{{Rewrite: web.Rewrites()[0], Cause: explain.CauseRule, Grade: explain.GradeExact, Rules: []*rules.Rule{dnat}}}}
+	made := &explain.Explanation{Flow: web, Rewrites: []explain.Rewrite{{Rewrite: web.Rewrites()[0], Cause: explain.CauseRule, Grade: explain.GradeExact, Rules: []*rules.Rule{dnat}}}}
+	c.Found[f] = &invalid.Found{Entries: []invalid.Entry{{Flow: web, Made: made}}}
 	six := sixFlow()
 	c.Found[c.Groups[1].Flows()[0]] = &invalid.Found{Entries: []invalid.Entry{{Flow: web}, {Flow: six}}}
 	stats := &counters.Stats{CPUs: []counters.CPU{{Has: [counters.Count]bool{1: true, 3: true, 6: true}, Values: counters.Values{1: 130, 6: 4}}}}

@@ -262,7 +262,6 @@ func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) error {
 		return err
 	}
 	e := explain.New(c.Host)
-	c.Explained = map[*invalid.Flow]*explain.Explanation{}
 	type entry struct {
 		id   uint32
 		zone uint16
@@ -280,7 +279,7 @@ func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) error {
 			known[key] = x
 		}
 		if x != nil {
-			c.Explained[f] = x
+			one.Made = x
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/packet"
 	"github.com/ntdiag/ntdiag/rules"
@@ -34,6 +35,8 @@ type Entry struct {
 	// Younger: it began after the last of the packets, so that it may be another
 	// connection with the same ends. Only known with nf_conntrack_timestamp.
 	Younger bool
+	// Made is what made its NAT, nil where nobody has asked.
+	Made *explain.Explanation
 }
 
 // As says as what the packet fits.

@@ -64,9 +64,8 @@ type Ways struct {
 func NewWays(s *host.Snapshot) *Ways { return &Ways{host: s, sim: simulate.New(s)} }
 
 // Consequence takes the packets of f, which are invalid, through the hooks; e is
-// the entry that they belong to, nil for none, and x what made its NAT, nil when
-// not known.
-func (w *Ways) Consequence(f *Flow, e *Entry, x *explain.Explanation) Consequence {
+// the entry that they belong to, nil for none.
+func (w *Ways) Consequence(f *Flow, e *Entry) Consequence {
 	p := f.query()
 	p.Invalid = true
 	res, err := w.sim.Simulate(p)
@@ -75,7 +74,7 @@ func (w *Ways) Consequence(f *Flow, e *Entry, x *explain.Explanation) Consequenc
 	}
 	missed, rule := w.missed(f, e)
 	if rule == nil && len(missed) > 0 {
-		rule = madeBy(x)
+		rule = madeBy(e.Made)
 	}
 	var all []Consequence
 	for i := range res.Outcomes {

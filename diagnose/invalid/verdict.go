@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -15,12 +14,10 @@ type Case struct {
 	Kernel host.Release
 	// Host is the namespace that the packets are of, nil where they are of
 	// another one or of nobody knows which: then nothing below is known.
-	Host  *host.Snapshot
-	Found map[*Flow]*Found
-	Table TableState
-	// Explained is what made the NAT of the one entry of a flow.
-	Explained map[*Flow]*explain.Explanation
-	Accounts  []Account
+	Host     *host.Snapshot
+	Found    map[*Flow]*Found
+	Table    TableState
+	Accounts []Account
 }
 
 // Diagnosis is what follows from a Case.
@@ -112,7 +109,7 @@ func (d *Diagnosis) fates(c *Case) {
 		return g.Kind == KindInvalid && !g.Accepted(c.Kernel) && (g.Reason == nil || !g.Reason.Again)
 	}
 	for _, f := range Top(c.Groups, maxWalked, bad) {
-		got := w.Consequence(f, c.Found[f].One(), c.Explained[f])
+		got := w.Consequence(f, c.Found[f].One())
 		d.Of[f] = &got
 		d.Unseen -= min(d.Unseen, f.Count)
 		d.add(f, &got)
