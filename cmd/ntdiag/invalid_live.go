@@ -45,7 +45,7 @@ func (r *invalidRun) past() error {
 	r.logging(false)
 	k, err := capture.OpenKmsg(true)
 	if err != nil {
-		return cannot(err)
+		return incomplete(fmt.Errorf("%w; --nflog --enable --for 60s does without it", err))
 	}
 	defer k.Close()
 	of, err := r.whose(r.cmd.Context())
@@ -135,39 +135,58 @@ func (r *invalidRun) loggers() *capture.Loggers {
 	return &g
 }
 
-// openSource opens what is listened to: nfnetlink_log where it was asked for, or where
-// the kernel's log stays silent about this namespace.
+// openSource opens what is listened to: nfnetlink_log where it was asked for, or
+// where the kernel's log need not have anything of this namespace, or cannot be
+// read.
 func (r *invalidRun) openSource() (*source, error) {
-	if !r.flags.nflog && r.flags.enable {
-		silent, why := r.log.ToKernelLog(rules.FamilyIPv4)
-		can, _ := r.log.CanNFLog()
-		if silent == rules.No && can == rules.Yes {
-			r.flags.nflog = true
-			r.warn("--nflog is taken: %s", why)
-		}
+	if r.flags.nflog {
+		return r.nflogSource()
 	}
-	if !r.flags.nflog {
-		k, err := capture.OpenKmsg(false)
-		if err != nil {
-			return nil, err
-		}
-		of, err := r.whose(r.cmd.Context())
-		if err != nil {
+	logs, why := r.log.ToKernelLog(rules.FamilyIPv4)
+	k, err := capture.OpenKmsg(false)
+	if err != nil {
+		logs, why = rules.No, err.Error()
+	}
+	if can, _ := r.log.CanNFLog(); r.flags.enable && logs != rules.Yes && can != rules.No {
+		if k != nil {
 			k.Close()
-			return nil, err
 		}
-		return &source{"kmsg", func(ctx context.Context) error { return r.kmsg(ctx, k, of) }, func() error { return r.kmsgRest(k, of) }, func() { k.Close() }}, nil
+		r.flags.nflog = true
+		r.warn("--nflog is taken: %s", why)
+		return r.nflogSource()
 	}
+	if err != nil {
+		return nil, err
+	}
+	of, err := r.whose(r.cmd.Context())
+	if err != nil {
+		k.Close()
+		return nil, err
+	}
+	return &source{
+		name:  "kmsg",
+		until: func(ctx context.Context) error { return r.kmsg(ctx, k, of) },
+		rest:  func() error { return r.kmsgRest(k, of) },
+		close: func() { k.Close() },
+	}, nil
+}
+
+func (r *invalidRun) nflogSource() (*source, error) {
 	n, err := r.live.NFLog(0)
 	if err != nil {
 		return nil, err
 	}
 	x := &packets{r: r}
-	return &source{"nflog", func(ctx context.Context) error { return n.Run(ctx, x.take) }, func() error {
-		err := n.Drain(x.take)
-		r.doc.Lost, r.doc.Unparsed = n.Lost(), n.Unparsed()
-		return err
-	}, n.Close}, nil
+	return &source{
+		name:  "nflog",
+		until: func(ctx context.Context) error { return n.Run(ctx, x.take) },
+		rest: func() error {
+			err := n.Drain(x.take)
+			r.doc.Lost, r.doc.Unparsed = n.Lost(), n.Unparsed()
+			return err
+		},
+		close: n.Close,
+	}, nil
 }
 
 // wanted are the settings that the flags ask for.

@@ -101,9 +101,10 @@ func TestKernelScript(t *testing.T) {
 	maps.Copy(commands, listenCommands)
 	commands["exits"], commands["until"] = exits, until
 	testscript.Run(t, testscript.Params{
-		Dir:   "../../testdata/script/kernel",
-		Cmds:  commands,
-		Setup: func(e *testscript.Env) error { e.Setenv("ROUTER", n.Router.Path()); return nil },
+		Dir:       "../../testdata/script/kernel",
+		Cmds:      commands,
+		Condition: readsKmsg,
+		Setup:     func(e *testscript.Env) error { e.Setenv("ROUTER", n.Router.Path()); return nil },
 	})
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 )
 
@@ -34,6 +36,7 @@ type listener struct {
 func listen(ts *testscript.TestScript, _ bool, args []string) {
 	c := exec.Command(args[0], args[1:]...)
 	c.Dir = ts.MkAbs(".")
+	c.Env = append(os.Environ(), "TMPDIR="+ts.Getenv("TMPDIR")) // as what the script runs beside it
 	out, err := os.Create(ts.MkAbs("listen.out"))
 	ts.Check(err)
 	c.Stdout = out
@@ -115,4 +118,16 @@ func loggingUntouched(ts *testscript.TestScript, _ bool, _ []string) {
 	if v, l := loggingOf(ts); v != "0" || l == "nfnetlink_log" {
 		ts.Fatalf("log_invalid is %s, the logger %s", v, l)
 	}
+}
+
+// readsKmsg is the condition [kmsg]: this user may read the kernel's log.
+func readsKmsg(name string) (bool, error) {
+	if name != "kmsg" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	k, err := capture.OpenKmsg(true)
+	if err != nil {
+		return false, nil
+	}
+	return true, k.Close()
 }
