@@ -1,8 +1,6 @@
 package invalid
 
-import "github.com/ntdiag/ntdiag/diagnose/host"
-
-// dccpOlder and dccpNewer are the two wordings of a row of dccp_error.
+// dccpForms are the two wordings of a row of dccp_error.
 func dccpForms(text string) []Form {
 	return []Form{
 		older("nf_ct_dccp: " + text),
@@ -73,7 +71,7 @@ var dccpReasons = []Reason{
 			older("nf_ct_dccp: invalid packet ignored"),
 			between(v4_15, v6_17, "nf_ct_proto_33: invalid packet"),
 		},
-		Accepted: true, AcceptedSince: host.Release{},
+		Accepted: true,
 		Cause:    "it does not fit the state of the entry, and may be right all the same; it is let through",
 		Function: "nf_conntrack_dccp_packet",
 	},

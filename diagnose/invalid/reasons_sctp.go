@@ -4,8 +4,8 @@ import "github.com/ntdiag/ntdiag/diagnose/host"
 
 const (
 	causeSCTPPath = "the association began elsewhere (a second path, another gateway), or a peer began it anew"
-	fixSCTP       = "nft add rule inet raw prerouting meta l4proto sctp notrack"
-	costSCTP      = "SCTP is then neither tracked nor translated; the chain is one of type filter hook prerouting priority raw"
+	fixSCTP       = notrackIn + "meta l4proto sctp notrack'"
+	costSCTP      = "SCTP that comes in is then neither tracked nor translated; nft delete table inet untracked takes it back"
 )
 
 // sctpReasons follow nf_conntrack_proto_sctp.c.

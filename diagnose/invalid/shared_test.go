@@ -75,8 +75,9 @@ func samples(t *testing.T) (sent []sample, extra []string) {
 	return sent, extra
 }
 
-// alsoMoved are counters that moved for another packet than the one that was
-// sent: one from a link-local source is forwarded, and the router answers it.
+// alsoMoved are counters that the recording has beside those of the packet that
+// was sent: for this one nf_conntrack_icmpv6_redirect moves error alone, and so
+// it is when the kernel is asked again (TestKernel).
 var alsoMoved = map[string]string{"icmpv6: redirect short": "invalid"}
 
 // TestSamples holds Table against what a 6.18 kernel printed and counted.

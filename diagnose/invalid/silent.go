@@ -6,7 +6,7 @@ const (
 	whatUnknownFlow  = "an ICMP error about a flow that has no entry"
 	causeUnknownFlow = "the flow that it quotes is over, untracked, invalid itself, or in another zone, or the quote is " +
 		"too short; common, and harmless by itself. Errors that this host makes about invalid packets count too"
-	fixUnknownFlow = "nft add rule inet filter forward icmp type destination-unreachable ct state invalid counter"
+	fixUnknownFlow = watchForward + "icmp type destination-unreachable ct state invalid counter'"
 
 	causeAsymmetric = "the question went another way, or its entry timed out"
 )
@@ -67,7 +67,7 @@ var Silents = []Silent{
 	{
 		Counter: "invalid", Proto: protoICMP,
 		What:  "an ICMP type that has no answer: 9, 10 (router discovery), 11 and others",
-		Cause: "conntrack cannot make an entry for it", Fix: "nft add rule inet raw prerouting icmp type router-advertisement notrack",
+		Cause: "conntrack cannot make an entry for it", Fix: notrackIn + "icmp type { router-advertisement, router-solicitation } notrack'",
 		Function: "nf_ct_invert_icmp_tuple",
 	},
 	{
@@ -95,7 +95,7 @@ var Silents = []Silent{
 		Counter: "invalid", Proto: protoGRE,
 		What:  "GRE version 1 that does not carry PPP",
 		Cause: "conntrack knows version 1 from PPTP only",
-		Fix:   "nft add rule inet raw prerouting meta l4proto gre notrack", Function: "gre_pkt_to_tuple",
+		Fix:   notrackIn + "meta l4proto gre notrack'", Function: "gre_pkt_to_tuple",
 	},
 	{
 		Counter: "invalid", Since: v5_10,
@@ -117,7 +117,7 @@ var Silents = []Silent{
 		Counter: "invalid", Also: "error", Since: v4_15, Before: v5_2,
 		What:  "any invalid packet: these kernels print nothing",
 		Cause: "a bug of 4.15 to 5.1; 4.19.44, 5.0.17 and later do print",
-		Fix:   "nft add rule inet filter forward ct state invalid log", Function: "nf_l4proto_log_invalid",
+		Fix:   watchForward + "ct state invalid log'", Function: "nf_l4proto_log_invalid",
 	},
 	{
 		Counter: "drop", Also: "insert_failed",

@@ -75,4 +75,11 @@ const (
 		"only what comes in from a device is checked"
 	fixChecksum  = "sysctl -w net.netfilter.nf_conntrack_checksum=0"
 	costChecksum = "conntrack no longer looks at checksums; the end host still drops what is broken"
+
+	// Rules in a table of their own, so that they can be pasted anywhere and taken
+	// back at once; what follows closes the quote.
+	notrackIn = "nft 'add table inet untracked; " +
+		"add chain inet untracked pre { type filter hook prerouting priority raw; }; add rule inet untracked pre "
+	watchForward = "nft 'add table inet watch; " +
+		"add chain inet watch passing { type filter hook forward priority filter; }; add rule inet watch passing "
 )
