@@ -45,6 +45,7 @@ func TestKernelJoin(t *testing.T) {
 
 func (c *kernelCase) join(t *testing.T, b *bed, trace *lab.Trace) {
 	b.reset(t, traced+string(c.nat)+"\n"+c.rules, c.sysctls...)
+	seen := traceOf(t, trace) // of cases before
 	for _, d := range decoys {
 		if err := b.put(d.from, d.wire(ends4, c.nat)); err != nil {
 			t.Fatal(err)
@@ -53,16 +54,12 @@ func (c *kernelCase) join(t *testing.T, b *bed, trace *lab.Trace) {
 	if err := b.passed(atClient, ends4, nil); err != nil {
 		t.Fatal(err)
 	}
-	old, err := trace.Events()
-	if err != nil {
-		t.Fatal(err)
-	}
+	others := traceOf(t, trace)
 	p := c.sendBefore(t, b)
-	events, err := trace.Events()
-	if err != nil {
-		t.Fatal(err)
+	id, handles := used(traceOf(t, trace)[len(others):])
+	if len(c.before) == 0 {
+		_, handles = used(others[len(seen):]) // what a flow like it met
 	}
-	id, handles := used(events[len(old):])
 	sent := b.observe(t, c.send.from, c.ends(), func() error { return b.put(c.send.from, p) })
 	snapshot, err := b.live.Snapshot(context.Background())
 	if err != nil {
@@ -98,7 +95,8 @@ func (c *kernelCase) join(t *testing.T, b *bed, trace *lab.Trace) {
 		if reply := c.send.from == atServer; !entry.Quoted && entry.Fit != (invalid.Fit{Reply: reply}) {
 			t.Errorf("fits as %s, was sent by the %s", entry.As(), c.send.from)
 		}
-		c.sameRules(t, snapshot, &entry.Flow, handles)
+		entry.Made = explain.New(snapshot).Explain(&entry.Flow, explain.Options{})
+		sameRules(t, entry.Made, handles)
 	}
 	if m.Accepted(release) {
 		return
@@ -114,6 +112,19 @@ func (c *kernelCase) join(t *testing.T, b *bed, trace *lab.Trace) {
 	if got.Fate != want {
 		t.Errorf("fate %s (%s, may be %v), was %s: left as %q", got.Fate, got.Why, got.May, want, shownAll(sent.left))
 	}
+	if want == invalid.FateLeaks && (got.Rule == nil || !slices.Contains(handles, got.Rule.Handle)) {
+		t.Errorf("misses the NAT of %+v, the kernel used handles %d", got.Rule, handles)
+	}
+}
+
+// traceOf is all that was traced so far.
+func traceOf(t *testing.T, trace *lab.Trace) []lab.TraceEvent {
+	t.Helper()
+	events, err := trace.Events()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
 }
 
 // fresh tells whether what was sent before made no entry: fragments.
@@ -137,9 +148,8 @@ func used(events []lab.TraceEvent) (id uint32, handles []uint64) {
 	return id, handles
 }
 
-func (c *kernelCase) sameRules(t *testing.T, s *host.Snapshot, f *host.Flow, handles []uint64) {
+func sameRules(t *testing.T, x *explain.Explanation, handles []uint64) {
 	t.Helper()
-	x := explain.New(s).Explain(f, explain.Options{})
 	var got []uint64
 	for _, r := range x.Rewrites {
 		for _, rule := range r.Rules {
