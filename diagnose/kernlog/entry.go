@@ -1,6 +1,9 @@
 package kernlog
 
-import "bytes"
+import (
+	"bytes"
+	"math"
+)
 
 // Forms that no line alone tells, or of more than a line a message. They stand
 // behind forms in parser.met.
@@ -102,7 +105,7 @@ func (p *parser) record(e *entry, rec *Record) verdict {
 	if len(mono) == 0 {
 		mono = e.late
 	}
-	if n, rest, ok := cutCount(mono); ok && len(rest) == 0 {
+	if n, rest, ok := cutCount(mono); ok && len(rest) == 0 && n <= math.MaxInt64/1000 {
 		rec.uptime, rec.hasUptime = n, true
 	}
 	if len(e.seconds) > 0 {
