@@ -103,6 +103,8 @@ type invalidRun struct {
 	mu    sync.Mutex // of tally, while a screen shows it
 	tally *invalid.Tally
 	doc   *report.Invalid
+	// lost is how many messages were lost so far.
+	lost func() uint64
 	// each is told every message, when somebody follows.
 	each func(*invalid.Message, uint64) error
 
@@ -120,7 +122,7 @@ func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error 
 	if err != nil {
 		return usage(err)
 	}
-	r := &invalidRun{app: a, cmd: cmd, flags: f, tally: invalid.NewTally(), doc: &report.Invalid{}}
+	r := &invalidRun{app: a, cmd: cmd, flags: f, tally: invalid.NewTally(), doc: &report.Invalid{}, lost: func() uint64 { return 0 }}
 	if len(args) == 0 || f.join {
 		if r.live, err = a.open(); err != nil {
 			return err

@@ -26,7 +26,7 @@ func (r *invalidRun) screen() func() error {
 			width, height = maxWidth, 0
 		}
 		r.mu.Lock()
-		text := now.Text(r.tally, sourceName(r.flags.nflog), 0, time.Now(), style)
+		text := now.Text(r.tally, sourceName(r.flags.nflog), r.lost(), time.Now(), style)
 		r.mu.Unlock()
 		if err := s.Draw(text, width, height); err != nil && failed == nil {
 			failed = err

@@ -163,6 +163,7 @@ func (r *invalidRun) openSource() (*source, error) {
 		k.Close()
 		return nil, err
 	}
+	r.follow(k.Lost)
 	return &source{
 		name:  "kmsg",
 		until: func(ctx context.Context) error { return r.kmsg(ctx, k, of) },
@@ -177,6 +178,7 @@ func (r *invalidRun) nflogSource() (*source, error) {
 		return nil, err
 	}
 	x := &packets{r: r}
+	r.follow(n.Lost)
 	return &source{
 		name:  "nflog",
 		until: func(ctx context.Context) error { return n.Run(ctx, x.take) },
@@ -187,6 +189,13 @@ func (r *invalidRun) nflogSource() (*source, error) {
 		},
 		close: n.Close,
 	}, nil
+}
+
+// follow has the screen ask how much was lost.
+func (r *invalidRun) follow(lost func() uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = lost
 }
 
 // wanted are the settings that the flags ask for.

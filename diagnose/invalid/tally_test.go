@@ -199,20 +199,6 @@ func readLog(b testing.TB, in io.Reader) (*Tally, uint64) {
 	}
 }
 
-// BenchmarkLog is to be 500,000 lines a second at least, on one core.
-func BenchmarkLog(b *testing.B) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	b.ReportAllocs()
-	const lines = 1_000_000
-	b.SetBytes(int64(newEndless(lines).left))
-	var n uint64
-	for b.Loop() {
-		_, read := readLog(b, newEndless(lines))
-		n += read
-	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "lines/s")
-}
-
 // TestLogMemory: a million lines take no more memory than a hundred thousand.
 func TestLogMemory(t *testing.T) {
 	use := func(lines int) uint64 {
