@@ -1,13 +1,11 @@
 package report
 
 import (
-	"fmt"
 	"io"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/counters"
-	"github.com/ntdiag/ntdiag/diagnose/host"
 )
 
 // Counters is the document of `counters`.
@@ -15,20 +13,75 @@ type Counters struct {
 	Header
 	// Interval is the seconds between two readings, whose difference the
 	// counters are; 0: since the namespace was made.
-	Interval float64       `json:"interval_s"`
-	CPUs     []CounterCPU  `json:"cpus"`
-	Total    CounterTotal  `json:"total"`
-	Table    CountersTable `json:"table"`
+	Interval float64 `json:"interval_s"`
+	// Between: two readings of a file, of which it is not known how long it was;
+	// then Interval is 0 too.
+	Between bool `json:"between_readings,omitempty"`
+	// Sum: of all the records of a --follow before it.
+	Sum bool `json:"sum,omitempty"`
+	// Source is where they were read: netlink, a file of /proc, or a file's name.
+	Source string `json:"source"`
+	// Kernel is whose meaning the counters have, "" for the newest; KernelWhy how
+	// that is known where it was not asked.
+	Kernel    string           `json:"kernel_meant,omitempty"`
+	KernelWhy string           `json:"kernel_why,omitempty"`
+	CPUs      []CounterCPU     `json:"cpus"`
+	Total     CounterTotal     `json:"total"`
+	Table     CountersTable    `json:"table"`
+	Lost      uint64           `json:"lost"`    // packets
+	Evicted   uint64           `json:"evicted"` // entries, of a full table
+	Findings  []CounterFinding `json:"findings"`
 
-	total counters.CPU
+	// PerCPU: the text has a row for each CPU.
+	PerCPU bool `json:"-"`
+	// Offline: there is nothing but the numbers.
+	Offline bool `json:"-"`
+
+	total    counters.CPU
+	kernel   counters.Kernel
+	interval time.Duration
 }
 
-// CountersTable is how full the conntrack table is; Buckets is absent where the
-// namespace does not tell.
+// CountersTable is how full the conntrack table is; Buckets is absent where it
+// is not told, ExpectedFull where the table does not grow, or it is not known.
 type CountersTable struct {
-	Count   uint64 `json:"count"`
-	Max     uint64 `json:"max"`
-	Buckets uint64 `json:"buckets,omitempty"`
+	Count        uint64     `json:"count"`
+	Max          uint64     `json:"max"`
+	Buckets      uint64     `json:"buckets,omitempty"`
+	ExpectedFull *time.Time `json:"expected_full,omitempty"`
+}
+
+// CounterFinding is one joint movement of counters.
+type CounterFinding struct {
+	Name     string            `json:"name"`
+	Counter  string            `json:"counter"`
+	Delta    uint64            `json:"delta"`
+	Moved    map[string]uint64 `json:"moved"` // with it, and itself
+	Lost     uint64            `json:"lost"`  // packets, as far as these tell
+	Severity counters.Severity `json:"severity"`
+	Summary  string            `json:"summary"`
+	Meaning  string            `json:"meaning"`
+	Likely   []CounterCause    `json:"likely"`
+	RuledOut []CounterRuled    `json:"ruled_out"`
+	Note     string            `json:"note,omitempty"`
+
+	finding counters.Finding
+}
+
+// CounterCause is what can have moved them. Without evidence Fix looks for it.
+type CounterCause struct {
+	Name     string         `json:"name"`
+	Cause    string         `json:"cause"`
+	Grade    counters.Grade `json:"grade"`
+	Evidence []string       `json:"evidence"`
+	Fix      string         `json:"fix"`
+	Cost     string         `json:"cost,omitempty"`
+}
+
+// CounterRuled is what cannot have.
+type CounterRuled struct {
+	Cause string `json:"cause"`
+	Why   string `json:"why"`
 }
 
 // CounterCPU is what one CPU counted, by name; what the kernel did not send is
@@ -63,67 +116,53 @@ func appendCounters(b []byte, c *counters.CPU, comma bool) []byte {
 	return append(b, '}')
 }
 
-// NewCounters describes s.
-func NewCounters(h Header, s *counters.Stats, seconds float64) *Counters {
-	d := &Counters{Header: h, Interval: seconds, CPUs: []CounterCPU{}, total: s.Total()}
-	for _, c := range s.CPUs {
-		d.CPUs = append(d.CPUs, CounterCPU{c})
+// NewCounters describes what was counted, with what was found in it.
+func NewCounters(h Header, c *counters.Case, found []counters.Finding) *Counters {
+	s := c.Stats
+	d := &Counters{
+		Header: h, Interval: c.Interval.Seconds(), Source: s.Source, CPUs: []CounterCPU{}, Findings: []CounterFinding{},
+		Kernel: c.Kernel.Release.String(), KernelWhy: c.Kernel.Why, Offline: c.Look == nil,
+		total: s.Total(), kernel: c.Kernel, interval: c.Interval, Between: c.Untimed,
+	}
+	for _, cpu := range s.CPUs {
+		d.CPUs = append(d.CPUs, CounterCPU{cpu})
 	}
 	d.Total = CounterTotal{d.total}
 	d.Table = CountersTable{Count: s.Entries, Max: s.Max, Buckets: s.Buckets}
+	d.Lost, d.Evicted = c.Lost()
+	for i := range found {
+		d.Findings = append(d.Findings, newCounterFinding(&found[i]))
+	}
 	return d
+}
+
+func newCounterFinding(f *counters.Finding) CounterFinding {
+	out := CounterFinding{
+		Name: f.Name, Counter: f.Moved[0].Counter.String(), Delta: f.Moved[0].N, Moved: map[string]uint64{}, Lost: f.Lost,
+		Severity: f.Severity, Summary: f.Summary, Meaning: f.Meaning, Note: f.Note, Likely: []CounterCause{}, RuledOut: []CounterRuled{}, finding: *f,
+	}
+	for _, m := range f.Moved {
+		out.Moved[m.Counter.String()] = m.N
+	}
+	for _, x := range f.Likely {
+		out.Likely = append(out.Likely, CounterCause{Name: x.Name, Cause: x.Text, Grade: x.Grade, Evidence: append([]string{}, x.Evidence...), Fix: x.Fix, Cost: x.Cost})
+	}
+	for _, r := range f.RuledOut {
+		out.RuledOut = append(out.RuledOut, CounterRuled{r.Text, r.Why})
+	}
+	return out
+}
+
+// Wrong tells whether packets are lost, or what else is a warning or worse.
+func (d *Counters) Wrong() bool {
+	for i := range d.Findings {
+		if d.Findings[i].Severity != counters.Info {
+			return true
+		}
+	}
+	return false
 }
 
 func countersJSON(w io.Writer, d *Counters, _ Style) error { return encode(w, d, "  ") }
 
 func countersJSONL(w io.Writer, d *Counters, _ Style) error { return encode(w, d, "") }
-
-// countersText is the table's fill, then a counter a line with what moves it.
-func countersText(w io.Writer, d *Counters, s Style) error {
-	var b strings.Builder
-	t := d.Table
-	fmt.Fprintf(&b, "%s of %d", plural(int(t.Count), "entry", "entries"), t.Max)
-	if t.Max > 0 {
-		fmt.Fprintf(&b, " (%.1f %%)", 100*float64(t.Count)/float64(t.Max))
-	}
-	if t.Buckets > 0 {
-		fmt.Fprintf(&b, ", %d buckets", t.Buckets)
-	}
-	b.WriteString("; counted ")
-	if d.Interval > 0 {
-		fmt.Fprintf(&b, "in %s s\n\n", strconv.FormatFloat(d.Interval, 'f', -1, 64))
-	} else {
-		b.WriteString("since the namespace was made\n\n")
-	}
-	var cpus [][]string
-	for k := range counters.Table {
-		if !d.total.Has[k] {
-			continue
-		}
-		row := fmt.Sprintf("  %-15s %10d", counters.Table[k].Name, d.total.Values[k])
-		if d.total.Values[k] > 0 {
-			row = s.paint(bold, row)
-		}
-		wrap(&b, s.width(), row+"  ", strings.Repeat(" ", 30), counters.Table[k].MeaningOn(host.Release{}))
-		if s.Wide {
-			cells := []string{counters.Table[k].Name}
-			for _, c := range d.CPUs {
-				cells = append(cells, strconv.FormatUint(c.Values[k], 10))
-			}
-			cpus = append(cpus, cells)
-		}
-	}
-	if len(cpus) > 0 {
-		b.WriteString("\n")
-		header := []string{""}
-		for _, c := range d.CPUs {
-			header = append(header, "cpu "+itoa(c.CPU.CPU))
-		}
-		if err := table(&b, header, cpus); err != nil {
-			return err
-		}
-	}
-	missingText(&b, d.Header, s)
-	_, err := io.WriteString(w, b.String())
-	return err
-}

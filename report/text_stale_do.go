@@ -131,7 +131,7 @@ func (t *staleWriter) deleting(x *section) {
 // behind a backslash, and not between a flag and its value.
 func commandText(b *strings.Builder, s Style, first, rest, command string) {
 	line := first
-	words := strings.Fields(command)
+	words := shellFields(command)
 	for i := 0; i < len(words); i++ {
 		w := words[i]
 		for i+1 < len(words) && strings.HasPrefix(w, "--") && !strings.HasPrefix(words[i+1], "--") {
@@ -149,6 +149,24 @@ func commandText(b *strings.Builder, s Style, first, rest, command string) {
 		}
 	}
 	b.WriteString(line + "\n")
+}
+
+// shellFields are the words of a command, of which one between quotes is one.
+func shellFields(command string) []string {
+	var out []string
+	at, quoted := 0, false
+	for i := 0; i <= len(command); i++ {
+		if i < len(command) && command[i] == '\'' {
+			quoted = !quoted
+		}
+		if i == len(command) || command[i] == ' ' && !quoted {
+			if i > at {
+				out = append(out, command[at:i])
+			}
+			at = i + 1
+		}
+	}
+	return out
 }
 
 // flagsOf are the filters that choose one flow.

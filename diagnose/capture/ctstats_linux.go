@@ -37,12 +37,17 @@ func (l *Live) Stats(ctx context.Context) (*counters.Stats, error) {
 	}
 	out.Entries, out.Max = n, limit
 	if err := l.ns.do(func() {
-		// absent from other namespaces than the first: 0 says so
-		out.Buckets, _ = readNumber("/proc/sys/net/netfilter/nf_conntrack_buckets")
+		// one table for all namespaces, that only the first one has as a sysctl
+		for _, path := range []string{"/proc/sys/net/netfilter/nf_conntrack_buckets", "/sys/module/nf_conntrack/parameters/hashsize"} {
+			if n, err := readNumber(path); err == nil {
+				out.Buckets = n
+				break
+			}
+		}
 	}); err != nil {
 		return nil, explainErr(what, err, nil)
 	}
-	return out.Noted(), nil
+	return out.Noted(), nil // 0 buckets: not told
 }
 
 func (l *Live) netlinkStats(ctx context.Context) (*counters.Stats, error) {

@@ -3,6 +3,7 @@ package counters
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/explain"
@@ -16,8 +17,14 @@ type Case struct {
 	Stats    *Stats
 	Kernel   Kernel
 	Interval time.Duration
+	// Untimed: between two readings, of which it is not known how long it was.
+	Untimed bool
+	// Brief: causes are not looked for.
+	Brief bool
 	// Before are the entries at the beginning of the interval.
 	Before uint64
+	// Netns names the namespace, as --netns does; "" for the one we are in.
+	Netns string
 	// Look looks up evidence; nil where there is nothing but the numbers.
 	Look Look
 	// Missing is what was looked for in vain, filled by Diagnose.
@@ -111,7 +118,7 @@ func (c *Case) sysctl(key string) string {
 }
 
 // within: the counters moved within an interval that was watched.
-func (c *Case) within() bool { return c.Interval > 0 }
+func (c *Case) within() bool { return c.Interval > 0 || c.Untimed }
 
 func (c *Case) moved(id ID) uint64 {
 	t := c.Stats.Total()
@@ -133,6 +140,34 @@ func (c *Case) fillText() string {
 		n += fmt.Sprintf(", %d at the beginning", c.Before)
 	}
 	return n
+}
+
+// when is the time that was counted in, "" for since boot.
+func (c *Case) when() string {
+	if !c.within() {
+		return ""
+	}
+	if c.Untimed {
+		return " between the readings"
+	}
+	return " in " + Seconds(c.Interval)
+}
+
+// lost is that n packets were.
+func (c *Case) lost(n uint64) string {
+	at := c.when()
+	if at == "" {
+		at = " at some time"
+	}
+	return counted(n, "packet was", "packets were") + " lost" + at
+}
+
+// Seconds is a time in seconds, as short as it tells something.
+func Seconds(d time.Duration) string {
+	if d >= 10*time.Second {
+		d = d.Round(time.Second)
+	}
+	return strconv.FormatFloat(d.Round(time.Millisecond).Seconds(), 'f', -1, 64) + " s"
 }
 
 // Percent is n of whole, with as many digits as tell something.

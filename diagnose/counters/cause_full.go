@@ -54,7 +54,7 @@ var tableFull = cause{
 		}
 		c.room(x)
 		if x.Grade == Shown && f.Lost > 0 {
-			f.Summary = counted(f.Lost, "packet was lost", "packets were lost") + ": the conntrack table is full"
+			f.Summary = c.lost(f.Lost) + ": the conntrack table is full"
 		}
 		return ""
 	},
@@ -164,7 +164,7 @@ var fewBuckets = cause{
 
 // helperAdjust: nf_ct_seq_adjust failed.
 var helperAdjust = cause{
-	name: "helper-adjust",
+	name: "helper-adjust", told: true,
 	text: "the sequence numbers of a connection that a helper rewrites could not be adjusted",
 	ask:  "ntdiag flows --status SEQ_ADJUST -o wide",
 	look: func(c *Case, f *Finding, x *Cause) string {

@@ -56,7 +56,7 @@ var portsExhausted = cause{
 			fallthrough
 		case full > 0:
 			x.Grade, f.Severity = Shown, Critical
-			f.Summary = counted(f.Moved[0].N, "packet was lost", "packets were lost") + ": no free source port for SNAT toward " + end(top.Dst, top.Port)
+			f.Summary = c.lost(f.Lost) + ": no free source port for SNAT toward " + end(top.Dst, top.Port)
 			return ""
 		case c.within() && top.part() < portsAmple:
 			return "there are enough: most used, " + top.text()
@@ -207,7 +207,7 @@ func sourceNAT(rs *rules.Ruleset) func(func(*rules.Rule, *rules.NAT) bool) {
 
 // portsBusy: how much choice NAT has.
 var portsBusy = cause{
-	name: "ports-busy", text: "clients behind one address use the same ports toward one destination: no error, as long as others are free",
+	name: "ports-busy", told: true, text: "clients behind one address use the same ports toward one destination: no error, as long as others are free",
 	ask: "ntdiag flows --snat -o wide",
 	look: func(c *Case, f *Finding, x *Cause) string {
 		s := c.flows()

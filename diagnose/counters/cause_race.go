@@ -81,7 +81,7 @@ func (c *Case) keepers(x *Cause, flows []host.Flow) []*rules.Rule {
 var sameFlow = cause{
 	name: "same-flow",
 	text: "two first packets of one flow came at once (sent twice, or kept waiting in a queue): of TCP and ICMP the second is lost",
-	ask:  "tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0' # the same SYN twice within a moment",
+	ask:  "tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0'",
 	look: func(c *Case, f *Finding, x *Cause) string {
 		if n := c.moved(ClashResolve); n > 0 && c.within() {
 			x.Grade = Indicated
@@ -122,7 +122,7 @@ func queueRule(rs *rules.Ruleset) *rules.Rule {
 
 // zoneOfOne: a zone of the original direction leaves the reply tuples to clash.
 var zoneOfOne = cause{
-	name: "zone-of-one",
+	name: "zone-of-one", told: true,
 	text: "flows of different zones have the same reply tuple: a zone of one direction needs NAT that makes the answers differ",
 	ask:  "ntdiag flows -o wide",
 	look: func(c *Case, f *Finding, x *Cause) string {

@@ -63,6 +63,29 @@ func (s *Stats) Since(before *Stats) Stats {
 	return out
 }
 
+// Plus adds what was counted in d, which came after s: what is known of the
+// table is as it was then.
+func (s *Stats) Plus(d *Stats) Stats {
+	out := *d
+	out.CPUs = append([]CPU{}, s.CPUs...)
+	at := map[int]int{}
+	for i := range out.CPUs {
+		at[out.CPUs[i].CPU] = i
+	}
+	for _, c := range d.CPUs {
+		i, ok := at[c.CPU]
+		if !ok {
+			out.CPUs = append(out.CPUs, c)
+			continue
+		}
+		for k := range Table {
+			out.CPUs[i].Values[k] += c.Values[k]
+			out.CPUs[i].Has[k] = out.CPUs[i].Has[k] || c.Has[k]
+		}
+	}
+	return out
+}
+
 // half of what a counter can hold: more than that is no movement between two
 // readings, but another boot, or another namespace.
 const half = 1 << 31

@@ -3,6 +3,8 @@ package counters
 import (
 	"cmp"
 	"slices"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
 )
 
 // Severity is what a finding means for traffic.
@@ -75,8 +77,12 @@ type cause struct {
 	name, text string
 	// look fills in the evidence, or says why it is none.
 	look func(*Case, *Finding, *Cause) (ruledOut string)
+	// since and before are the kernels on which it can be.
+	since, before host.Release
 	// last: named only where nothing else is shown or indicated.
 	last bool
+	// told: named only with evidence, and so never where there is none to be had.
+	told bool
 	// ask is a command that looks for it, for where there is no evidence.
 	ask string
 }
@@ -113,8 +119,10 @@ func Diagnose(c *Case) []Finding {
 		if f.Meaning == "" {
 			f.Meaning = Table[f.Moved[0].Counter].MeaningOn(c.Kernel.Release)
 		}
-		c.causes(&f, r.causes)
-		if c.Interval == 0 && f.Severity != Info {
+		if !c.Brief {
+			c.causes(&f, r.causes)
+		}
+		if !c.within() && f.Severity != Info {
 			f.Note = sinceBoot
 			if len(f.Moved) > 1 {
 				f.Note = sinceBootTogether
@@ -140,8 +148,13 @@ func (c *Case) causes(f *Finding, all []cause) {
 	for _, x := range all {
 		got := Cause{Name: x.name, Text: x.text, Grade: Open}
 		why := ""
-		if c.Look != nil && x.look != nil {
+		switch {
+		case !c.Kernel.Release.In(x.since, x.before):
+			why = none
+		case c.Look != nil && x.look != nil:
 			why = x.look(c, f, &got)
+		case c.Look == nil && x.told:
+			why = none
 		}
 		switch {
 		case why == none:
@@ -153,6 +166,7 @@ func (c *Case) causes(f *Finding, all []cause) {
 		if got.Grade == Open && got.Fix == "" {
 			got.Fix = x.ask
 		}
+		got.Fix = inside(got.Fix, c.Netns)
 		f.Likely = append(f.Likely, got)
 	}
 	carried := slices.ContainsFunc(f.Likely, func(x Cause) bool { return x.Grade != Open })

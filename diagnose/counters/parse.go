@@ -257,19 +257,10 @@ func between(readings []Stats) (*Reading, error) {
 
 // sum adds the steps, so that a counter may go round more than once.
 func sum(readings []Stats) Stats {
-	out := readings[len(readings)-1].Since(&readings[len(readings)-2])
-	for i := range out.CPUs {
-		for j := len(readings) - 2; j > 0; j-- {
-			d := readings[j].Since(&readings[j-1])
-			for _, c := range d.CPUs {
-				if c.CPU != out.CPUs[i].CPU {
-					continue
-				}
-				for k := range Table {
-					out.CPUs[i].Values[k] += c.Values[k]
-				}
-			}
-		}
+	var out Stats
+	for i := 1; i < len(readings); i++ {
+		d := readings[i].Since(&readings[i-1])
+		out = out.Plus(&d)
 	}
 	return out
 }

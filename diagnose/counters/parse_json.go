@@ -84,22 +84,9 @@ func readDocuments(b []byte) (*Reading, error) {
 
 // added sums differences.
 func (r *Reading) added(steps []Stats) *Reading {
-	last := steps[len(steps)-1]
-	byCPU := map[int]int{}
-	sum := Stats{Entries: last.Entries, Max: last.Max, Buckets: last.Buckets}
+	var sum Stats
 	for i := range steps {
-		for _, c := range steps[i].CPUs {
-			at, ok := byCPU[c.CPU]
-			if !ok {
-				at = len(sum.CPUs)
-				byCPU[c.CPU] = at
-				sum.CPUs = append(sum.CPUs, CPU{CPU: c.CPU})
-			}
-			for k := range Table {
-				sum.CPUs[at].Values[k] += c.Values[k]
-				sum.CPUs[at].Has[k] = sum.CPUs[at].Has[k] || c.Has[k]
-			}
-		}
+		sum = sum.Plus(&steps[i])
 	}
 	r.Stats, r.First, r.Readings = *sum.Noted(), &steps[0], len(steps)+1
 	return r

@@ -18,7 +18,7 @@ var lostTogether = row{
 			return nil
 		}
 		f.Severity, f.Lost = Warning, n
-		f.Summary = counted(n, "packet was lost", "packets were lost") + ": the entry of each clashed with one that was there"
+		f.Summary = c.lost(n) + ": " + its(n, "entry", "entries") + " clashed with one that was there"
 		f.Meaning = "insert_failed and drop move together when an entry cannot be added because another has one of its tuples: its first packet is lost, and the sender has to send again"
 		return []Moved{{InsertFailed, n}, {Drop, n}}
 	},
@@ -35,10 +35,7 @@ var dropAlone = row{
 			return nil
 		}
 		f.Severity, f.Lost = Warning, n
-		f.Summary = counted(n, "packet was lost", "packets were lost") + " without an entry for it"
-		if n > 1 {
-			f.Summary = counted(n, "packet was lost", "packets were lost") + " without an entry for them"
-		}
+		f.Summary = c.lost(n) + ": no entry could be made"
 		f.Meaning = "drop without insert_failed: a packet that began a flow got no entry, as when the table is full"
 		out := []Moved{{Drop, n}}
 		if early := c.moved(EarlyDrop); early > 0 {
@@ -67,7 +64,7 @@ var dropWithInvalid = row{
 		}
 		n := c.split.drop
 		f.Severity, f.Lost = Warning, n
-		f.Summary = counted(n, "packet was lost", "packets were lost") + ", and counted as invalid too"
+		f.Summary = c.lost(n) + ", and counted as invalid too"
 		f.Meaning = "invalid and drop on the same CPU: the tracker of a protocol refused a packet and said to drop it"
 		return []Moved{{Invalid, n}, {Drop, n}}
 	},
@@ -84,7 +81,7 @@ var insertFailedAlone = row{
 			return nil
 		}
 		f.Severity, f.Lost = Warning, n
-		f.Summary = counted(n, "packet was lost", "packets were lost") + ": the entry of each was refused"
+		f.Summary = c.lost(n) + ": " + its(n, "entry was", "entries were") + " refused"
 		f.Meaning = "insert_failed without drop: an entry was deleted while its first packet was on its way, and that packet is lost"
 		if !c.Kernel.Release.In(v4_7, host.Release{}) {
 			f.Meaning = "insert_failed before 4.7: an entry clashed with one that was there, or was deleted while its first packet was on its way; that packet is lost"
@@ -103,7 +100,7 @@ var resolvedBefore510 = row{
 		if n == 0 || !c.Kernel.Release.In(v4_7, v5_10) {
 			return nil
 		}
-		f.Summary = counted(n, "clash was resolved", "clashes were resolved") + ", nothing was lost"
+		f.Summary = counted(n, "clash was resolved", "clashes were resolved") + c.when() + ", nothing was lost"
 		f.Meaning = "insert_failed without drop, on a kernel from 4.7 to 5.9: two first packets of one flow came at once, and the second took the entry of the first; or, seldom, the entry was deleted on its way"
 		return []Moved{{InsertFailed, n}}
 	},
@@ -118,7 +115,7 @@ var chainTooLong = row{
 			return nil
 		}
 		f.Severity, f.Lost = Warning, c.split.chain
-		f.Summary = counted(n, "entry was refused", "entries were refused") + ": too many in one hash bucket"
+		f.Summary = counted(n, "entry was refused", "entries were refused") + c.when() + ": too many in one hash bucket"
 		out := []Moved{{ChainTooLong, n}}
 		if c.split.chain > 0 {
 			out = append(out, Moved{InsertFailed, c.split.chain})
@@ -137,7 +134,7 @@ var earlyDropAlone = row{
 			return nil
 		}
 		f.Severity = Warning
-		f.Summary = counted(n, "entry was", "entries were") + " thrown out of a full table"
+		f.Summary = counted(n, "entry was", "entries were") + " thrown out of a full table" + c.when()
 		f.Meaning = "early_drop without drop: the table was full, and for each new flow an entry went that was not assured (one packet, or one way only); its answer is then invalid, or not translated back"
 		return []Moved{{EarlyDrop, n}}
 	},
@@ -148,37 +145,23 @@ var deletedOnWay = cause{
 	name: "deleted-on-way",
 	text: "entries are deleted while their first packet is on its way: a flush, conntrack -D, an address or a link that goes",
 	ask:  "ntdiag flows watch --events destroy --for 30s",
-	look: func(c *Case, f *Finding, x *Cause) string { return "" },
 }
 
 // portsExhaustedOld: before 4.7 a clash moved insert_failed alone.
 var portsExhaustedOld = cause{
-	name: portsExhausted.name, text: portsExhausted.text, ask: portsExhausted.ask,
-	look: func(c *Case, f *Finding, x *Cause) string {
-		if c.Kernel.Release.In(v4_7, host.Release{}) {
-			return none
-		}
-		return portsExhausted.look(c, f, x)
-	},
+	name: portsExhausted.name, text: portsExhausted.text, ask: portsExhausted.ask, look: portsExhausted.look, before: v4_7,
 }
 
 var moduleUnload = cause{
 	name: "module-unload",
 	text: "the module of a helper or of a timeout policy was unloaded while an entry used it",
 	ask:  "lsmod | grep nf_conntrack; journalctl -k | grep -i nf_conntrack",
-	last: true,
-	look: func(c *Case, f *Finding, x *Cause) string {
-		if c.Kernel.Release.In(host.Release{Major: 6}, v6_2) {
-			return ""
-		}
-		return none
-	},
+	last: true, since: host.Release{Major: 6}, before: v6_2,
 }
 
 var noMemory = cause{
 	name: "no-memory", text: "the kernel had no memory for an entry, of which it prints nothing here",
-	ask: "dmesg | grep -i 'page allocation failure'; grep nf_conntrack /proc/slabinfo", last: true,
-	look: func(c *Case, f *Finding, x *Cause) string { return "" },
+	ask: "dmesg | grep -i 'page allocation failure'; grep nf_conntrack /proc/slabinfo", last: true, told: true,
 }
 
 var tcpReopen = cause{

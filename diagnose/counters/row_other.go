@@ -17,7 +17,7 @@ var invalid = row{
 		if n == 0 {
 			return nil
 		}
-		f.Summary = counted(n, "packet was invalid", "packets were invalid")
+		f.Summary = counted(n, "packet was invalid", "packets were invalid") + c.when()
 		out := []Moved{{Invalid, n}}
 		if e := min(n, c.moved(Error)); e > 0 && !c.Kernel.Release.In(v5_10, host.Release{}) {
 			out = append(out, Moved{Error, e})
@@ -29,7 +29,7 @@ var invalid = row{
 
 // notDropped is not why, but what comes of it.
 var notDropped = cause{
-	name: "not-dropped",
+	name: "not-dropped", told: true,
 	text: "what comes of it: NAT is skipped, and they go out with the addresses they came with",
 	ask:  "ntdiag invalid",
 	look: func(c *Case, f *Finding, x *Cause) string {
@@ -75,7 +75,7 @@ func invalidRules(rs *rules.Ruleset) (nat, drops *rules.Rule) {
 }
 
 var notLoose = cause{
-	name: "not-loose", text: "TCP connections that were there before their entry, or outlived it: packets in the middle begin none",
+	name: "not-loose", told: true, text: "TCP connections that were there before their entry, or outlived it: packets in the middle begin none",
 	ask: "sysctl net.netfilter.nf_conntrack_tcp_loose",
 	look: func(c *Case, f *Finding, x *Cause) string {
 		if c.sysctl("net.netfilter.nf_conntrack_tcp_loose") != "0" {
@@ -96,7 +96,7 @@ const (
 )
 
 var oneWay = cause{
-	name: "one-way", text: "only one direction of TCP passes here: answers take another way, and what follows fits no entry",
+	name: "one-way", told: true, text: "only one direction of TCP passes here: answers take another way, and what follows fits no entry",
 	ask: "ip route get ADDRESS",
 	look: func(c *Case, f *Finding, x *Cause) string {
 		s := c.flows()
@@ -147,17 +147,16 @@ var icmpError = row{
 		if n == 0 {
 			return nil
 		}
-		f.Summary = counted(n, "ICMP error", "ICMP errors") + " about no known flow, or malformed"
+		f.Summary = counted(n, "ICMP error", "ICMP errors") + " about no known flow, or malformed" + c.when()
 		if !c.Kernel.Release.In(v4_20, host.Release{}) {
 			f.Summary = counted(n, "packet", "packets") + " with a malformed header, or an ICMP error about no known flow"
 		}
 		return []Moved{{Error, n}}
 	},
 	causes: []cause{{
-		name: "late-error",
+		name: "late-error", told: true,
 		text: "the entry that the error is about had ended, or the packet never passed here: errors that come late, or by another way",
 		ask:  "tcpdump -ni any 'icmp[0] == 3 or icmp[0] == 11 or (icmp6 and ip6[40] < 5)'",
-		look: func(c *Case, f *Finding, x *Cause) string { return "" },
 	}},
 }
 
@@ -169,7 +168,7 @@ var portTaken = row{
 		if n == 0 || !c.Kernel.Release.In(v4_9, host.Release{}) {
 			return nil
 		}
-		f.Summary = counted(n, "time NAT wanted a port that was", "times NAT wanted a port that was") + " taken, and took another"
+		f.Summary = counted(n, "time NAT wanted a port that was", "times NAT wanted a port that was") + " taken, and took another" + c.when()
 		return []Moved{{Found, n}}
 	},
 	causes: []cause{portsBusy},
@@ -182,7 +181,7 @@ var clashResolved = row{
 		if n == 0 {
 			return nil
 		}
-		f.Summary = counted(n, "clash was resolved", "clashes were resolved") + ", nothing was lost"
+		f.Summary = counted(n, "clash was resolved", "clashes were resolved") + c.when() + ", nothing was lost"
 		f.Meaning = "clash_resolve: two first packets of one flow at once, as of a resolver that asks for A and AAAA from one socket; both went on"
 		return []Moved{{ClashResolve, n}}
 	},
@@ -195,7 +194,7 @@ var inserted = row{
 		if n == 0 || !c.Kernel.Release.In(v4_9, host.Release{}) {
 			return nil
 		}
-		f.Summary = counted(n, "entry was", "entries were") + " made by a program (conntrackd, conntrack -I, ntdiag undo)"
+		f.Summary = counted(n, "entry was", "entries were") + " made by a program" + c.when() + " (conntrackd, conntrack -I, ntdiag undo)"
 		return []Moved{{Insert, n}}
 	},
 }
@@ -207,7 +206,7 @@ var searchRestarted = row{
 		if n == 0 {
 			return nil
 		}
-		f.Summary = counted(n, "lookup was", "lookups were") + " begun anew, nothing was lost"
+		f.Summary = counted(n, "lookup was", "lookups were") + " begun anew" + c.when() + ", nothing was lost"
 		return []Moved{{SearchRestart, n}}
 	},
 }

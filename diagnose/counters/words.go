@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/order"
@@ -31,6 +32,14 @@ func counted(n uint64, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
+// its agrees with n.
+func its(n uint64, one, many string) string {
+	if n == 1 {
+		return "its " + one
+	}
+	return "their " + many
+}
+
 func end(a netip.Addr, port uint16) string {
 	if port == 0 {
 		return a.String()
@@ -38,8 +47,65 @@ func end(a netip.Addr, port uint16) string {
 	return netip.AddrPortFrom(a, port).String()
 }
 
-// quote makes one word for a shell of a text.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// word quotes what a shell would take apart.
+func word(w string) string {
+	if !strings.ContainsAny(w, " <>|&;()$`\\\"'*?[]#~{}!") {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+}
+
+// words quotes each word of a rule, of which one between double quotes is one.
+func words(rule string) string {
+	var out []string
+	at, quoted := 0, false
+	for i := 0; i <= len(rule); i++ {
+		if i < len(rule) && rule[i] == '"' {
+			quoted = !quoted
+		}
+		if i == len(rule) || rule[i] == ' ' && !quoted {
+			if i > at {
+				out = append(out, word(rule[at:i]))
+			}
+			at = i + 1
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// machine are settings that only the first namespace has.
+var machine = regexp.MustCompile(`nf_conntrack_(max|buckets)\b`)
+
+// inside is a command line for the namespace that --netns names: what works on
+// a namespace is run in it.
+func inside(fix, netns string) string {
+	if netns == "" {
+		return fix
+	}
+	enter := "ip netns exec " + word(netns) + " "
+	switch _, err := strconv.Atoi(netns); {
+	case err == nil:
+		enter = "nsenter -t " + netns + " -n "
+	case strings.Contains(netns, "/"):
+		enter = "nsenter --net=" + word(netns) + " "
+	}
+	lines := strings.Split(fix, "\n")
+	for i, line := range lines {
+		parts := strings.Split(line, "; ")
+		for j, p := range parts {
+			first, rest, _ := strings.Cut(p, " ")
+			switch {
+			case first == "ntdiag":
+				parts[j] = "ntdiag --netns " + word(netns) + " " + rest
+			case first == "nft", first == "tcpdump", first == "ip", strings.HasPrefix(first, "iptables"), strings.HasPrefix(first, "ip6tables"),
+				first == "sysctl" && !machine.MatchString(p):
+				parts[j] = enter + p
+			}
+		}
+		lines[i] = strings.Join(parts, "; ")
+	}
+	return strings.Join(lines, "\n")
+}
 
 // replace is the command that puts another NAT statement in the place of r's,
 // "" where it cannot be said. edit changes a copy of the statement; text does
@@ -70,7 +136,7 @@ func replace(r *rules.Rule, edit func(*rules.NAT), text func(string) string) str
 			c.Statements[i] = &n
 		}
 	}
-	return "nft " + quote(fmt.Sprintf("replace rule %s %s handle %d %s", t.Family, t.Name+" "+r.Chain.Name, r.Handle, nft.RuleTextFull(&c)))
+	return fmt.Sprintf("nft replace rule %s %s %s handle %d %s", t.Family, word(t.Name), word(r.Chain.Name), r.Handle, words(nft.RuleTextFull(&c)))
 }
 
 // fullyRandom is the command that has the kernel choose ports at random.

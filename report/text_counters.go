@@ -1,0 +1,321 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ntdiag/ntdiag/diagnose/counters"
+)
+
+var countersColor = map[counters.Severity]string{counters.Critical: red, counters.Warning: yellow, counters.Info: dim}
+
+// countersText is the answer, what was found with its causes, and the numbers
+// themselves.
+func countersText(w io.Writer, d *Counters, s Style) error {
+	var b strings.Builder
+	one := d.lead()
+	if one != nil {
+		wrap(&b, s.width(), s.paint(countersColor[one.Severity], string(one.Severity)+":")+" ", "  ", safe(one.Summary))
+	} else {
+		wrap(&b, s.width(), "", "  ", d.answer())
+	}
+	wrap(&b, s.width(), "", "  ", d.fillText())
+	for i := range d.Findings {
+		if f := &d.Findings[i]; f.Severity != counters.Info || len(f.Likely)+len(f.RuledOut) > 0 {
+			findingText(&b, f, s, f == one)
+		}
+	}
+	d.harmless(&b, s)
+	d.notes(&b, s)
+	if err := d.numbers(&b, s); err != nil {
+		return err
+	}
+	missingText(&b, d.Header, s)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// lead is the finding that is the answer, nil where it is not one alone.
+func (d *Counters) lead() *CounterFinding {
+	var one *CounterFinding
+	for i := range d.Findings {
+		if d.Findings[i].Severity == counters.Info {
+			continue
+		}
+		if one != nil {
+			return nil
+		}
+		one = &d.Findings[i]
+	}
+	return one
+}
+
+func (d *Counters) answer() string {
+	when := "since the namespace was made"
+	switch {
+	case d.Between:
+		when = "between the readings"
+	case d.interval > 0:
+		when = "in " + counters.Seconds(d.interval)
+	}
+	var parts []string
+	if d.Lost > 0 {
+		parts = append(parts, plural64(d.Lost, "packet", "packets")+" lost")
+	}
+	if d.Evicted > 0 {
+		parts = append(parts, plural64(d.Evicted, "entry", "entries")+" thrown out of a full table")
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "no packet lost")
+	}
+	return strings.Join(parts, ", ") + " " + when
+}
+
+func plural64(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatUint(n, 10) + " " + many
+}
+
+func (d *Counters) fillText() string {
+	t := d.Table
+	if t.Max == 0 {
+		if t.Count > 0 {
+			return plural64(t.Count, "entry", "entries") + "; how many there may be is not told"
+		}
+		return "how full the table is is not told"
+	}
+	text := fmt.Sprintf("%s of %d (%s)", plural64(t.Count, "entry", "entries"), t.Max, counters.Percent(float64(t.Count), float64(t.Max)))
+	if t.Buckets > 0 {
+		text += fmt.Sprintf(", %d buckets", t.Buckets)
+	}
+	switch {
+	case t.ExpectedFull != nil:
+		text += "; full at " + t.ExpectedFull.Format(time.RFC3339) + " if it goes on growing so"
+	case d.interval > 0 && !d.Offline:
+		text += "; not growing"
+	}
+	return text
+}
+
+// findingText is a finding with its causes; brief where its summary stands
+// above.
+func findingText(b *strings.Builder, f *CounterFinding, s Style, brief bool) {
+	b.WriteByte('\n')
+	if !brief {
+		wrap(b, s.width(), s.paint(countersColor[f.Severity], string(f.Severity)+":")+" ", "  ", s.paint(bold, safe(f.Summary)))
+	}
+	var moved []string
+	for _, m := range f.finding.Moved {
+		moved = append(moved, fmt.Sprintf("%s +%d", m.Counter, m.N))
+	}
+	wrap(b, s.width(), "  "+strings.Join(moved, ", ")+": ", "    ", safe(f.Meaning))
+	for i := range f.Likely {
+		x := &f.Likely[i]
+		wrap(b, s.width(), "  "+gradeWords[x.Grade]+" ", "    ", safe(x.Cause))
+		for _, line := range x.Evidence {
+			wrap(b, s.width(), "    - ", "      ", safe(line))
+		}
+		fixText(b, x, s)
+	}
+	for _, r := range f.RuledOut {
+		wrap(b, s.width(), "  not: ", "    ", safe(r.Cause)+": "+safe(r.Why))
+	}
+	if f.Note != "" {
+		wrap(b, s.width(), "  note: ", "    ", safe(f.Note))
+	}
+}
+
+var gradeWords = map[counters.Grade]string{
+	counters.Shown:     "cause:",
+	counters.Indicated: "likely:",
+	counters.Open:      "possible, no evidence:",
+}
+
+func fixText(b *strings.Builder, x *CounterCause, s Style) {
+	lead := "    do: "
+	if x.Grade == counters.Open {
+		lead = "    look: "
+	}
+	for line := range strings.SplitSeq(x.Fix, "\n") {
+		if line != "" {
+			commandText(b, s, lead, "        ", safe(line))
+			lead = strings.Repeat(" ", len(lead))
+		}
+	}
+	if x.Cost != "" && x.Fix != "" {
+		wrap(b, s.width(), "    cost: ", "          ", safe(x.Cost))
+	}
+}
+
+// harmless are findings of which there is nothing to say but that.
+func (d *Counters) harmless(b *strings.Builder, s Style) {
+	first := true
+	for i := range d.Findings {
+		f := &d.Findings[i]
+		if f.Severity != counters.Info || len(f.Likely)+len(f.RuledOut) > 0 {
+			continue
+		}
+		if first {
+			b.WriteByte('\n')
+			first = false
+		}
+		wrap(b, s.width(), "info: ", "  ", safe(f.Summary))
+	}
+}
+
+func (d *Counters) notes(b *strings.Builder, s Style) {
+	var notes []string
+	if d.KernelWhy != "" {
+		notes = append(notes, "kernel: "+d.KernelWhy)
+	}
+	if d.Offline {
+		notes = append(notes, "evidence: none, there is nothing but the numbers of "+d.Source+"; on the machine itself, ntdiag counters --interval 10s looks")
+	} else if d.Source != "netlink" {
+		notes = append(notes, "read from "+d.Source+": netlink needs CAP_NET_ADMIN")
+	}
+	if d.interval == 0 && d.Wrong() && !d.Offline {
+		notes = append(notes, "whether it goes on: ntdiag counters"+s.inNetns(d.Header)+" --interval 10s")
+	}
+	for i, n := range notes {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		wrap(b, s.width(), "note: ", "  ", safe(n))
+	}
+}
+
+func (s Style) inNetns(h Header) string {
+	s.host = h.Host.Netns
+	return s.netns()
+}
+
+// numbers is a counter a line, with what moves it on the kernel.
+func (d *Counters) numbers(b *strings.Builder, s Style) error {
+	b.WriteByte('\n')
+	wide := 0
+	for k := range counters.Table {
+		wide = max(wide, len(strconv.FormatUint(d.total.Values[k], 10)))
+	}
+	var rows [][]string
+	for k := range counters.Table {
+		c := &counters.Table[k]
+		meaning := c.MeaningOn(d.kernel.Release)
+		if !d.total.Has[k] || meaning == "" && d.total.Values[k] == 0 {
+			continue
+		}
+		row := fmt.Sprintf("  %-15s %*d", c.Name, max(wide, 6), d.total.Values[k])
+		if d.total.Values[k] > 0 {
+			row = s.paint(bold, row)
+		}
+		wrap(b, s.width(), row+"  ", strings.Repeat(" ", 18+max(wide, 6)+2), meaning)
+		if s.Wide {
+			cells := []string{c.Name}
+			for _, cpu := range d.CPUs {
+				cells = append(cells, strconv.FormatUint(cpu.Values[k], 10))
+			}
+			rows = append(rows, cells)
+		}
+	}
+	if d.PerCPU {
+		return d.perCPU(b)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	b.WriteString("\n")
+	header := []string{""}
+	for _, c := range d.CPUs {
+		header = append(header, "cpu "+itoa(c.CPU.CPU))
+	}
+	return table(b, header, rows)
+}
+
+// uneven is how many times more than its share a CPU has to have counted for the
+// load to be called uneven, of at least so many.
+const (
+	uneven     = 2.0
+	unevenFrom = 100
+)
+
+// perCPU is a row for each CPU, with the counters that moved.
+func (d *Counters) perCPU(b *strings.Builder) error {
+	var ids []int
+	header := []string{"cpu", "share"}
+	for k := range counters.Table {
+		if d.total.Values[k] > 0 {
+			ids, header = append(ids, k), append(header, counters.Table[k].Name)
+		}
+	}
+	b.WriteByte('\n')
+	if len(ids) == 0 {
+		b.WriteString("no counter moved on any CPU\n")
+		return nil
+	}
+	var all uint64
+	sum := func(c *counters.CPU) (n uint64) {
+		for _, k := range ids {
+			n += c.Values[k]
+		}
+		return n
+	}
+	all = sum(&d.total)
+	var rows [][]string
+	busiest := 0
+	for i := range d.CPUs {
+		c := &d.CPUs[i].CPU
+		if sum(c) > sum(&d.CPUs[busiest].CPU) {
+			busiest = i
+		}
+		cells := []string{itoa(c.CPU), counters.Percent(float64(sum(c)), float64(all))}
+		for _, k := range ids {
+			cells = append(cells, strconv.FormatUint(c.Values[k], 10))
+		}
+		rows = append(rows, cells)
+	}
+	if err := table(b, header, rows); err != nil {
+		return err
+	}
+	if n := sum(&d.CPUs[busiest].CPU); len(d.CPUs) > 1 && n >= unevenFrom && float64(n) >= uneven*float64(all)/float64(len(d.CPUs)) {
+		fmt.Fprintf(b, "CPU %d counted %s of all: receive queues may be uneven (RSS, RPS)\n", d.CPUs[busiest].CPU.CPU, counters.Percent(float64(n), float64(all)))
+	}
+	return nil
+}
+
+// CountersFrame is what a --follow shows at a time: the last step, and all since
+// it began.
+func CountersFrame(step, sum *Counters, s Style) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s\n", step.Host.CapturedAt.Format(time.TimeOnly), s.paint(bold, sum.answer()))
+	b.WriteString(step.fillText() + "\n\n")
+	fmt.Fprintf(&b, "  %-15s %12s %12s %12s\n", "", "a second", "last "+counters.Seconds(step.interval), "in all")
+	for k := range counters.Table {
+		if !sum.total.Has[k] || counters.Table[k].MeaningOn(sum.kernel.Release) == "" {
+			continue
+		}
+		n := step.total.Values[k]
+		row := fmt.Sprintf("  %-15s %12.1f %12d %12d", counters.Table[k].Name, float64(n)/step.interval.Seconds(), n, sum.total.Values[k])
+		if n > 0 {
+			row = s.paint(bold, row)
+		}
+		b.WriteString(row + "\n")
+	}
+	b.WriteByte('\n')
+	shown := 0
+	for i := range sum.Findings {
+		f := &sum.Findings[i]
+		if shown == maxFrame {
+			break
+		}
+		shown++
+		b.WriteString(s.paint(countersColor[f.Severity], string(f.Severity)) + ": " + safe(f.Summary) + "\n")
+	}
+	return b.String()
+}
+
+// maxFrame bounds the findings of a frame: it has 24 lines.
+const maxFrame = 5
