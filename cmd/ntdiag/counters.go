@@ -200,7 +200,10 @@ func (w *countersWatch) document(ctx context.Context, s *counters.Stats, before 
 	release, _ := host.ParseRelease(w.host.Kernel)
 	c := &counters.Case{
 		Stats: s, Kernel: counters.KernelBy(s.Columns, release, ""), Netns: w.app.netns,
-		Interval: took.Round(time.Millisecond), Before: before,
+		Before: before,
+	}
+	if took > 0 { // 0 is since boot
+		c.Interval = max(took.Round(time.Millisecond), time.Millisecond)
 	}
 	c.Look = &evidence{ctx: ctx, live: w.live}
 	c.Brief = !look
