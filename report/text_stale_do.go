@@ -134,7 +134,7 @@ func commandText(b *strings.Builder, s Style, first, rest, command string) {
 	words := shellFields(command)
 	for i := 0; i < len(words); i++ {
 		w := words[i]
-		for i+1 < len(words) && strings.HasPrefix(w, "--") && !strings.HasPrefix(words[i+1], "--") {
+		if i+1 < len(words) && strings.HasPrefix(w, "--") && !strings.Contains(w, "=") && !strings.HasPrefix(words[i+1], "--") {
 			i++
 			w += " " + words[i]
 		}

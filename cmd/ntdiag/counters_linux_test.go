@@ -192,18 +192,18 @@ func (c *counting) enqueue(match ...string) {
 }
 
 // queue holds what the client begins of TCP at the forward hook of the router.
-func (c *counting) queue() *lab.Queue {
+func (c *counting) queue() *lab.Hold {
 	c.t.Helper()
 	_, err := exec.LookPath("iptables-nft")
 	needKernel(c.t, err)
 	c.enqueue("tcp", "--syn")
-	q, err := c.Router.Queue(5)
+	q, err := c.Router.Hold(5)
 	needKernel(c.t, err)
 	return q
 }
 
-func (c *counting) release(q *lab.Queue, n int) error {
-	if err := q.Hold(n); err != nil {
+func (c *counting) release(q *lab.Hold, n int) error {
+	if err := q.Wait(n); err != nil {
 		return err
 	}
 	return q.Release()

@@ -16,8 +16,9 @@ import (
 // (nf_nat_l4proto_unique_tuple), and so fails at times when nearly all are
 // taken.
 const (
-	portsGone  = 0.95
-	portsAmple = 0.5
+	portsGone   = 0.95
+	portsScarce = 0.8
+	portsAmple  = 0.5
 )
 
 // topPorts is how many users of ports are looked at, of each sort.
@@ -223,7 +224,7 @@ var portsBusy = cause{
 		}
 		x.Grade = Indicated
 		x.Evidence = append(x.Evidence, "most used: "+use[0].text())
-		if use[0].part() >= portsAmple {
+		if u := use[0]; u.size > 1 && u.part() >= portsScarce {
 			f.Severity = Warning
 			x.Text = "few source ports are left toward one destination"
 			x.Fix, x.Cost = use[0].fix()
