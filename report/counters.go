@@ -31,6 +31,7 @@ type Counters struct {
 	Lost      uint64           `json:"lost"`    // packets
 	Evicted   uint64           `json:"evicted"` // entries, of a full table
 	Findings  []CounterFinding `json:"findings"`
+	Notes     []string         `json:"notes,omitempty"`
 
 	// PerCPU: the text has a row for each CPU.
 	PerCPU bool `json:"-"`
@@ -130,6 +131,7 @@ func NewCounters(h Header, c *counters.Case, found []counters.Finding) *Counters
 	d.Total = CounterTotal{d.total}
 	d.Table = CountersTable{Count: s.Entries, Max: s.Max, Buckets: s.Buckets}
 	d.Lost, d.Evicted = c.Lost()
+	d.Notes = c.Notes()
 	for i := range found {
 		d.Findings = append(d.Findings, newCounterFinding(&found[i]))
 	}

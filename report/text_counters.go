@@ -116,7 +116,11 @@ func findingText(b *strings.Builder, f *CounterFinding, s Style, brief bool) {
 	wrap(b, s.width(), "  "+strings.Join(moved, ", ")+": ", "    ", safe(f.Meaning))
 	for i := range f.Likely {
 		x := &f.Likely[i]
-		wrap(b, s.width(), "  "+gradeWords[x.Grade]+" ", "    ", safe(x.Cause))
+		grade := gradeWords[x.Grade]
+		if x.Grade == counters.Open && len(x.Evidence) > 0 {
+			grade = "possible:"
+		}
+		wrap(b, s.width(), "  "+grade+" ", "    ", safe(x.Cause))
 		for _, line := range x.Evidence {
 			wrap(b, s.width(), "    - ", "      ", safe(line))
 		}
@@ -169,7 +173,7 @@ func (d *Counters) harmless(b *strings.Builder, s Style) {
 }
 
 func (d *Counters) notes(b *strings.Builder, s Style) {
-	var notes []string
+	notes := append([]string{}, d.Notes...)
 	if d.KernelWhy != "" {
 		notes = append(notes, "kernel: "+d.KernelWhy)
 	}
@@ -194,37 +198,44 @@ func (s Style) inNetns(h Header) string {
 	return s.netns()
 }
 
-// numbers is a counter a line, with what moves it on the kernel.
+// numbers is a counter a line, with what moves it on the kernel; those that did
+// not move are named, unless all are asked for.
 func (d *Counters) numbers(b *strings.Builder, s Style) error {
-	b.WriteByte('\n')
-	wide := 0
-	for k := range counters.Table {
-		wide = max(wide, len(strconv.FormatUint(d.total.Values[k], 10)))
+	width := 6
+	for _, n := range d.total.Values {
+		width = max(width, len(strconv.FormatUint(n, 10)))
 	}
+	b.WriteByte('\n')
 	var rows [][]string
+	var still []string
 	for k := range counters.Table {
 		c := &counters.Table[k]
-		meaning := c.MeaningOn(d.kernel.Release)
-		if !d.total.Has[k] || meaning == "" && d.total.Values[k] == 0 {
+		n, meaning := d.total.Values[k], c.MeaningOn(d.kernel.Release)
+		switch {
+		case !d.total.Has[k] || meaning == "" && n == 0:
+			continue
+		case n == 0 && !s.Wide:
+			still = append(still, c.Name)
 			continue
 		}
-		row := fmt.Sprintf("  %-15s %*d", c.Name, max(wide, 6), d.total.Values[k])
-		if d.total.Values[k] > 0 {
+		row := fmt.Sprintf("  %-15s %*d", c.Name, width, n)
+		if n > 0 {
 			row = s.paint(bold, row)
 		}
-		wrap(b, s.width(), row+"  ", strings.Repeat(" ", 18+max(wide, 6)+2), meaning)
-		if s.Wide {
-			cells := []string{c.Name}
-			for _, cpu := range d.CPUs {
-				cells = append(cells, strconv.FormatUint(cpu.Values[k], 10))
-			}
-			rows = append(rows, cells)
+		wrap(b, s.width(), row+"  ", strings.Repeat(" ", 18+width+2), meaning)
+		cells := []string{c.Name}
+		for _, cpu := range d.CPUs {
+			cells = append(cells, strconv.FormatUint(cpu.Values[k], 10))
 		}
+		rows = append(rows, cells)
+	}
+	if len(still) > 0 {
+		wrap(b, s.width(), "  0: ", "     ", strings.Join(still, ", "))
 	}
 	if d.PerCPU {
 		return d.perCPU(b)
 	}
-	if len(rows) == 0 {
+	if !s.Wide || len(rows) == 0 {
 		return nil
 	}
 	b.WriteString("\n")

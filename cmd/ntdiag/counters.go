@@ -199,7 +199,7 @@ func (w *countersWatch) once(cmd *cobra.Command, format report.Format) error {
 func (w *countersWatch) document(ctx context.Context, s *counters.Stats, before uint64, took time.Duration, look bool) *report.Counters {
 	release, _ := host.ParseRelease(w.host.Kernel)
 	c := &counters.Case{
-		Stats: s, Kernel: counters.KernelBy(s.Columns, release, ""), Netns: w.app.netns,
+		Stats: s, Kernel: counters.KernelBy(s.Columns, release, ""), Netns: w.app.netns, Enter: w.live.Enter(),
 		Before: before,
 	}
 	if took > 0 { // 0 is since boot

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/counters"
@@ -11,6 +12,7 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/invalid"
 	"github.com/ntdiag/ntdiag/diagnose/kernlog"
 	"github.com/ntdiag/ntdiag/diagnose/survey"
+	"github.com/ntdiag/ntdiag/rules"
 )
 
 // evidence looks things up in the running kernel (counters.Look).
@@ -37,14 +39,19 @@ func (e *evidence) Survey(ranges []survey.PortRange) (*survey.Survey, error) {
 }
 
 // Log reads what the kernel's log still has. A message "table full" names the
-// namespace since 6.17, unless it is the first one.
+// namespace since 6.17, unless it is the initial one.
 func (e *evidence) Log() (*counters.Log, error) {
 	k, err := capture.OpenKmsg(true)
 	if err != nil {
 		return nil, err
 	}
 	defer k.Close()
-	here := e.live.Place().Inode
+	here, initial := e.live.Place().Inode, e.live.Loggers().Initial == rules.Yes
+	var u host.Release
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		u, _ = host.ParseRelease(string(b))
+	}
+	named := u.AtLeast(6, 17)
 	var out counters.Log
 	var r kernlog.Record
 	var m invalid.Message
@@ -62,7 +69,7 @@ func (e *evidence) Log() (*counters.Log, error) {
 		case m.Kind == invalid.KindHelper:
 			out.Helper++
 			out.LastHelper = string(m.Text)
-		case m.Kind == invalid.KindTableFull && m.Netns != 0 && m.Netns == here:
+		case m.Kind == invalid.KindTableFull && (m.Netns != 0 && m.Netns == here || m.Netns == 0 && named && initial):
 			out.Full++
 			out.Last = r.Time()
 		case m.Kind == invalid.KindTableFull:

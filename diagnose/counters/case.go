@@ -23,8 +23,9 @@ type Case struct {
 	Brief bool
 	// Before are the entries at the beginning of the interval.
 	Before uint64
-	// Netns names the namespace, as --netns does; "" for the one we are in.
-	Netns string
+	// Netns names the namespace, as --netns does, "" for the one we are in; Enter
+	// is what a command begins with to run there.
+	Netns, Enter string
 	// Look looks up evidence; nil where there is nothing but the numbers.
 	Look Look
 	// Missing is what was looked for in vain, filled by Diagnose.
@@ -46,6 +47,21 @@ type Look interface {
 	Survey(ranges []survey.PortRange) (*survey.Survey, error)
 	// Log is what the kernel's log says of this namespace.
 	Log() (*Log, error)
+}
+
+// Notes are what the survey shows beside the findings: flows that need a helper
+// behind NAT and have none. Nothing is counted of what they lack.
+func (c *Case) Notes() []string {
+	if c.survey == nil || c.survey.SNAT == 0 {
+		return nil
+	}
+	var out []string
+	for _, h := range c.survey.HelperPorts() {
+		if h.With == 0 {
+			out = append(out, fmt.Sprintf("%s to port %d without the helper %s: %s get no NAT", counted(uint64(h.Flows), "flow goes", "flows go"), h.Port, h.Helper, h.What))
+		}
+	}
+	return out
 }
 
 // Log is what a kernel's log says, as far back as it goes.

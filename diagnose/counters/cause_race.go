@@ -43,7 +43,9 @@ var portRace = cause{
 			}
 			x.Evidence = append(x.Evidence, line)
 		}
-		x.Grade = Indicated
+		if dns {
+			x.Grade = Indicated
+		}
 		for _, r := range kept {
 			x.Evidence = append(x.Evidence, "rewritten by "+named(r)+", which has no fully-random")
 		}

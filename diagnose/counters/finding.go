@@ -58,6 +58,8 @@ type Cause struct {
 	// Fix is one command or more, a line each, that can be pasted; without
 	// evidence it is one that looks for it. Cost is what it takes; "" for nothing.
 	Fix, Cost string
+	// Keep: it is told whatever else is shown.
+	Keep bool
 }
 
 // Ruled is a cause that the evidence rules out.
@@ -166,12 +168,18 @@ func (c *Case) causes(f *Finding, all []cause) {
 		if got.Grade == Open && got.Fix == "" {
 			got.Fix = x.ask
 		}
-		got.Fix = inside(got.Fix, c.Netns)
+		got.Fix = inside(got.Fix, c.Netns, c.Enter)
 		f.Likely = append(f.Likely, got)
 	}
-	carried := slices.ContainsFunc(f.Likely, func(x Cause) bool { return x.Grade != Open })
+	best := Open
+	for _, x := range f.Likely {
+		if gradeOrder[x.Grade] < gradeOrder[best] {
+			best = x.Grade
+		}
+	}
 	f.Likely = slices.DeleteFunc(f.Likely, func(x Cause) bool {
-		return carried && x.Grade == Open && slices.ContainsFunc(all, func(o cause) bool { return o.name == x.Name && o.last })
+		last := slices.ContainsFunc(all, func(o cause) bool { return o.name == x.Name && o.last })
+		return x.Grade == Open && (best == Shown && !x.Keep || best == Indicated && last)
 	})
 	slices.SortStableFunc(f.Likely, func(a, b Cause) int { return gradeOrder[a.Grade] - gradeOrder[b.Grade] })
 }

@@ -130,6 +130,7 @@ var notLogged = cause{
 	name: "not-logged", text: "what the packets were is not known",
 	ask: "ntdiag invalid --enable --for 60s",
 	look: func(c *Case, f *Finding, x *Cause) string {
+		x.Keep = true
 		switch v := c.sysctl("net.netfilter.nf_conntrack_log_invalid"); v {
 		case "":
 		case "0":
@@ -173,7 +174,7 @@ var portTaken = row{
 		if n == 0 || !c.Kernel.Release.In(v4_9, host.Release{}) {
 			return nil
 		}
-		f.Summary = counted(n, "time NAT wanted a port that was", "times NAT wanted a port that was") + " taken, and took another" + c.when()
+		f.Summary = counted(n, "time NAT wanted a port that was", "times NAT wanted a port that was") + " taken, and looked for another" + c.when()
 		return []Moved{{Found, n}}
 	},
 	causes: []cause{portsBusy},

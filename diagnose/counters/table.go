@@ -68,7 +68,7 @@ var (
 var Table = [...]Counter{
 	Found: {"found", nil, 2, []Era{
 		{Before: v4_9, Meaning: "a packet whose entry was there: no sign of anything"},
-		{Since: v4_9, Meaning: "a port that NAT wanted was taken; it took another (nf_conntrack_tuple_taken)"},
+		{Since: v4_9, Meaning: "a port that NAT wanted was taken; it looked for another (nf_conntrack_tuple_taken)"},
 	}},
 	Invalid: {"invalid", nil, 4, []Era{
 		{Before: v5_10, Meaning: "a packet that fits no entry and begins none, it skips NAT; also a SYN that opens a closed connection anew, which is harmless"},

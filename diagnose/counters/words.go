@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/order"
@@ -77,17 +76,10 @@ func words(rule string) string {
 var machine = regexp.MustCompile(`nf_conntrack_(max|buckets)\b`)
 
 // inside is a command line for the namespace that --netns names: what works on
-// a namespace is run in it.
-func inside(fix, netns string) string {
+// a namespace is run in it, behind what enters it.
+func inside(fix, netns, enter string) string {
 	if netns == "" {
 		return fix
-	}
-	enter := "ip netns exec " + word(netns) + " "
-	switch _, err := strconv.Atoi(netns); {
-	case err == nil:
-		enter = "nsenter -t " + netns + " -n "
-	case strings.Contains(netns, "/"):
-		enter = "nsenter --net=" + word(netns) + " "
 	}
 	lines := strings.Split(fix, "\n")
 	for i, line := range lines {

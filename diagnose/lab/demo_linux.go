@@ -41,6 +41,13 @@ type demoFlow struct {
 // tunnel (VXLAN), so that its entry never ends.
 var demoTunnel = demoFlow{"udp", "client", "10.0.0.10:4789", "10.0.0.1:4789"}
 
+// demoCall and demoOther come from two phones to one relay (STUN) past a rule
+// that gives them one port.
+var (
+	demoCall  = demoFlow{"udp", "client", "10.0.0.13:50010", "10.8.2.12:3478"}
+	demoOther = demoFlow{"udp", "client", "10.0.0.14:50020", "10.8.2.12:3478"}
+)
+
 // demoFlows are sent before any command runs; each has its own way through
 // the rules of demoRules.
 var demoFlows = []demoFlow{
@@ -59,13 +66,13 @@ var demoFlows = []demoFlow{
 	{"tcp", "server", "192.168.1.80:55300", "10.0.0.10:22"},
 }
 
-// demoStep is a command line that is shown, what to look for, and the flow that
-// is sent before, or what is done while the command runs, if any.
+// demoStep is a command line that is shown, what to look for, and what is done
+// before, or while the command runs, if anything.
 type demoStep struct {
-	say   string
-	args  []string
-	send  *demoFlow
-	while func(*Net, context.Context) error
+	say    string
+	args   []string
+	before func(*Net) error
+	while  func(*Net, context.Context) error
 }
 
 // demoSteps are all of them.
@@ -93,11 +100,13 @@ var demoSteps = []demoStep{
 	{"Delete the entry of the tunnel, and no other. The journal puts it back.",
 		[]string{"stale", "--netns", "router", "--delete", "--yes", "--to", "192.168.1.87:4789"}, nil, nil},
 	{"The next packet of the tunnel goes where the rule says now.",
-		[]string{"flows", "--netns", "router", "--dport", "4789"}, &demoTunnel, nil},
+		[]string{"flows", "--netns", "router", "--dport", "4789"}, func(n *Net) error { return n.send(demoTunnel) }, nil},
 	{"What would happen to a packet that nobody has sent?",
 		[]string{"simulate", "--netns", "router", "tcp 10.0.0.10:5540 > 10.0.0.1:8080 iif c0 mark 0"}, nil, nil},
 	{"Is it so? A check for rules, by its exit code.",
 		[]string{"simulate", "--netns", "router", "tcp 10.0.0.12:5540 > 10.0.0.1:2201", "--expect", "dnat to 192.168.1.82:22", "--expect", "snat by \"guests\""}, nil, nil},
+	{"Two phones call at once, and one hears nothing. What is lost, and by what?",
+		[]string{"counters", "--netns", "router"}, (*Net).calls, nil},
 	{"The end of a connection whose entry is gone: why is it invalid, and what becomes of it?",
 		[]string{"invalid", "--netns", "router", "--nflog", "--enable", "--for", "500ms"}, nil, (*Net).demoInvalid},
 }
@@ -129,8 +138,8 @@ func Demo(ctx context.Context, opt DemoOptions) error {
 		if ctx.Err() != nil {
 			return errors.New("demo: interrupted")
 		}
-		if s.send != nil {
-			if err := n.send(*s.send); err != nil {
+		if s.before != nil {
+			if err := s.before(n); err != nil {
 				return fmt.Errorf("demo: %w", err)
 			}
 		}
@@ -236,6 +245,19 @@ func (n *Net) send(f demoFlow) error {
 		return fmt.Errorf("flow %s %s > %s: %w", f.proto, f.src, f.dst, err)
 	}
 	return nil
+}
+
+// calls loads a rule of one port, and sends two flows that meet it: the second
+// gets no entry.
+func (n *Net) calls() error {
+	if err := n.Router.demoOnePort(); err != nil {
+		return err
+	}
+	if err := n.send(demoCall); err != nil {
+		return err
+	}
+	_, err := n.Client.UDP(netip.MustParseAddrPort(demoOther.src), netip.MustParseAddrPort(demoOther.dst), false)
+	return err
 }
 
 // shellWords quotes the words that a shell would take apart.

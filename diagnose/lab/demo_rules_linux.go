@@ -146,6 +146,23 @@ func demoOutput(c *nftables.Conn, t *nftables.Table) {
 	c.AddRule(rule(t, chain, "own", addrIs(16, "10.9.9.9"), l4proto(unix.IPPROTO_TCP), counter, dnatTo("192.168.1.84", 8080)))
 }
 
+// demoOnePort loads `oifname "s0" udp dport 3478 snat ip to 192.168.1.2:3478`
+// before all other source NAT.
+func (h *Host) demoOnePort() error {
+	return h.nft(func(c *nftables.Conn) error {
+		t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "voice"})
+		first := nftables.ChainPriorityRef(*nftables.ChainPriorityNATSource - 10)
+		chain := c.AddChain(natChain(t, "postrouting", nftables.ChainHookPostrouting, first))
+		to := netip.MustParseAddr("192.168.1.2").As4()
+		c.AddRule(rule(t, chain, "phones", nfproto(unix.NFPROTO_IPV4), ifname(expr.MetaKeyOIFNAME, "s0"), l4proto(unix.IPPROTO_UDP), dportIs(3478), counter, []expr.Any{
+			&expr.Immediate{Register: 1, Data: to[:]},
+			&expr.Immediate{Register: 2, Data: port(3478)},
+			&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2, Specified: true},
+		}))
+		return nil
+	})
+}
+
 func demoPostrouting(c *nftables.Conn, t *nftables.Table) {
 	chain := c.AddChain(natChain(t, "postrouting", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource))
 	out := netip.MustParseAddr("192.168.1.2").As4()

@@ -12,17 +12,17 @@ type HelperPort struct {
 
 // Helpers are the usual ports of the kernel's helpers.
 var Helpers = [...]HelperPort{
-	{21, host.ProtoTCP, "ftp", "the data connections of active FTP"},
-	{69, host.ProtoUDP, "tftp", "the answers of TFTP, which come from another port"},
+	{21, host.ProtoTCP, "ftp", "data connections of active FTP"},
+	{69, host.ProtoUDP, "tftp", "answers of TFTP, which come from another port"},
 	{137, host.ProtoUDP, "netbios-ns", "answers to NetBIOS broadcasts"},
 	{161, host.ProtoUDP, "snmp", "answers to SNMP broadcasts"},
 	{1719, host.ProtoUDP, "RAS", "H.323 calls"},
 	{1720, host.ProtoTCP, "Q.931", "H.323 calls"},
-	{1723, host.ProtoTCP, "pptp", "the GRE packets of PPTP"},
-	{5060, 0, "sip", "the audio of SIP calls"},
-	{6566, host.ProtoTCP, "sane", "the data connections of scanners"},
+	{1723, host.ProtoTCP, "pptp", "GRE packets of PPTP"},
+	{5060, 0, "sip", "audio streams of SIP calls"},
+	{6566, host.ProtoTCP, "sane", "data connections of scanners"},
 	{6667, host.ProtoTCP, "irc", "DCC connections of IRC"},
-	{10080, host.ProtoUDP, "amanda", "the data connections of Amanda"},
+	{10080, host.ProtoUDP, "amanda", "data connections of Amanda"},
 }
 
 func (s *Survey) helper(f *host.Flow, i int) {
