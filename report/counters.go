@@ -52,7 +52,8 @@ type CountersTable struct {
 	ExpectedFull *time.Time `json:"expected_full,omitempty"`
 }
 
-// CounterFinding is one joint movement of counters.
+// CounterFinding is one joint movement of counters; Counter is "count" for a
+// table that fills, of which no counter tells.
 type CounterFinding struct {
 	Name     string            `json:"name"`
 	Counter  string            `json:"counter"`
@@ -130,6 +131,9 @@ func NewCounters(h Header, c *counters.Case, found []counters.Finding) *Counters
 	}
 	d.Total = CounterTotal{d.total}
 	d.Table = CountersTable{Count: s.Entries, Max: s.Max, Buckets: s.Buckets}
+	if !c.Full.IsZero() {
+		d.Table.ExpectedFull = &c.Full
+	}
 	d.Lost, d.Evicted = c.Lost()
 	d.Notes = c.Notes()
 	for i := range found {
@@ -140,8 +144,11 @@ func NewCounters(h Header, c *counters.Case, found []counters.Finding) *Counters
 
 func newCounterFinding(f *counters.Finding) CounterFinding {
 	out := CounterFinding{
-		Name: f.Name, Counter: f.Moved[0].Counter.String(), Delta: f.Moved[0].N, Moved: map[string]uint64{}, Lost: f.Lost,
+		Name: f.Name, Counter: "count", Moved: map[string]uint64{}, Lost: f.Lost,
 		Severity: f.Severity, Summary: f.Summary, Meaning: f.Meaning, Note: f.Note, Likely: []CounterCause{}, RuledOut: []CounterRuled{}, finding: *f,
+	}
+	if len(f.Moved) > 0 {
+		out.Counter, out.Delta = f.Moved[0].Counter.String(), f.Moved[0].N
 	}
 	for _, m := range f.Moved {
 		out.Moved[m.Counter.String()] = m.N

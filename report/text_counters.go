@@ -113,7 +113,11 @@ func findingText(b *strings.Builder, f *CounterFinding, s Style, brief bool) {
 	for _, m := range f.finding.Moved {
 		moved = append(moved, fmt.Sprintf("%s +%d", m.Counter, m.N))
 	}
-	wrap(b, s.width(), "  "+strings.Join(moved, ", ")+": ", "    ", safe(f.Meaning))
+	lead := "  "
+	if len(moved) > 0 {
+		lead += strings.Join(moved, ", ") + ": "
+	}
+	wrap(b, s.width(), lead, "    ", safe(f.Meaning))
 	for i := range f.Likely {
 		x := &f.Likely[i]
 		grade := gradeWords[x.Grade]

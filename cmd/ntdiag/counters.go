@@ -207,14 +207,13 @@ func (w *countersWatch) document(ctx context.Context, s *counters.Stats, before 
 	}
 	c.Look = &evidence{ctx: ctx, live: w.live}
 	c.Brief = !look
+	if full, ok := w.growth.Full(s.Max); ok {
+		c.Full = full.Round(time.Second)
+	}
 	found := counters.Diagnose(c)
 	w.host.CapturedAt = time.Now()
 	doc := report.NewCounters(report.NewHeader("counters", w.host, c.Missing), c, found)
 	doc.PerCPU = w.flags.perCPU
-	if full, ok := w.growth.Full(s.Max); ok {
-		full = full.Round(time.Second)
-		doc.Table.ExpectedFull = &full
-	}
 	return doc
 }
 

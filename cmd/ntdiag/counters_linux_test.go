@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/counters"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
@@ -276,6 +277,31 @@ func TestCountersFull(t *testing.T) {
 		`^- from 10\.0\.0\.10: `, `^- to 192\.168\.1\.80: `, `^- to udp port 9: `, fmt.Sprintf(`^do sysctl -w net\.netfilter\.nf_conntrack_max=%d$`, 2*limit))
 	if d.Lost != drop || d.Evicted != early {
 		t.Errorf("lost %d, evicted %d, counted %d and %d", d.Lost, d.Evicted, drop, early)
+	}
+}
+
+// TestCountersFilling: a table that grows will be full, and when is told before.
+func TestCountersFilling(t *testing.T) {
+	c := newCounting(t, "table inet nat { chain postrouting { type nat hook postrouting priority srcnat; oifname \"s0\" masquerade; }; }")
+	send := func(from, n int) func() error {
+		return func() error {
+			for i := range n {
+				p := lab.Packet{Src: lab.ClientAddr4, Dst: lab.ServerAddr4, L4: lab.UDP{SPort: uint16(from + i), DPort: 9}}
+				if err := c.wire.Send(p); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	d := c.during(send(5000, 50))
+	if d.Table.ExpectedFull == nil || d.Table.ExpectedFull.Before(time.Now()) {
+		t.Errorf("full at %v", d.Table.ExpectedFull)
+	}
+	c.holds(d, "filling", `^warning: the conntrack table is .* full, and will be full at 2\d\d\d-`, `^shown table-full: what it is full of`, `^- udp: 5\d flows \(`, `^- from 10\.0\.0\.10: `)
+	d = c.during(func() error { return nil })
+	if d.Table.ExpectedFull != nil || d.Wrong() {
+		t.Errorf("nothing grows: full at %v, %+v", d.Table.ExpectedFull, d.Findings)
 	}
 }
 

@@ -8,7 +8,7 @@
 //	ntdiag rules            the NAT rules in the order in which packets meet them
 //	ntdiag simulate PACKET… what would happen to a packet, with every way it could take
 //	ntdiag stale            flows that are no longer what the rules make of them
-//	ntdiag counters         what conntrack counts of itself, and what moves each counter
+//	ntdiag counters         what conntrack counts of itself, why it moves, what to do
 //	ntdiag invalid          why packets are invalid, and what becomes of them
 //	ntdiag undo JOURNAL     put back what a delete removed
 //	ntdiag record           keep who changes rules, addresses and routes, and when

@@ -131,6 +131,7 @@ var varying = []struct{ re, with string }{
 	{`(under 1|\d+) (s|min) old`, "AGE old"},
 	{`\d+ packets?`, "N packets"},
 	{`in \d+(\.\d+)? s\b`, "in SECONDS"},
+	{`\d+ entries of \d+ \([^)]*\), \d+ buckets`, "N entries of N, N buckets"},
 	{`\s+`, " "},
 }
 

@@ -23,6 +23,8 @@ type Case struct {
 	Brief bool
 	// Before are the entries at the beginning of the interval.
 	Before uint64
+	// Full is when the table is expected to be full; zero for never.
+	Full time.Time
 	// Netns names the namespace, as --netns does, "" for the one we are in; Enter
 	// is what a command begins with to run there.
 	Netns, Enter string
@@ -37,6 +39,7 @@ type Case struct {
 	log       *Log
 	explainer *explain.Explainer
 	asked     map[string]bool
+	portsGone bool // it was shown that there are none left
 }
 
 // Look gives evidence of a machine. Each is asked for at most once, and only

@@ -60,6 +60,40 @@ var tableFull = cause{
 	},
 }
 
+// soon is when a table that fills has to be looked at; one that is not half full
+// yet, a twelfth of that: it may have only begun.
+const soon = time.Hour
+
+// filling is a table that will be full: no counter tells before it is.
+func (c *Case) filling(found []Finding) *Finding {
+	fill, grows, near := c.fill(), !c.Full.IsZero(), soon
+	if fill < 0.5 {
+		near /= 12
+	}
+	if fill < roomy && !(grows && time.Until(c.Full) < near) {
+		return nil
+	}
+	for i := range found {
+		if n := found[i].Name; n == dropAlone.name || n == earlyDropAlone.name {
+			return nil // it is
+		}
+	}
+	f := &Finding{Name: "filling", Severity: Warning, Meaning: "when the table is full, entries that are not assured are thrown out for new ones, and where there are none, packets are lost"}
+	f.Summary = "the conntrack table is " + Percent(fill, 1) + " full"
+	if grows {
+		f.Summary += fmt.Sprintf(", and will be full at %s if it goes on growing so", c.Full.Format(time.RFC3339))
+	}
+	if c.Look == nil || c.Brief {
+		return f
+	}
+	x := Cause{Name: "table-full", Text: "what it is full of", Grade: Shown}
+	c.talkers(&x)
+	c.room(&x)
+	x.Fix = inside(x.Fix, c.Netns, c.Enter)
+	f.Likely = []Cause{x}
+	return f
+}
+
 func logLines(log *Log, x *Cause) {
 	if log == nil {
 		return

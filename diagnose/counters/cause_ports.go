@@ -57,6 +57,7 @@ var portsExhausted = cause{
 			fallthrough
 		case full > 0:
 			x.Grade, f.Severity = Shown, Critical
+			c.portsGone = true
 			f.Summary = c.lost(f.Lost) + ": no free source port for SNAT toward " + end(top.Dst, top.Port)
 			return ""
 		case c.within() && top.part() < portsAmple:
@@ -212,7 +213,10 @@ var portsBusy = cause{
 	ask: "ntdiag flows --snat -o wide",
 	look: func(c *Case, f *Finding, x *Cause) string {
 		s := c.flows()
-		if s == nil {
+		switch {
+		case c.portsGone:
+			return none // a finding of its own says more
+		case s == nil:
 			return ""
 		}
 		if s.SNAT > 0 {

@@ -25,7 +25,7 @@ type Moved struct {
 // Finding is one joint movement of counters.
 type Finding struct {
 	Name  string
-	Moved []Moved // the first names the finding
+	Moved []Moved // the first names the finding; none of a table that fills
 	// Lost are the packets lost, as far as these counters tell.
 	Lost     uint64
 	Severity Severity
@@ -131,6 +131,9 @@ func Diagnose(c *Case) []Finding {
 			}
 		}
 		out = append(out, f)
+	}
+	if f := c.filling(out); f != nil {
+		out = append(out, *f)
 	}
 	slices.SortStableFunc(out, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(severityOrder[a.Severity], severityOrder[b.Severity]))
