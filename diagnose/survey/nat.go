@@ -76,7 +76,7 @@ func (s *Survey) nat(f *host.Flow) {
 			k.Free = FreeRange(k.Proto, now)
 		}
 	}
-	if t.m[k] == nil && t.full() {
+	if t.full() && t.get(k) == nil {
 		s.release(t)
 	}
 	c, fresh := t.add(k)
@@ -91,12 +91,12 @@ func (s *Survey) nat(f *host.Flow) {
 // release purges t, and takes back the examples of what is given up.
 func (s *Survey) release(t *top[PortsKey]) {
 	held := make(map[int]bool, len(t.m))
-	for _, c := range t.m {
-		held[c.flow] = true
+	for _, i := range t.m {
+		held[t.cells[i].flow] = true
 	}
 	t.purge()
-	for _, c := range t.m {
-		delete(held, c.flow)
+	for _, i := range t.m {
+		delete(held, t.cells[i].flow)
 	}
 	for i := range held {
 		s.unused = append(s.unused, i)
@@ -112,7 +112,7 @@ func (s *Survey) PortsInUse(n int, ranged bool) []PortUse {
 	}
 	var out []PortUse
 	for _, c := range t.largest(n, PortsKey.compare) {
-		cell := t.m[c.Key]
+		cell := t.get(c.Key)
 		out = append(out, PortUse{PortsKey: c.Key, Used: c.N, Error: c.Error, Kept: min(cell.kept, c.N), Flow: s.samples[cell.flow]})
 	}
 	return out

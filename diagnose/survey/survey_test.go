@@ -90,7 +90,7 @@ func TestTopError(t *testing.T) {
 	}
 	for k, want := range counts {
 		var got uint64
-		if c := top.m[k]; c != nil {
+		if c := top.get(k); c != nil {
 			got = c.n
 		}
 		if got > want || want > got+top.cut {
@@ -113,18 +113,17 @@ func TestBounded(t *testing.T) {
 	if len(s.samples) > 2*keepPorts+1 || len(s.free.m) > 2*keepPorts || len(s.src.m) > 2*keepAddrs {
 		t.Errorf("%d samples, %d and %d keys", len(s.samples), len(s.free.m), len(s.src.m))
 	}
-	for k, c := range s.free.m {
-		if f := s.samples[c.flow]; f.Reply.Src != k.Dst {
+	for k := range s.free.m {
+		if f := s.samples[s.free.get(k).flow]; f.Reply.Src != k.Dst {
 			t.Fatalf("example of %v is %v", k, f.Reply)
 		}
 	}
 }
 
-// BenchmarkAdd is one flow of a table of 1,000,000, of 50,000 clients to
-// 16,000,000 destinations behind one address: the kernel takes 3.3 µs to dump
-// one.
+// BenchmarkAdd is one flow of a table, of 50,000 clients to as many destinations
+// behind one address: the kernel takes 3.3 µs to dump one.
 func BenchmarkAdd(b *testing.B) {
-	const n = 1_000_000
+	const n = 50_000
 	r := rand.New(rand.NewPCG(1, 2))
 	flows := make([]host.Flow, n)
 	for i := range flows {

@@ -9,11 +9,13 @@ import (
 // different ones, and beyond that with an error that it knows (Misra and Gries,
 // Finding repeated elements; here many are given up at a time).
 type top[K comparable] struct {
-	m    map[K]*cell
+	m    map[K]int32 // place in cells
 	keep int
 	// cut is by how much a key may have been counted too little: at most the sum
 	// of all, divided by keep.
 	cut     uint64
+	cells   []cell
+	unused  []int32
 	scratch []uint64
 }
 
@@ -25,40 +27,55 @@ type cell struct {
 }
 
 func newTop[K comparable](keep int) *top[K] {
-	return &top[K]{m: make(map[K]*cell, 2*keep), keep: keep}
+	return &top[K]{m: make(map[K]int32, 2*keep), keep: keep, cells: make([]cell, 0, 2*keep)}
 }
 
 // add counts k once, and tells whether it is new.
 func (t *top[K]) add(k K) (c *cell, fresh bool) {
-	if c = t.m[k]; c != nil {
+	if i, ok := t.m[k]; ok {
+		c = &t.cells[i]
 		c.n++
 		return c, false
 	}
 	if t.full() {
 		t.purge()
 	}
-	c = &cell{n: 1}
-	t.m[k] = c
-	return c, true
+	i := int32(len(t.cells))
+	if n := len(t.unused); n > 0 {
+		i, t.unused = t.unused[n-1], t.unused[:n-1]
+	} else {
+		t.cells = append(t.cells, cell{})
+	}
+	t.m[k], t.cells[i] = i, cell{n: 1}
+	return &t.cells[i], true
 }
 
 func (t *top[K]) full() bool { return len(t.m) >= 2*t.keep }
+
+// get is what is counted of k, nil for nothing.
+func (t *top[K]) get(k K) *cell {
+	if i, ok := t.m[k]; ok {
+		return &t.cells[i]
+	}
+	return nil
+}
 
 // purge takes from every count that of the key which comes after the keep
 // largest, and gives up those that are left with nothing: at least half of them.
 func (t *top[K]) purge() {
 	t.scratch = t.scratch[:0]
-	for _, c := range t.m {
-		t.scratch = append(t.scratch, c.n)
+	for _, i := range t.m {
+		t.scratch = append(t.scratch, t.cells[i].n)
 	}
 	slices.Sort(t.scratch)
 	less := t.scratch[len(t.scratch)-t.keep-1]
-	for k, c := range t.m {
-		if c.n <= less {
+	for k, i := range t.m {
+		if t.cells[i].n <= less {
 			delete(t.m, k)
+			t.unused = append(t.unused, i)
 			continue
 		}
-		c.n -= less
+		t.cells[i].n -= less
 	}
 	t.cut += less
 }
@@ -73,8 +90,8 @@ type Counted[K comparable] struct {
 // largest are the n keys that have most, equals in the order of less.
 func (t *top[K]) largest(n int, less func(a, b K) int) []Counted[K] {
 	out := make([]Counted[K], 0, len(t.m))
-	for k, c := range t.m {
-		out = append(out, Counted[K]{k, c.n, t.cut})
+	for k, i := range t.m {
+		out = append(out, Counted[K]{k, t.cells[i].n, t.cut})
 	}
 	slices.SortFunc(out, func(a, b Counted[K]) int {
 		return cmp.Or(-cmp.Compare(a.N, b.N), less(a.Key, b.Key))
