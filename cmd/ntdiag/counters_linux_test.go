@@ -42,8 +42,9 @@ func newCounting(t *testing.T, rules string) *counting {
 	return &counting{t, n, wire}
 }
 
-// during is what the counters say of the time that act took.
-func (c *counting) during(act func() error) *report.Counters {
+// during is what the counters say of the time that act took; counted is done as
+// soon as that is over.
+func (c *counting) during(act func() error, counted ...func()) *report.Counters {
 	c.t.Helper()
 	a := &app{netns: c.Router.Path()}
 	l, err := a.open()
@@ -62,6 +63,9 @@ func (c *counting) during(act func() error) *report.Counters {
 	now, at, err := w.read(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
+	}
+	for _, f := range counted {
+		f()
 	}
 	delta := now.Since(before)
 	return w.document(c.t.Context(), &delta, before.Entries, at.Sub(began), true)
@@ -262,8 +266,7 @@ func TestCountersFull(t *testing.T) {
 			}
 		}
 		return nil
-	})
-	restore()
+	}, restore)
 	total := d.Total.Values
 	early, drop := total[counters.EarlyDrop], total[counters.Drop]
 	if early+drop == 0 {
