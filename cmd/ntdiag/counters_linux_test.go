@@ -157,6 +157,54 @@ func TestCountersPorts(t *testing.T) {
 	}
 }
 
+// TestCountersIptables: the same for rules of iptables, in both forms.
+func TestCountersIptables(t *testing.T) {
+	for _, tool := range []string{"iptables-nft", "iptables-legacy"} {
+		t.Run(tool, func(t *testing.T) {
+			_, err := exec.LookPath(tool)
+			needKernel(t, err)
+			c := newCounting(t, "")
+			if _, err := c.Router.Run("", tool, "-t", "nat", "-A", "POSTROUTING", "-o", "s0", "-p", "udp", "--dport", "53", "-m", "comment", "--comment", "one port", "-j", "SNAT", "--to-source", "192.168.1.2:5000"); err != nil {
+				lab.LeaveOut(t, err)
+			}
+			inside(t, c.Router, tool, "-t", "nat", "-A", "POSTROUTING", "-o", "s0", "-j", "MASQUERADE")
+			send := func() error {
+				for _, src := range []string{"10.0.0.10:4001", "10.0.0.11:4002"} {
+					if err := c.udp(src, "192.168.1.80:53"); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			f := c.holds(c.during(send), "clash", `^critical: 1 packet was lost`, `^shown ports-exhausted`, `1 of 1 port \(5000\) in use, by ip nat POSTROUTING (\(legacy\) )?rule 1`,
+				`^do .* `+tool+` -t nat -R POSTROUTING 1 -o s0 -p udp`)
+			inside(t, c.Router, "sh", "-c", f.Likely[0].Fix)
+			if rules := inside(t, c.Router, tool, "-t", "nat", "-S", "POSTROUTING"); !strings.Contains(rules, `-m comment --comment "one port" -j SNAT --to-source 192.168.1.2`+"\n") {
+				t.Errorf("the rules became\n%s", rules)
+			}
+			if err := c.udp("10.0.0.12:4003", "192.168.1.80:53"); err != nil {
+				t.Fatal(err)
+			}
+			q := c.queue()
+			twice := syn("10.0.0.10:4001", "192.168.1.80:80", 1)
+			d := c.during(func() error {
+				if err := c.wire.Send(twice, twice); err != nil {
+					return err
+				}
+				return c.release(q, 2)
+			})
+			for _, x := range c.holds(d, "clash", `port-race: DNS over SNAT`).Likely {
+				if x.Name == "port-race" {
+					inside(t, c.Router, "sh", "-c", x.Fix)
+				}
+			}
+			if rules := inside(t, c.Router, tool, "-t", "nat", "-S", "POSTROUTING"); !strings.Contains(rules, "--random-fully") {
+				t.Errorf("the rules became\n%s", rules)
+			}
+		})
+	}
+}
+
 // TestCountersRace: where a clash came, DNS behind a masquerade that keeps ports
 // is named, with the rule.
 func TestCountersRace(t *testing.T) {

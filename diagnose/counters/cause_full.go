@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 	"github.com/ntdiag/ntdiag/diagnose/survey"
 )
@@ -150,110 +149,5 @@ func (c *Case) talkers(x *Cause) {
 			x.Evidence = append(x.Evidence, fmt.Sprintf("to %s port %d: %d flows (%s)", query.ProtoName(p.Key.Proto), p.Key.Port, p.N, Percent(float64(p.N), n)))
 		}
 	}
-}
-
-// room is the command that makes room: what fits what the table is full of.
-func (c *Case) room(x *Cause) {
-	limit := max(c.Stats.Max, 1)
-	const established = "net.netfilter.nf_conntrack_tcp_timeout_established"
-	if s := c.flows(); s != nil && c.fill() >= roomy {
-		for _, g := range s.Groups() {
-			long := g.Timeouts[len(g.Timeouts)-1]
-			if g.Proto == host.ProtoTCP && g.State == "ESTABLISHED" && float64(long) >= manyOf*float64(s.Flows) {
-				x.Evidence = append(x.Evidence, fmt.Sprintf("%d established connections have over a day left; %s is %s", long, established, c.sysctl(established)))
-				x.Fix = "sysctl -w " + established + "=86400"
-				x.Cost = "connections that are silent for longer than a day lose their entry, and their NAT; entries that are there keep their time until their next packet"
-				return
-			}
-		}
-	}
-	x.Fix = fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 2*limit)
-	x.Cost = fmt.Sprintf("up to %d MiB of kernel memory more; one value for the whole machine, held against the entries of each namespace, and written in the first only", limit*entryBytes>>20+1)
-}
-
-// fewBuckets: entries stand in two chains each, one for either tuple; one of
-// more than 50 to 79 is refused.
-var fewBuckets = cause{
-	name: "few-buckets",
-	text: "too few hash buckets for the entries",
-	ask:  "sysctl net.netfilter.nf_conntrack_buckets net.netfilter.nf_conntrack_count",
-	look: func(c *Case, f *Finding, x *Cause) string {
-		if c.Stats.Buckets == 0 {
-			return ""
-		}
-		mean := 2 * float64(c.Stats.Entries) / float64(c.Stats.Buckets)
-		x.Evidence = append(x.Evidence, fmt.Sprintf("2 × %d entries in %d buckets: %.1f in a chain on average, refused from 50 to 79 on; the buckets are those of all namespaces", c.Stats.Entries, c.Stats.Buckets, mean))
-		if mean >= 8 {
-			x.Grade = Shown
-		}
-		want := c.Stats.Buckets * 2
-		for want < c.Stats.Max {
-			want *= 2
-		}
-		x.Fix = fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_buckets=%d", want)
-		x.Cost = fmt.Sprintf("%d MiB of kernel memory, and a moment in which lookups wait; in the first namespace", want*8>>20+1)
-		return ""
-	},
-}
-
-// helperAdjust: nf_ct_seq_adjust failed.
-var helperAdjust = cause{
-	name: "helper-adjust", told: true,
-	text: "the sequence numbers of a connection that a helper rewrites could not be adjusted",
-	ask:  "ntdiag flows --status SEQ_ADJUST -o wide",
-	look: func(c *Case, f *Finding, x *Cause) string {
-		s := c.flows()
-		switch {
-		case s == nil:
-			return none
-		case s.SeqAdjusted == 0 && c.within():
-			return "no connection has its sequence numbers adjusted"
-		case s.SeqAdjusted == 0:
-			return none
-		}
-		x.Grade = Indicated
-		x.Evidence = append(x.Evidence, counted(uint64(s.SeqAdjusted), "connection has its", "connections have their")+" sequence numbers adjusted")
-		if log := c.kernelLog(); log != nil && log.Helper > 0 {
-			x.Evidence = append(x.Evidence, counted(uint64(log.Helper), "message", "messages")+" of a helper in the kernel's log, the last: "+log.LastHelper)
-		}
-		return ""
-	},
-}
-
-// Growth is how the number of entries changes.
-type Growth struct{ first, last sample }
-
-type sample struct {
-	at time.Time
-	n  uint64
-}
-
-// Add takes a reading.
-func (g *Growth) Add(at time.Time, n uint64) {
-	if g.first.at.IsZero() {
-		g.first = sample{at, n}
-	}
-	g.last = sample{at, n}
-}
-
-// tooFar is when a forecast from a short time tells nothing any more.
-const tooFar = 30 * 24 * time.Hour
-
-// Full is when the table will be full, if it goes on as it did between the first
-// and the last reading; false where it does not grow, or by less than chance
-// would.
-func (g *Growth) Full(limit uint64) (time.Time, bool) {
-	dt := g.last.at.Sub(g.first.at)
-	if dt <= 0 || g.last.n <= g.first.n || limit <= g.last.n {
-		return time.Time{}, false
-	}
-	grown := float64(g.last.n - g.first.n)
-	if grown*grown < 4*float64(g.first.n) || grown < 10 {
-		return time.Time{}, false // within twice the deviation of as many independent flows
-	}
-	left := float64(limit-g.last.n) / grown * float64(dt)
-	if left > float64(tooFar) {
-		return time.Time{}, false
-	}
-	return g.last.at.Add(time.Duration(left)), true
+	c.ages(x)
 }
