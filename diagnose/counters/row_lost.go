@@ -99,7 +99,7 @@ var resolvedBefore510 = row{
 			return nil
 		}
 		f.Summary = counted(n, "clash was resolved", "clashes were resolved") + c.when() + ", nothing was lost"
-		f.Meaning = "insert_failed without drop, on a kernel from 4.7 to 5.9: two first packets of one flow came at once, and the second took the entry of the first; or, seldom, the entry was deleted on its way"
+		f.Meaning = "insert_failed without drop, on a kernel from 4.7 to 5.9: two first packets of one flow came at once, and the second took the entry of the first; or a program inserted an entry that was there (conntrackd); or, seldom, an entry was deleted on its way"
 		return []Moved{{InsertFailed, n}}
 	},
 }
