@@ -299,32 +299,36 @@ func TestCountersClash(t *testing.T) {
 	}
 }
 
-// TestCountersFull: a table that is full, first of entries that may go, then of
-// ones that may not.
+// TestCountersFull: a table that is full, as far as other namespaces do not
+// notice: the limit is one for all.
 func TestCountersFull(t *testing.T) {
 	c := newCounting(t, "table inet nat { chain postrouting { type nat hook postrouting priority srcnat; oifname \"s0\" masquerade; }; }")
-	const limit = 60
-	restore := lab.Global(t, fmt.Sprintf("net.netfilter.nf_conntrack_max=%d", limit))
-	d := c.during(func() error {
-		for i := range 3 * limit {
-			// past the client's own conntrack, which has the same limit
-			p := lab.Packet{Src: lab.ClientAddr4, Dst: lab.ServerAddr4, L4: lab.UDP{SPort: uint16(5000 + i), DPort: 9}}
-			if err := c.wire.Send(p); err != nil {
-				return err
-			}
+	const limit = 3000
+	var first, then []lab.Packet
+	for i := range limit + 200 {
+		// past the client's own conntrack, which has the same limit
+		p := lab.Packet{Src: lab.ClientAddr4, Dst: lab.ServerAddr4, L4: lab.UDP{SPort: uint16(5000 + i), DPort: 9}}
+		if i < limit-10 {
+			first = append(first, p)
+		} else {
+			then = append(then, p)
 		}
-		return nil
-	}, restore)
+	}
+	if err := c.wire.Send(first...); err != nil {
+		t.Fatal(err)
+	}
+	restore := lab.Global(t, fmt.Sprintf("net.netfilter.nf_conntrack_max=%d", limit))
+	d := c.during(func() error { return c.wire.Send(then...) }, restore)
 	total := d.Total.Values
 	early, drop := total[counters.EarlyDrop], total[counters.Drop]
 	if early+drop == 0 {
 		t.Fatalf("nothing moved: %+v", d.Total)
 	}
-	name, first := "early-drop", `^critical: \d+ entr(y was|ies were) thrown out of a full table in `
+	name, answer := "early-drop", `^critical: \d+ entr(y was|ies were) thrown out of a full table in `
 	if drop > 0 {
-		name, first = "drop", `^critical: \d+ packets? (was|were) lost in .*: the conntrack table is full`
+		name, answer = "drop", `^critical: \d+ packets? (was|were) lost in .*: the conntrack table is full`
 	}
-	c.holds(d, name, first, `^shown table-full: `, fmt.Sprintf(`^- \d+ of %d entries \(\d+ %%\)`, limit), `^- udp: \d+ flows`, `may be thrown out for new ones`,
+	c.holds(d, name, answer, `^shown table-full: `, fmt.Sprintf(`^- \d+ of %d entries \(\d+ %%\)`, limit), `^- udp: \d+ flows`, `may be thrown out for new ones`,
 		`^- from 10\.0\.0\.10: `, `^- to 192\.168\.1\.80: `, `^- to udp port 9: `, fmt.Sprintf(`^do sysctl -w net\.netfilter\.nf_conntrack_max=%d$`, 2*limit))
 	if d.Lost != drop || d.Evicted != early {
 		t.Errorf("lost %d, evicted %d, counted %d and %d", d.Lost, d.Evicted, drop, early)
