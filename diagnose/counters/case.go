@@ -37,6 +37,7 @@ type Case struct {
 	snapshot  *host.Snapshot
 	survey    *survey.Survey
 	log       *Log
+	logErr    error
 	explainer *explain.Explainer
 	asked     map[string]bool
 	portsGone bool // it was shown that there are none left
@@ -119,11 +120,11 @@ func (c *Case) flows() *survey.Survey {
 	return c.survey
 }
 
-// kernelLog is nil where it could not be read, which is no gap in the answer:
-// it is often forbidden, and never complete.
+// kernelLog is nil where it could not be read, which is said where it would have
+// told something; it is no gap in the answer, as the log is never complete.
 func (c *Case) kernelLog() *Log {
 	if c.once("log") {
-		c.log, _ = c.Look.Log()
+		c.log, c.logErr = c.Look.Log()
 	}
 	return c.log
 }

@@ -45,6 +45,9 @@ var tableFull = cause{
 			x.Evidence = append(x.Evidence, fmt.Sprintf("early_drop +%d: entries thrown out of a full table", early))
 		}
 		logLines(log, x)
+		if c.logErr != nil {
+			x.Evidence = append(x.Evidence, "whether the kernel's log has more is not known: "+c.logErr.Error())
+		}
 		if x.Grade == Open {
 			return ""
 		}

@@ -1,6 +1,7 @@
 package counters
 
 import (
+	"errors"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -20,7 +21,13 @@ type given struct {
 }
 
 func (g *given) Snapshot() (*host.Snapshot, error) { return g.snapshot, nil }
-func (g *given) Log() (*Log, error)                { return g.log, nil }
+
+func (g *given) Log() (*Log, error) {
+	if g.log == nil {
+		return nil, errors.New("/dev/kmsg: permission denied")
+	}
+	return g.log, nil
+}
 
 func (g *given) Survey(ranges []survey.PortRange) (*survey.Survey, error) {
 	s := survey.New(ranges)
@@ -79,7 +86,7 @@ func TestCauses(t *testing.T) {
 			given{flows: flows(990, host.ProtoTCP, tcpState(synSent))},
 			map[string]string{"net.netfilter.nf_conntrack_tcp_timeout_syn_sent": "120", "net.netfilter.nf_conntrack_timestamp": "0"},
 			[]string{`^critical: 4 packets were lost in 1 s: the conntrack table is full$`, `^shown table-full`, `990 of 1000 entries \(99 %\)`, `early_drop \+2`,
-				`tcp SYN_SENT: 990 flows \(100 %\), 990 without an answer`, `990 of 990 may be thrown out`, `from 10\.0\.0\.1: 990`, `to 192\.0\.2\.9: 990`, `to tcp port 443: 990`,
+				`the kernel's log has more is not known: /dev/kmsg: permission denied`, `tcp SYN_SENT: 990 flows \(100 %\), 990 without an answer`, `990 of 990 may be thrown out`, `from 10\.0\.0\.1: 990`, `to 192\.0\.2\.9: 990`, `to tcp port 443: 990`,
 				`how old they are is not known`, `tcp_timeout_syn_sent is 120 s`, `^do sysctl -w net\.netfilter\.nf_conntrack_max=2000\nsysctl -w net\.netfilter\.nf_conntrack_tcp_timeout_syn_sent=20$`}},
 		{"full, of idle connections", "drop", "6.18", time.Second, full, map[ID]uint64{Drop: 1},
 			given{flows: flows(990, host.ProtoTCP, func(f *host.Flow) { tcpState(established)(f); f.Timeout = 400000; f.Status |= host.StatusAssured })},
