@@ -184,8 +184,11 @@ func (c *Case) lost(n uint64) string {
 
 // Seconds is a time in seconds, as short as it tells something.
 func Seconds(d time.Duration) string {
-	if d >= 10*time.Second {
+	switch {
+	case d >= 10*time.Second:
 		d = d.Round(time.Second)
+	case d >= time.Second:
+		d = d.Round(100 * time.Millisecond)
 	}
 	return strconv.FormatFloat(d.Round(time.Millisecond).Seconds(), 'f', -1, 64) + " s"
 }

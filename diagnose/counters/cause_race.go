@@ -43,7 +43,7 @@ var portRace = cause{
 			}
 			x.Evidence = append(x.Evidence, line)
 		}
-		if dns {
+		if dns && !c.portsGone { // want of ports explains it better
 			x.Grade = Indicated
 		}
 		for _, r := range kept {

@@ -143,3 +143,13 @@ func TestPercent(t *testing.T) {
 		t.Error("too many digits")
 	}
 }
+
+func TestSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		1500 * time.Microsecond: "0.002 s", 3001 * time.Millisecond: "3 s", 2460 * time.Millisecond: "2.5 s", 61600 * time.Millisecond: "62 s",
+	} {
+		if got := Seconds(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
