@@ -32,6 +32,7 @@ var sysctls = [...]string{
 	"net.netfilter.nf_conntrack_log_invalid",
 	"net.netfilter.nf_conntrack_tcp_loose",
 	"net.netfilter.nf_conntrack_tcp_be_liberal",
+	"net.netfilter.nf_conntrack_tcp_ignore_invalid_rst",
 	"net.netfilter.nf_conntrack_events",
 	"net.netfilter.nf_conntrack_expect_max",
 	"net.netfilter.nf_conntrack_generic_timeout",

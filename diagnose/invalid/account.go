@@ -166,4 +166,10 @@ func silent(counter string, c *Circumstances) []SilentCause {
 const (
 	keyLoose   = "net.netfilter.nf_conntrack_tcp_loose"
 	keyLiberal = "net.netfilter.nf_conntrack_tcp_be_liberal"
+	// of an idle connection
+	keyEstablished = "net.netfilter.nf_conntrack_tcp_timeout_established"
+	keyIgnoreRST   = "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst"
+	keyChecksum    = "net.netfilter.nf_conntrack_checksum"
+	keyCount       = "net.netfilter.nf_conntrack_count"
+	keyMax         = "net.netfilter.nf_conntrack_max"
 )

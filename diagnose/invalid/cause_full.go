@@ -8,7 +8,7 @@ func findTableFull(q *inquiry) *Cause {
 	}
 	c := q.cause(p, true, "the conntrack table is full: packets of new flows are dropped")
 	c.say("%s; the kernel limits their rate, so that more packets were dropped than there are lines", count(p.packets, "line", "lines"))
-	if n, max := sysctl(q.Host, "net.netfilter.nf_conntrack_count"), sysctl(q.Host, "net.netfilter.nf_conntrack_max"); n != "" && max != "" {
+	if n, max := sysctl(q.Host, keyCount), sysctl(q.Host, keyMax); n != "" && max != "" {
 		c.say("now there are %s entries of %s", n, max)
 	}
 	c.fixOf(p.groups[0].Reason)

@@ -8,9 +8,8 @@ func findStaleReset(q *inquiry) *Cause {
 	}
 	c := q.cause(p, true, "RSTs carry sequence numbers from before what has been acknowledged: late, forged, or made by a device between the ends")
 	c.say("%s, from %s", p.amount(), listing(share(&p, func(f *Flow) string { return f.Packet.Src.String() })))
-	const key = "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst"
-	if v := sysctl(q.Host, key); v != "" {
-		c.say("%s is %s", key, v)
+	if v := sysctl(q.Host, keyIgnoreRST); v != "" {
+		c.say("%s is %s", keyIgnoreRST, v)
 	}
 	c.Likely = true
 	c.fixOf(p.groups[0].Reason)

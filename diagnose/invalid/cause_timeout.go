@@ -5,12 +5,9 @@ import (
 	"time"
 )
 
-const (
-	keyEstablished = "net.netfilter.nf_conntrack_tcp_timeout_established"
-	// keepalive is TCP_KEEPALIVE_TIME: when an idle connection sends its first
-	// probe, where the program has set nothing else.
-	keepalive = 2 * time.Hour
-)
+// keepalive is TCP_KEEPALIVE_TIME: when an idle connection sends its first probe,
+// where the program has set nothing else.
+const keepalive = 2 * time.Hour
 
 // findTimeout: entries of idle connections end before their keepalive comes.
 func findTimeout(q *inquiry) *Cause {
