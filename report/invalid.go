@@ -27,6 +27,9 @@ type Invalid struct {
 	// it cannot be told whose they are: both are left out.
 	Elsewhere uint64 `json:"elsewhere,omitempty"`
 	Unowned   uint64 `json:"unowned,omitempty"`
+	// Mixed: the log has messages of other namespaces too, and names none: they
+	// were told apart by the names of devices.
+	Mixed bool `json:"mixed,omitempty"`
 	// Seconds is how long it was listened; 0 for a log that was there.
 	Seconds float64 `json:"seconds,omitempty"`
 	// Logging says what becomes of what conntrack logs; absent for files.

@@ -478,6 +478,9 @@ func invalidRead(b *strings.Builder, d *Invalid, s Style) {
 	if d.Elsewhere > 0 {
 		text += "; " + thousands(int(d.Elsewhere)) + " of other namespaces left out"
 	}
+	if d.Mixed {
+		text += "; the log has those of other namespaces too: they are told apart by the names of devices"
+	}
 	if d.Unowned > 0 {
 		text += "; " + thousands(int(d.Unowned)) + " left out, of this namespace or another"
 	}

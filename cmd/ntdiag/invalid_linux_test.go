@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -92,4 +95,84 @@ func TestInvalidTerminal(t *testing.T) {
 	if strings.LastIndex(out, "^C ends it") > strings.Index(out, "What becomes of them:") {
 		t.Error("the table is drawn after the answer")
 	}
+}
+
+// TestInvalidKernelLog: what the kernel's log has of a namespace is joined to
+// its table and rules; while its messages do not come there, nothing is taken
+// for its own.
+func TestInvalidKernelLog(t *testing.T) {
+	needLab(t)
+	if ok, _ := readsKmsg("kmsg"); !ok {
+		lab.LeaveOut(t, errors.New("/dev/kmsg cannot be read"))
+	}
+	n := scriptLab(t)
+	restore := lab.Global(t, "net.netfilter.nf_log_all_netns=1")
+	if err := n.Router.Sysctl("net.netfilter.nf_conntrack_log_invalid=255"); err != nil {
+		t.Fatal(err)
+	}
+	w, err := n.Client.Wire("eth0", n.Router, "c0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() *invalidAnswer {
+		out, _ := exec.Command("ntdiag", "--netns", n.Router.Path(), "invalid", "-o", "json").Output() // its exit code is that something was found
+		var d invalidAnswer
+		if err := json.Unmarshal(out, &d); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return &d
+	}
+	const port = 7321
+	before := 0 // of a run before this one: the log keeps them
+	if f := ask().flow(port); f != nil {
+		before = f.Count
+	}
+	for range 3 {
+		p := lab.Packet{Src: lab.ClientAddr4, Dst: netip.MustParseAddr("10.8.2.12"), L4: lab.TCP{SPort: port, DPort: 80, Flags: lab.RST, Seq: 1}}
+		if err := w.Send(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := ask()
+	f := d.flow(port)
+	for limit := time.Now().Add(10 * time.Second); (f == nil || f.Count < before+3) && time.Now().Before(limit); f = d.flow(port) {
+		d = ask()
+	}
+	if d.Source != "kmsg" || !d.Joined || !d.Mixed || f == nil || f.Count != before+3 || f.Fate != "leaks" || f.In != "c0" {
+		t.Errorf("source %s, joined %v, mixed %v, flow %+v after %d", d.Source, d.Joined, d.Mixed, f, before)
+	}
+	if d.Logging.Silent != "" {
+		t.Errorf("it says that the log is silent: %s", d.Logging.Silent)
+	}
+	restore()
+	if d := ask(); d.flow(port) != nil || d.Elsewhere < 3 || d.Logging.Silent == "" {
+		t.Errorf("a silent log: %d of other namespaces, %q, flow %+v", d.Elsewhere, d.Logging.Silent, d.flow(port))
+	}
+}
+
+// invalidAnswer is what of the document is looked at.
+type invalidAnswer struct {
+	Source    string
+	Joined    bool
+	Mixed     bool
+	Elsewhere uint64
+	Logging   struct{ Silent string }
+	Messages  []struct{ Flows []invalidFlow }
+}
+
+type invalidFlow struct {
+	Packet   struct{ Sport uint16 }
+	Count    int
+	Fate, In string
+}
+
+func (d *invalidAnswer) flow(port uint16) *invalidFlow {
+	for i := range d.Messages {
+		for j := range d.Messages[i].Flows {
+			if f := &d.Messages[i].Flows[j]; f.Packet.Sport == port {
+				return f
+			}
+		}
+	}
+	return nil
 }

@@ -31,6 +31,7 @@ func (r *invalidRun) whose(ctx context.Context) (*whose, error) {
 		w.silent = v4 == rules.No && g.Initial == rules.No && g.AllNetns.OK && !g.AllNetns.Value
 	}
 	w.several = g.Initial != rules.Yes || !g.AllNetns.OK || g.AllNetns.Value
+	r.doc.Mixed = w.several && !w.silent
 	s, err := r.live.Snapshot(ctx)
 	if err != nil {
 		return nil, err
