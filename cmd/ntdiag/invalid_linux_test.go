@@ -114,9 +114,9 @@ func TestInvalidKernelLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func() *invalidAnswer {
+	ask := func() *kernelLogAnswer {
 		out, _ := exec.Command("ntdiag", "--netns", n.Router.Path(), "invalid", "-o", "json").Output() // its exit code is that something was found
-		var d invalidAnswer
+		var d kernelLogAnswer
 		if err := json.Unmarshal(out, &d); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -150,23 +150,23 @@ func TestInvalidKernelLog(t *testing.T) {
 	}
 }
 
-// invalidAnswer is what of the document is looked at.
-type invalidAnswer struct {
+// kernelLogAnswer is what of the document is looked at.
+type kernelLogAnswer struct {
 	Source    string
 	Joined    bool
 	Mixed     bool
 	Elsewhere uint64
 	Logging   struct{ Silent string }
-	Messages  []struct{ Flows []invalidFlow }
+	Messages  []struct{ Flows []kernelLogFlow }
 }
 
-type invalidFlow struct {
+type kernelLogFlow struct {
 	Packet   struct{ Sport uint16 }
 	Count    int
 	Fate, In string
 }
 
-func (d *invalidAnswer) flow(port uint16) *invalidFlow {
+func (d *kernelLogAnswer) flow(port uint16) *kernelLogFlow {
 	for i := range d.Messages {
 		for j := range d.Messages[i].Flows {
 			if f := &d.Messages[i].Flows[j]; f.Packet.Sport == port {
