@@ -159,12 +159,14 @@ type InvalidFlow struct {
 	Packet InvalidPacket `json:"packet"`
 	Rule   *Rule         `json:"rule"` // of its NAT, the destination's first
 	Count  uint64        `json:"count"`
-	First  *time.Time    `json:"first,omitempty"`
-	Last   *time.Time    `json:"last,omitempty"`
-	In     string        `json:"in,omitempty"`
-	Out    string        `json:"out,omitempty"`
-	PhysIn string        `json:"phys_in,omitempty"`
-	MAC    string        `json:"mac,omitempty"`
+	// AtLeast: there can have been more, counted when flows were not told apart.
+	AtLeast bool       `json:"at_least,omitempty"`
+	First   *time.Time `json:"first,omitempty"`
+	Last    *time.Time `json:"last,omitempty"`
+	In      string     `json:"in,omitempty"`
+	Out     string     `json:"out,omitempty"`
+	PhysIn  string     `json:"phys_in,omitempty"`
+	MAC     string     `json:"mac,omitempty"`
 	// As says as what the packet fits the entry, Odd that it is not as the flow's
 	// packets come here. Younger: the entry began after the packets.
 	As       string    `json:"as,omitempty"`
@@ -347,7 +349,7 @@ func newSeen(all []invalid.Seen) []InvalidSeen {
 }
 
 func newInvalidFlow(f *invalid.Flow, in *InvalidInput) InvalidFlow {
-	out := InvalidFlow{Packet: newInvalidPacket(&f.Packet, f.Inner), Count: f.Count, First: stamp(f.First), Last: stamp(f.Last), In: f.In, Out: f.Out, PhysIn: f.PhysIn}
+	out := InvalidFlow{Packet: newInvalidPacket(&f.Packet, f.Inner), Count: f.Count, AtLeast: f.AtLeast(), First: stamp(f.First), Last: stamp(f.Last), In: f.In, Out: f.Out, PhysIn: f.PhysIn}
 	if f.HasMAC {
 		out.MAC = macText(f.SrcMAC)
 	}

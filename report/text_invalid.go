@@ -373,7 +373,11 @@ func invalidFlow(b *strings.Builder, f *InvalidFlow, s Style) {
 	if f.Packet.Quotes != nil {
 		text += ", quotes " + safe(f.Packet.Quotes.text)
 	}
-	wrap(b, s.width(), "    "+fmt.Sprintf("%7s", thousands(int(f.Count)))+"  ", "             ", text)
+	number := thousands(int(f.Count))
+	if f.AtLeast {
+		number += "+"
+	}
+	wrap(b, s.width(), "    "+fmt.Sprintf("%7s", number)+"  ", "             ", text)
 	const indent = "             "
 	switch {
 	case f.Flow != nil:

@@ -140,6 +140,9 @@ func (f *Flow) more(t *Tally, m *Message) {
 	f.Senders = f.Senders || f.HasMAC && m.HasMAC && f.SrcMAC != m.SrcMAC
 }
 
+// AtLeast tells that there can have been more packets than Count.
+func (f *Flow) AtLeast() bool { return f.over > 0 }
+
 // Flows are those that are told apart, the most packets first.
 func (g *Group) Flows() []*Flow {
 	out := slices.Clone(g.counted.heap)

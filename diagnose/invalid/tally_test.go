@@ -87,6 +87,9 @@ func TestTallyManyFlows(t *testing.T) {
 	if top.Packet.Src.String() != "10.0.0.200" || top.Count > others/often || top.Count < others/often*9/10 {
 		t.Errorf("the first is %s with %d packets of %d", top.Packet.String(), top.Count, others/often)
 	}
+	if last := flows[len(flows)-1]; !last.AtLeast() {
+		t.Errorf("%s came late, and is said to have %d packets and no more", last.Packet.String(), last.Count)
+	}
 	if sum != g.Count || g.Count != others+others/often || len(flows) != maxFlows {
 		t.Errorf("%d packets of %d in %d flows", sum, g.Count, len(flows))
 	}
