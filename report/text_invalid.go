@@ -232,6 +232,9 @@ func fateText(f *InvalidFate) string {
 	case invalid.FateLeaks:
 		return "no rule drops them; they leave by " + orDevice(f.Out) + " from " + f.Source + ", without the NAT of their flow"
 	case invalid.FateAnswered:
+		if t := f.Example.TCPFlags; t == nil || *t&tcpRST != 0 {
+			return "no rule drops them; they are delivered to this host, and go no further"
+		}
 		return "no rule drops them; they are delivered to this host, whose TCP answers with a RST: the connection breaks"
 	case invalid.FateForwarded:
 		return "no rule drops them; they leave by " + orDevice(f.Out) + " as they came" + why
@@ -255,6 +258,9 @@ func fateText(f *InvalidFate) string {
 	}
 	return text
 }
+
+// tcpRST: nobody answers a RST.
+const tcpRST = 4
 
 func orDevice(dev string) string {
 	if dev == "" {
