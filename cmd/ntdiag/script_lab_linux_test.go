@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/netip"
 	"os/exec"
 	"strconv"
@@ -21,11 +22,13 @@ var scriptLabs sync.Map
 //	on HOST COMMAND…                 run a program on one of them
 //	send HOST PROTO SRC DST [once]   tcp, udp, or ping with an id as port; once
 //	                                 does not wait for the answer
+//	global KEY=VALUE…                settings of the whole machine for the rest of
+//	                                 the script; nothing where it may not set them
 //	segment HOST SRC DST FLAGS SEQ ACK [N]
 //	                                 N TCP segments of client or server as they are
 //	                                 written, past its own TCP; FLAGS as "SA"
 var labCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"lab": makeLab, "on": onHost, "send": sendFrom, "segment": sendSegment,
+	"lab": makeLab, "on": onHost, "send": sendFrom, "segment": sendSegment, "global": setGlobal,
 }
 
 func makeLab(ts *testscript.TestScript, _ bool, _ []string) {
@@ -39,6 +42,15 @@ func makeLab(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	scriptLabs.Store(ts.Name(), n)
 	ts.Setenv("OWN", n.Router.Path())
+}
+
+func setGlobal(ts *testscript.TestScript, _ bool, args []string) {
+	undo, err := lab.SetGlobal(args...)
+	if errors.Is(err, lab.ErrNoGlobal) {
+		return
+	}
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(undo()) })
 }
 
 // hostOf is the lab of the script, and the host of the name args begin with.

@@ -212,3 +212,25 @@ func TestLongAndHalf(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestNotText: what is no text at all is told, once, and not taken for lines.
+func TestNotText(t *testing.T) {
+	for _, tc := range []struct {
+		name, text string
+		want       error
+	}{
+		{"ELF", "\x7fELF\x02\x01\x01\x00\x00", errBinary},
+		{"zip", "PK\x03\x04\x14\x00", errBinary},
+		{"pcap", "\xd4\xc3\xb2\xa1\x02\x00\x04\x00", errBinary},
+		{"UTF-16", "\xff\xfen\x00f\x00", errUTF16},
+	} {
+		r := openText(t, tc.text)
+		var rec Record
+		if err := r.Next(&rec); err != io.EOF {
+			t.Errorf("%s: %v %q", tc.name, err, rec.Text)
+		}
+		if m := r.Missing(); len(m) != 1 || m[0].Why != tc.want.Error() {
+			t.Errorf("%s: missing %v", tc.name, m)
+		}
+	}
+}

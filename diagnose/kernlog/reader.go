@@ -236,8 +236,10 @@ var utf8BOM = []byte("\xef\xbb\xbf")
 
 var errUTF16 = errors.New("UTF-16 text is not read (iconv -f UTF-16 -t UTF-8 makes it UTF-8)")
 
+var errBinary = errors.New("it is not text, and no journal")
+
 // notRead are the forms that are not read, wherever in the file that is known.
-var notRead = []error{errUTF16, errJournalStream, errFollowJournal}
+var notRead = []error{errUTF16, errBinary, errJournalStream, errFollowJournal}
 
 // nextInput begins the next file; io.EOF when there is none.
 func (r *Reader) nextInput() error {
@@ -268,9 +270,15 @@ func (r *Reader) nextInput() error {
 		r.endInput(errFollowJournal)
 	case isJournal(head):
 		r.endInput(errJournalStream)
+	case bytes.ContainsFunc(head, inNoText):
+		r.endInput(errBinary)
 	}
 	return nil
 }
+
+// inNoText tells the bytes that no log begins with. NULs are what a crash leaves
+// in one; journalctl -o json-seq begins its entries with RS.
+func inNoText(c rune) bool { return c < ' ' && !strings.ContainsRune("\x00\t\n\r\x1b\x1e", c) }
 
 // begin opens the file, and finds out whether it is a journal's or a stream.
 func (in *input) begin() (err error) {

@@ -41,8 +41,8 @@ const firstNetns = "net.netfilter.nf_log_all_netns"
 // tests that end do.
 func Global(t GlobalTB, lines ...string) (restore func()) {
 	t.Helper()
-	undo, err := setGlobal(lines)
-	if errors.Is(err, errNoGlobal) {
+	undo, err := SetGlobal(lines...)
+	if errors.Is(err, ErrNoGlobal) {
 		LeaveOut(t, err)
 	}
 	if err != nil {
@@ -57,7 +57,8 @@ func Global(t GlobalTB, lines ...string) (restore func()) {
 	return restore
 }
 
-var errNoGlobal = errors.New("settings of the whole machine: only its root may change them, in its first network namespace")
+// ErrNoGlobal: this process may not set them.
+var ErrNoGlobal = errors.New("settings of the whole machine: only its root may change them, in its first network namespace")
 
 // global is this process's hold on the machine's settings: the file is locked
 // while depth is not 0, and lists what is to be put back, the oldest first.
@@ -71,7 +72,9 @@ var global struct {
 // nobody else can have written it (openGlobal looks at its owner).
 const globalFile = "/tmp/ntdiag-global.lock"
 
-func setGlobal(lines []string) (func() error, error) {
+// SetGlobal is Global where there is no test at hand: undo is to be called
+// whatever happens.
+func SetGlobal(lines ...string) (undo func() error, err error) {
 	keys := make([]string, len(lines))
 	for i, line := range lines {
 		key, _, ok := strings.Cut(line, "=")
@@ -81,7 +84,7 @@ func setGlobal(lines []string) (func() error, error) {
 		keys[i] = key
 	}
 	if _, err := os.Stat(sysctlPath(firstNetns)); err != nil || os.Geteuid() != 0 || UserNamespace() {
-		return nil, errNoGlobal
+		return nil, ErrNoGlobal
 	}
 	global.Lock()
 	defer global.Unlock()
@@ -245,7 +248,7 @@ func writeGlobal(lines []string) error {
 		key, value, _ := strings.Cut(line, "=")
 		err := os.WriteFile(sysctlPath(key), []byte(value), 0)
 		if errors.Is(err, os.ErrPermission) { // a machine whose root is not all
-			return fmt.Errorf("%w: sysctl %s: %w", errNoGlobal, key, err)
+			return fmt.Errorf("%w: sysctl %s: %w", ErrNoGlobal, key, err)
 		}
 		if err != nil {
 			return fmt.Errorf("sysctl %s: %w", key, err)

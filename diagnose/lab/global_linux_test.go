@@ -77,7 +77,7 @@ func TestGlobal(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		Global(t)
 		for _, line := range []string{"net.netfilter.nf_conntrack_acct=1", maxEntries, maxEntries + "=many"} {
-			if _, err := setGlobal([]string{line}); err == nil {
+			if _, err := SetGlobal(line); err == nil {
 				t.Errorf("%s: no error", line)
 			}
 		}
