@@ -100,14 +100,18 @@ func newRootCmd() *cobra.Command {
 		Use:   "ntdiag",
 		Short: "say which NAT rule rewrote a flow that is already there",
 		Long: `ntdiag says which rule rewrote a flow that is already in the conntrack table,
-how sure that is, and what could not be known. It adds no rule, sends no
-traffic, and loads no module; conntrack entries are changed on request only, by
-flows insert, update and delete, stale --delete, and undo.`,
+how sure that is, and what could not be known; which flows are stale; and why
+packets are invalid, or lost. It adds no rule and sends no traffic. Conntrack
+entries are changed on request only, by flows insert, update and delete, stale
+--delete, and undo; settings of logging while invalid --enable or --nflog runs,
+which puts them back.`,
 		Example: `  sudo ntdiag explain 10.0.0.10:5536 10.8.2.12:80
   sudo ntdiag flows --dnat --port 443
   sudo ntdiag rules
   sudo ntdiag stale
   sudo ntdiag simulate 'tcp 10.0.0.10:5536 > 10.0.0.1:8080'
+  sudo ntdiag counters --interval 10s
+  sudo ntdiag invalid --enable --for 60s
   ntdiag demo`,
 		Args:              cobra.NoArgs,
 		SilenceErrors:     true,

@@ -35,6 +35,12 @@ func usageFunc(cmd *cobra.Command) error {
 }
 
 func usageCommands(w io.Writer, cmd *cobra.Command, title string, is func(*cobra.Command) bool) {
+	column := 14
+	for _, c := range cmd.Commands() {
+		if is(c) {
+			column = max(column, len(c.Name()))
+		}
+	}
 	for _, c := range cmd.Commands() {
 		if !is(c) {
 			continue
@@ -43,7 +49,7 @@ func usageCommands(w io.Writer, cmd *cobra.Command, title string, is func(*cobra
 			fmt.Fprintf(w, "\n%s:\n", title)
 			title = ""
 		}
-		fmt.Fprintf(w, "  %-14s %s\n", c.Name(), c.Short)
+		fmt.Fprintf(w, "  %-*s %s\n", column, c.Name(), c.Short)
 	}
 }
 
