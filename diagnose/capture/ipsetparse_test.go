@@ -286,11 +286,15 @@ func BenchmarkIPSetLookup100k(b *testing.B) {
 				if a := m.Test(packet); a.Truth != want {
 					b.Fatalf("%v, want %v", a, want)
 				}
+				const questions = 10_000
 				for b.Loop() {
-					if m.Test(packet).Truth != want {
-						b.Fatal("another answer")
+					for range questions {
+						if m.Test(packet).Truth != want {
+							b.Fatal("another answer")
+						}
 					}
 				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/questions, "ns/question")
 			})
 		}
 	}

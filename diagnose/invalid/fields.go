@@ -2,6 +2,7 @@ package invalid
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -154,21 +155,25 @@ func (w *words) header(value []byte) bool {
 	if len(value) == 0 {
 		return true
 	}
-	if len(value)%3 != 2 {
-		return false
-	}
-	for i, c := range value {
-		if i%3 == 2 != (c == ':') || i%3 != 2 && digit(c) > 15 {
+	var header [14]byte // to, from, type
+	n := 0
+	for at := value; ; at = at[3:] {
+		if len(at) < 2 || digit(at[0]) > 15 || digit(at[1]) > 15 {
+			return false
+		}
+		if n < len(header) {
+			header[n] = hexByte(at)
+		}
+		n++
+		if len(at) == 2 {
+			break
+		}
+		if at[2] != ':' {
 			return false
 		}
 	}
-	const source, etherType = 6 * 3, 12 * 3
-	if len(value) < etherType+5 {
-		return true
-	}
-	hi, lo := hexByte(value[etherType:]), hexByte(value[etherType+3:])
-	if isEthernet(uint16(hi)<<8 | uint16(lo)) {
-		w.m.HasMAC = parseMAC(&w.m.SrcMAC, value[source:source+17])
+	if n >= len(header) && isEthernet(binary.BigEndian.Uint16(header[12:])) {
+		w.m.SrcMAC, w.m.HasMAC = [6]byte(header[6:]), true
 	}
 	return true
 }

@@ -262,14 +262,15 @@ func (m *Message) take(arg Arg, v uint64) bool {
 }
 
 // digit is the value of a hexadecimal digit, 99 for another byte.
-func digit(c byte) uint64 {
-	switch {
-	case '0' <= c && c <= '9':
-		return uint64(c - '0')
-	case 'a' <= c && c <= 'f':
-		return uint64(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return uint64(c-'A') + 10
+func digit(c byte) uint64 { return uint64(digits[c]) }
+
+var digits = func() (values [256]uint8) {
+	for i := range values {
+		values[i] = 99
 	}
-	return 99
-}
+	for i, c := range []byte("0123456789abcdef") {
+		values[c] = uint8(i)
+		values[bytes.ToUpper([]byte{c})[0]] = uint8(i)
+	}
+	return values
+}()

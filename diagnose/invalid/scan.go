@@ -9,7 +9,18 @@ func begins(text []byte, with string) bool {
 	return len(text) >= len(with) && string(text[:len(with)]) == with
 }
 
-func isBlank(c byte) bool { return c <= ' ' && (c == ' ' || c == '\n' || c == '\t' || c == '\r') }
+// stop is a set of bytes that end something.
+type stop uint8
+
+const (
+	blank stop = 1 << iota
+	equals
+	bracket // closing
+)
+
+var stops = [256]stop{' ': blank, '\n': blank, '\t': blank, '\r': blank, '=': equals, ']': bracket}
+
+func isBlank(c byte) bool { return stops[c] == blank }
 
 func skipBlanks(text []byte, i int) int {
 	for i < len(text) && isBlank(text[i]) {
@@ -18,13 +29,16 @@ func skipBlanks(text []byte, i int) int {
 	return i
 }
 
-// wordEnd is where the word that begins at i ends.
-func wordEnd(text []byte, i int) int {
-	for i < len(text) && !isBlank(text[i]) {
+// find is where the first byte from i on is that is in s.
+func (s stop) find(text []byte, i int) int {
+	for i < len(text) && stops[text[i]]&s == 0 {
 		i++
 	}
 	return i
 }
+
+// wordEnd is where the word that begins at i ends.
+func wordEnd(text []byte, i int) int { return blank.find(text, i) }
 
 // escapes of the newline that one reason ends with: /dev/kmsg's, and that of
 // syslog daemons.

@@ -86,15 +86,18 @@ func (w *words) read() {
 
 // end is where the word at i ends: at a blank, and within brackets before "]".
 func (w *words) end(i int) int {
-	end := i
-	for end < len(w.text) {
-		c := w.text[end]
-		if isBlank(c) || c == ']' && w.quoted && end > i {
-			break
-		}
-		end++
+	if i < len(w.text) && w.text[i] == ']' {
+		i++
 	}
-	return end
+	return w.stop().find(w.text, i)
+}
+
+// stop is what words end at.
+func (w *words) stop() stop {
+	if w.quoted {
+		return blank | bracket
+	}
+	return blank
 }
 
 // word reads the next word; false when it means nothing here.
@@ -113,25 +116,19 @@ func (w *words) word() bool {
 		}
 		return false
 	}
-	start, eq := w.at, 0
-	end := start
-	for ; end < len(w.text); end++ {
-		c := w.text[end]
-		if c == '=' && eq == 0 {
-			eq = end - start
-		} else if isBlank(c) || c == ']' && w.quoted {
-			break
-		}
+	stop := w.stop()
+	start := w.at
+	eq := (stop | equals).find(w.text, start)
+	key := w.text[start:eq]
+	if eq == len(w.text) || w.text[eq] != '=' {
+		w.at = eq
+		return w.bare(key)
 	}
-	word := w.text[start:end]
-	w.at = end
-	if eq > 0 {
-		if end == len(w.text) && !w.shortcut && !w.mayEnd(word[:eq]) {
-			return false // digits may be missing
-		}
-		return w.field(word[:eq], word[eq+1:])
+	w.at = stop.find(w.text, eq)
+	if w.at == len(w.text) && !w.shortcut && !w.mayEnd(key) {
+		return false // digits may be missing
 	}
-	return w.bare(word)
+	return w.field(key, w.text[eq+1:w.at])
 }
 
 // mayEnd tells whether a whole message can end with the field. Blanks at its

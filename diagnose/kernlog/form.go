@@ -54,7 +54,7 @@ var byFirst = func() (t [256][]uint8) {
 
 // parser is what has to be known of the lines before, in one file.
 type parser struct {
-	clock clock
+	clock *clock
 	met   uint32 // forms met, by number
 
 	after    verdict // what the line before was

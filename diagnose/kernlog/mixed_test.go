@@ -15,6 +15,7 @@ type mixedLog struct {
 	block []byte
 	left  int
 	rest  []byte
+	flows []int // where a digit makes it another flow in each block; nil for the same
 }
 
 const blockLines = 1000
@@ -41,6 +42,21 @@ func newMixedLog(lines int) *mixedLog {
 	return &mixedLog{block: b.Bytes(), left: lines / blockLines}
 }
 
+// newFlowLog is a mixedLog in which every message is of another flow, of
+// 90,000.
+func newFlowLog(lines int) *mixedLog {
+	m := newMixedLog(lines)
+	const to = "DST=198.51."
+	for at := 0; ; {
+		i := bytes.Index(m.block[at:], []byte(to))
+		if i < 0 {
+			return m
+		}
+		at += i + len(to)
+		m.flows = append(m.flows, at)
+	}
+}
+
 func (m *mixedLog) Read(b []byte) (int, error) {
 	if len(m.rest) == 0 {
 		if m.left == 0 {
@@ -48,6 +64,10 @@ func (m *mixedLog) Read(b []byte) (int, error) {
 		}
 		m.left--
 		m.rest = m.block
+		for _, at := range m.flows {
+			n := 100 + m.left%150
+			m.block[at], m.block[at+1], m.block[at+2] = byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10)
+		}
 	}
 	n := copy(b, m.rest)
 	m.rest = m.rest[n:]
@@ -69,4 +89,5 @@ func packedLog(tb testing.TB, lines int) []byte {
 
 // What the benchmark needs, which parses too.
 func NewMixedLog(lines int) io.Reader           { return newMixedLog(lines) }
+func NewFlowLog(lines int) io.Reader            { return newFlowLog(lines) }
 func PackedLog(tb testing.TB, lines int) []byte { return packedLog(tb, lines) }

@@ -172,3 +172,32 @@ func TestOpenErrors(t *testing.T) {
 		t.Errorf("%q, %v", got, r.Missing())
 	}
 }
+
+// TestSyslogMinutes: a clock that knows the minute of the line before tells the
+// same as one that knows nothing, over all that lies about the turns of a year.
+func TestSyslogMinutes(t *testing.T) {
+	now := time.Date(2026, 2, 28, 12, 0, 30, 0, time.UTC)
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, changed := range []time.Time{{}, now.Add(-36 * time.Hour)} {
+		fresh := func() *clock { return newClock(func() time.Time { return now }, changed, zone) }
+		used := fresh()
+		known := 0
+		for at := now.AddDate(-1, 0, -3); at.Before(now.AddDate(0, 0, 3)); at = at.Add(611 * time.Second) {
+			stamp := []byte(at.In(zone).Format(time.Stamp))
+			for _, b := range [][]byte{stamp, append(stamp[:13:13], "59.123456"...), append(stamp[:13:13], "60"...)} {
+				if got, want := used.readSyslog(b), fresh().readSyslog(b); !got.Equal(want) {
+					t.Fatalf("%s of a file of %v: %v, want %v", b, changed, got, want)
+				}
+				if string(used.minute[:]) == string(b[:13]) {
+					known++
+				}
+			}
+		}
+		if known == 0 {
+			t.Error("no minute was kept")
+		}
+	}
+}

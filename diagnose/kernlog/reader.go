@@ -392,6 +392,6 @@ func (r *Reader) Close() error {
 }
 
 // begin forgets what belongs to the file before.
-func (p *parser) begin(c clock) {
+func (p *parser) begin(c *clock) {
 	*p = parser{clock: c, met: p.met, lost: p.lost, gaps: p.gaps, repeated: p.repeated, host: p.host[:0], last: p.last[:0]}
 }

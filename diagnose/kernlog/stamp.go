@@ -15,11 +15,16 @@ type clock struct {
 	zone    *time.Location
 
 	syslog, iso, unix, full, ctime, micros func([]byte) time.Time
+
+	// minute is the last one that a syslog time was of, and at when it began:
+	// most lines are of the same as the line before.
+	minute [len("Nov 27 14:00:")]byte
+	at     time.Time
 }
 
 // newClock makes the readers once: a record keeps one of them, and the bytes.
-func newClock(now func() time.Time, changed time.Time, zone *time.Location) clock {
-	c := clock{now: now, changed: changed, zone: zone}
+func newClock(now func() time.Time, changed time.Time, zone *time.Location) *clock {
+	c := &clock{now: now, changed: changed, zone: zone}
 	c.syslog, c.iso, c.unix = c.readSyslog, c.readISO, c.readUnix
 	c.full, c.ctime, c.micros = c.readFull, c.readCtime, c.readMicros
 	return c
@@ -35,20 +40,33 @@ const (
 // readSyslog reads "Nov 27 14:00:01", with or without a fraction. The result
 // never lies in the future: a time that is ahead by less than the zones differ is
 // not known.
-func (c clock) readSyslog(b []byte) time.Time {
+func (c *clock) readSyslog(b []byte) time.Time {
+	sec, nsec := atoi(b[13:15]), 0
+	if len(b) > 16 {
+		nsec = fraction(b[16:])
+	}
+	if string(b[:13]) == string(c.minute[:]) && sec < 60 {
+		return c.at.Add(time.Duration(sec)*time.Second + time.Duration(nsec))
+	}
 	now := c.now()
 	ref := now
 	if !c.changed.IsZero() && c.changed.Before(now) {
 		ref = c.changed
 	}
-	month, day := monthOf(b), atoi(b[4:6])
-	nsec := 0
-	if len(b) > 16 {
-		nsec = fraction(b[16:])
+	// any second of a minute that is over is of the year that its first is of
+	if at := c.dated(b, 0, 0, ref, now); !at.IsZero() && ref.Sub(at) > time.Minute {
+		c.at = at
+		copy(c.minute[:], b)
 	}
+	return c.dated(b, sec, nsec, ref, now)
+}
+
+// dated finds the year of a syslog time that is not after ref, nor now.
+func (c *clock) dated(b []byte, sec, nsec int, ref, now time.Time) time.Time {
+	month, day := monthOf(b), atoi(b[4:6])
 	year := ref.In(c.zone).Year() + 1
 	for tries := 0; tries < 10; tries++ { // a leap day may be eight years back
-		t := time.Date(year, month, day, atoi(b[7:9]), atoi(b[10:12]), atoi(b[13:15]), nsec, c.zone)
+		t := time.Date(year, month, day, atoi(b[7:9]), atoi(b[10:12]), sec, nsec, c.zone)
 		year--
 		if t.Day() != day || t.Sub(ref) > zones {
 			continue
@@ -66,7 +84,7 @@ func (c clock) readSyslog(b []byte) time.Time {
 
 // readISO reads an RFC 3339 time, with a point or a comma before the fraction,
 // and a zone with or without colon.
-func (c clock) readISO(b []byte) time.Time {
+func (c *clock) readISO(b []byte) time.Time {
 	if len(b) < 19 || !isISO(b) {
 		return time.Time{}
 	}
@@ -96,7 +114,7 @@ func civil(b []byte, nsec int, zone *time.Location) time.Time {
 }
 
 // zoneOf reads "Z", "+0100", "+01:00"; nothing is the local zone.
-func (c clock) zoneOf(b []byte) (*time.Location, bool) {
+func (c *clock) zoneOf(b []byte) (*time.Location, bool) {
 	switch {
 	case len(b) == 0:
 		return c.zone, true
@@ -123,7 +141,7 @@ func (c clock) zoneOf(b []byte) (*time.Location, bool) {
 }
 
 // readUnix reads seconds since 1970 with a fraction.
-func (c clock) readUnix(b []byte) time.Time {
+func (c *clock) readUnix(b []byte) time.Time {
 	point := bytes.IndexByte(b, '.')
 	if point < 0 {
 		return time.Time{}
@@ -136,7 +154,7 @@ func (c clock) readUnix(b []byte) time.Time {
 }
 
 // readMicros reads microseconds since 1970.
-func (c clock) readMicros(b []byte) time.Time {
+func (c *clock) readMicros(b []byte) time.Time {
 	usec, err := strconv.ParseInt(string(b), 10, 64)
 	if err != nil || usec <= 0 {
 		return time.Time{}
@@ -146,7 +164,7 @@ func (c clock) readMicros(b []byte) time.Time {
 
 // readFull reads "2026-11-27 14:00:01 UTC". The name of a zone that is not ours
 // tells nothing.
-func (c clock) readFull(b []byte) time.Time {
+func (c *clock) readFull(b []byte) time.Time {
 	space := bytes.LastIndexByte(b, ' ')
 	if space < 19 || !isISO(b) {
 		return time.Time{}
@@ -174,7 +192,7 @@ func (c clock) readFull(b []byte) time.Time {
 }
 
 // readCtime reads "Fri Nov 27 14:00:01 2026", English names only.
-func (c clock) readCtime(b []byte) time.Time {
+func (c *clock) readCtime(b []byte) time.Time {
 	if len(b) < 24 {
 		return time.Time{}
 	}
