@@ -2,6 +2,7 @@ package kernlog
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -56,7 +57,8 @@ type journal struct {
 	entries uint64 // how many the header tells of
 	read    uint64 // how many were read
 
-	array     uint64 // the array that is read, 0 at the end
+	array     uint64 // the array that is read, 0 before the first
+	arrayEnd  uint64
 	item      uint64 // the next of its entries
 	items     uint64
 	nextArray uint64
@@ -83,7 +85,8 @@ const (
 	dataDriver           // _TRANSPORT=driver
 	dataProgram          // another _TRANSPORT
 	dataForeign          // SYSLOG_FACILITY that is not 0, SYSLOG_IDENTIFIER that is not kernel
-	dataRead             // MESSAGE and _SOURCE_MONOTONIC_TIMESTAMP: to be read each time
+	dataMessage          // MESSAGE, and _SOURCE_MONOTONIC_TIMESTAMP: to be read each time
+	dataMono
 )
 
 // openJournal reads the header.
@@ -171,14 +174,14 @@ func (j *journal) beginArray() error {
 	if at == 0 {
 		return j.end()
 	}
-	if at <= j.array {
+	if at < j.arrayEnd {
 		return damage(at, "an array of entries out of order")
 	}
 	b, size, err := j.object(at, objectEntryArray, entryArrayItems)
 	if err != nil {
 		return err
 	}
-	j.array, j.item = at, 0
+	j.array, j.arrayEnd, j.item = at, at+size, 0
 	j.nextArray = binary.LittleEndian.Uint64(b[16:])
 	j.items = (size - entryArrayItems) / j.itemSize(8)
 	return nil
@@ -231,7 +234,7 @@ func (j *journal) readEntry(at uint64, e *entry) error {
 
 // fields reads the data objects of an entry.
 func (j *journal) fields(e *entry) error {
-	toRead := j.items64[:0]
+	var message, mono uint64
 	for _, at := range j.items64 {
 		kind, err := j.kind(at)
 		if err != nil {
@@ -247,15 +250,20 @@ func (j *journal) fields(e *entry) error {
 			return nil
 		case dataForeign:
 			e.foreign = true
-		case dataRead:
-			toRead = append(toRead, at)
+		case dataMessage:
+			message = cmp.Or(message, at)
+		case dataMono:
+			mono = cmp.Or(mono, at)
 		}
 	}
 	if e.transport == transportNone {
 		e.transport = transportOther
 		return nil
 	}
-	for _, at := range toRead {
+	for _, at := range [...]uint64{message, mono} {
+		if at == 0 {
+			continue
+		}
 		data, cut, err := j.data(at, MaxLine+len("MESSAGE="))
 		if err != nil {
 			return err
@@ -274,7 +282,7 @@ func (j *journal) kind(at uint64) (dataKind, error) {
 		return known.kind, nil
 	}
 	data, _, err := j.data(at, 64)
-	if err != nil {
+	if err != nil && err != errLarge {
 		return dataUnknown, err
 	}
 	k := kindOfData(data)
@@ -285,8 +293,10 @@ func (j *journal) kind(at uint64) (dataKind, error) {
 func kindOfData(data []byte) dataKind {
 	name, value, _ := bytes.Cut(data, []byte("="))
 	switch string(name) {
-	case "MESSAGE", "_SOURCE_MONOTONIC_TIMESTAMP":
-		return dataRead
+	case "MESSAGE":
+		return dataMessage
+	case "_SOURCE_MONOTONIC_TIMESTAMP":
+		return dataMono
 	case "_TRANSPORT":
 		switch string(value) {
 		case "kernel":
@@ -329,6 +339,9 @@ func (j *journal) data(at uint64, limit int) (data []byte, cut bool, err error) 
 		return j.buf, size > n, nil
 	}
 	data, err = j.unpack.field(flags, io.NewSectionReader(j.f, from, int64(size)), limit+1)
+	if err == errLarge {
+		return nil, false, err
+	}
 	if err != nil {
 		return nil, false, damage(at, err.Error())
 	}

@@ -78,26 +78,37 @@ const (
 // unpacker decompresses fields. It is reused, its results too.
 type unpacker struct {
 	zstd *zstd.Decoder
+	xz   *xz.Reader
 	out  []byte
 	in   []byte
 }
 
-// maxFieldLZ4 is the most that a field in LZ4 may have unpacked: it is one block,
-// of which no part can be had.
-const maxFieldLZ4 = 16 << 20
+const (
+	// maxFieldWindow is the most memory that a field in zstd or xz may ask for:
+	// journald's xz asks for 1 MiB.
+	maxFieldWindow = 8 << 20
+	// maxFieldLZ4 is the most that a field in LZ4 may have unpacked: it is one
+	// block, of which no part can be had.
+	maxFieldLZ4 = 1 << 20
+)
+
+// errLarge is a field that asks for more: no message of the kernel is as large.
+var errLarge = errors.New("a field that is too large")
 
 // field unpacks at most limit bytes of a field.
 func (u *unpacker) field(flags byte, r *io.SectionReader, limit int) ([]byte, error) {
 	switch flags {
 	case dataXZ:
-		z, err := xz.NewReader(r, maxWindow)
-		if err != nil {
+		if u.xz == nil {
+			u.xz, _ = xz.NewReader(nil, maxFieldWindow)
+		}
+		if err := u.xz.Reset(r); err != nil {
 			return nil, err
 		}
-		return u.upTo(z, limit)
+		return u.upTo(u.xz, limit)
 	case dataZstd:
 		if u.zstd == nil {
-			z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+			z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxFieldWindow))
 			if err != nil {
 				return nil, err
 			}
@@ -117,11 +128,13 @@ func (u *unpacker) field(flags byte, r *io.SectionReader, limit int) ([]byte, er
 func (u *unpacker) upTo(r io.Reader, limit int) ([]byte, error) {
 	u.out = append(u.out[:0], make([]byte, limit)...)
 	n, err := io.ReadFull(r, u.out)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	switch err {
+	case io.EOF:
+		err = errors.New("an empty field")
+	case io.ErrUnexpectedEOF:
 		err = nil
-		if n == 0 {
-			err = errors.New("an empty field")
-		}
+	case zstd.ErrWindowSizeExceeded, zstd.ErrDecoderSizeExceeded, xz.ErrMemlimit:
+		err = errLarge
 	}
 	return u.out[:n], err
 }
@@ -130,16 +143,22 @@ var errLZ4 = errors.New("lz4: a field of the wrong size")
 
 // lz4 unpacks a block, behind the size that it has unpacked (64 bits).
 func (u *unpacker) lz4(r *io.SectionReader) ([]byte, error) {
-	if r.Size() < 9 || r.Size() > maxFieldLZ4 {
+	if r.Size() < 9 {
 		return nil, errLZ4
+	}
+	if r.Size() > maxFieldLZ4 {
+		return nil, errLarge
 	}
 	u.in = append(u.in[:0], make([]byte, r.Size())...)
 	if _, err := r.ReadAt(u.in, 0); err != nil {
 		return nil, err
 	}
 	size := binary.LittleEndian.Uint64(u.in)
-	if size == 0 || size > maxFieldLZ4 { // UncompressBlock writes to a buffer of none
+	if size == 0 { // UncompressBlock writes to a buffer of none
 		return nil, errLZ4
+	}
+	if size > maxFieldLZ4 {
+		return nil, errLarge
 	}
 	u.out = append(u.out[:0], make([]byte, size)...)
 	n, err := lz4.UncompressBlock(u.in[8:], u.out)
