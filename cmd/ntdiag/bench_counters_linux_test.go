@@ -22,7 +22,7 @@ func BenchmarkSurveyFullTable(b *testing.B) {
 	router, err := l.Host("router")
 	benchNeeds(b, err)
 	lab.Global(b, fmt.Sprintf("net.netfilter.nf_conntrack_max=%d", n+100000))
-	if err := router.Do(func() error { return insert(n) }); err != nil {
+	if err := router.Fill(n, benchEntry); err != nil {
 		b.Fatal(err)
 	}
 	live, err := capture.Open(router.Path())

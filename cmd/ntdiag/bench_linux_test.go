@@ -33,7 +33,7 @@ func BenchmarkExplainFullTable(b *testing.B) {
 	benchNeeds(b, err)
 	raiseMax(b, n+100000)
 	start := time.Now()
-	if err := router.Do(func() error { return insert(n) }); err != nil {
+	if err := router.Fill(n, benchEntry); err != nil {
 		b.Fatal(err)
 	}
 	b.Logf("%d entries inserted in %v", n, time.Since(start).Round(time.Millisecond))
@@ -159,92 +159,7 @@ func addr4(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n)))
 }
 
-// nest appends an attribute whose value f appends.
-func nest(b []byte, typ uint16, f func([]byte) []byte) []byte {
-	at := len(b)
-	b = binary.NativeEndian.AppendUint16(append(b, 0, 0), typ)
-	b = f(b)
-	binary.NativeEndian.PutUint16(b[at:], uint16(len(b)-at))
-	for len(b)%4 != 0 {
-		b = append(b, 0)
-	}
-	return b
-}
-
-func raw(b []byte, typ uint16, v ...byte) []byte {
-	return nest(b, typ, func(b []byte) []byte { return append(b, v...) })
-}
-
-const nested = unix.NLA_F_NESTED
-
-// appendTuple is CTA_TUPLE_ORIG or CTA_TUPLE_REPLY of a TCP flow.
-func appendTuple(b []byte, typ uint16, src, dst netip.AddrPort) []byte {
-	return nest(b, typ|nested, func(b []byte) []byte {
-		b = nest(b, 1|nested, func(b []byte) []byte { // CTA_TUPLE_IP
-			return raw(raw(b, 1, src.Addr().AsSlice()...), 2, dst.Addr().AsSlice()...)
-		})
-		return nest(b, 2|nested, func(b []byte) []byte { // CTA_TUPLE_PROTO
-			b = raw(b, 1, unix.IPPROTO_TCP)
-			b = raw(b, 2, byte(src.Port()>>8), byte(src.Port()))
-			return raw(b, 3, byte(dst.Port()>>8), byte(dst.Port()))
-		})
-	})
-}
-
-// appendCreate is one IPCTNL_MSG_CT_NEW with CTA_NAT_SRC, as a masquerade
-// would have left it (ctnetlink_create_conntrack).
-func appendCreate(b []byte, i int) []byte {
+func benchEntry(i int) lab.Entry {
 	src, dst, nat := benchFlow(i)
-	at := len(b)
-	b = append(b, make([]byte, 16)...)
-	b = append(b, unix.AF_INET, 0, 0, 0)
-	b = appendTuple(b, 1, src, dst)
-	b = appendTuple(b, 2, dst, src)
-	b = raw(b, 3, 0, 0, 0, 0x0e)    // CTA_STATUS: seen reply, assured, confirmed
-	b = raw(b, 7, 0, 0, 0x0e, 0x10) // CTA_TIMEOUT: an hour
-	b = nest(b, 4|nested, func(b []byte) []byte {
-		return nest(b, 1|nested, func(b []byte) []byte { return raw(b, 1, 3) }) // TCP, established
-	})
-	b = nest(b, 6|nested, func(b []byte) []byte { // CTA_NAT_SRC
-		a := nat.Addr().AsSlice()
-		b = raw(raw(b, 1, a...), 2, a...)
-		return nest(b, 3|nested, func(b []byte) []byte {
-			p := []byte{byte(nat.Port() >> 8), byte(nat.Port())}
-			return raw(raw(b, 1, p...), 2, p...)
-		})
-	})
-	h := b[at:]
-	binary.NativeEndian.PutUint32(h, uint32(len(h)))
-	binary.NativeEndian.PutUint16(h[4:], unix.NFNL_SUBSYS_CTNETLINK<<8)
-	binary.NativeEndian.PutUint16(h[6:], unix.NLM_F_REQUEST|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-	return b
-}
-
-// insert makes n entries, some hundred a message; the kernel answers only what
-// it refuses.
-func insert(n int) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
-	if err != nil {
-		return fmt.Errorf("insert: %w", err)
-	}
-	defer unix.Close(fd)
-	var b, answer []byte
-	answer = make([]byte, 64<<10)
-	for i := range n {
-		b = appendCreate(b, i)
-		if len(b) < 60<<10 && i < n-1 {
-			continue
-		}
-		if err := unix.Sendto(fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-			return fmt.Errorf("insert: %w", err)
-		}
-		b = b[:0]
-		switch got, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT); {
-		case err == nil && got >= 20:
-			return fmt.Errorf("insert: entry before %d: %w", i, unix.Errno(-int32(binary.NativeEndian.Uint32(answer[16:]))))
-		case err != nil && err != unix.EAGAIN:
-			return fmt.Errorf("insert: %w", err)
-		}
-	}
-	return nil
+	return lab.Entry{Proto: unix.IPPROTO_TCP, Src: src, Dst: dst, NAT: nat, Assured: true}
 }

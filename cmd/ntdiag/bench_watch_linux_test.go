@@ -48,7 +48,7 @@ func watchBurst(b *testing.B, n int, args []string) (took, cpu time.Duration) {
 	if err := w.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		b.Fatal(err)
 	}
-	if err := net.Router.Do(func() error { return insert(n) }); err != nil {
+	if err := net.Router.Fill(n, benchEntry); err != nil {
 		b.Fatal(err)
 	}
 	if _, err := net.Client.UDP(addrPort("10.0.0.10:9998"), addrPort("10.8.2.12:9999"), true); err != nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ntdiag/ntdiag/diagnose/counters"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 	"github.com/ntdiag/ntdiag/report"
@@ -303,19 +305,20 @@ func TestCountersClash(t *testing.T) {
 // notice: the limit is one for all.
 func TestCountersFull(t *testing.T) {
 	c := newCounting(t, "table inet nat { chain postrouting { type nat hook postrouting priority srcnat; oifname \"s0\" masquerade; }; }")
-	const limit = 3000
-	var first, then []lab.Packet
-	for i := range limit + 200 {
-		// past the client's own conntrack, which has the same limit
-		p := lab.Packet{Src: lab.ClientAddr4, Dst: lab.ServerAddr4, L4: lab.UDP{SPort: uint16(5000 + i), DPort: 9}}
-		if i < limit-10 {
-			first = append(first, p)
-		} else {
-			then = append(then, p)
+	const limit = lab.Crowd
+	if err := c.Router.Fill(limit-10, func(i int) lab.Entry {
+		port := uint16(5000 + i%50000)
+		return lab.Entry{
+			Proto: unix.IPPROTO_UDP, Src: netip.AddrPortFrom(lab.ClientAddr4, port),
+			Dst: netip.AddrPortFrom(lab.ServerAddr4, uint16(9+i/50000)), NAT: netip.AddrPortFrom(lab.RouterOut4, port),
 		}
-	}
-	if err := c.wire.Send(first...); err != nil {
+	}); err != nil {
 		t.Fatal(err)
+	}
+	var then []lab.Packet
+	for i := range 200 {
+		// past the client's own conntrack, which has the same limit
+		then = append(then, lab.Packet{Src: lab.ClientAddr4, Dst: lab.ServerAddr4, L4: lab.UDP{SPort: uint16(60000 + i), DPort: 9}})
 	}
 	restore := lab.Global(t, fmt.Sprintf("net.netfilter.nf_conntrack_max=%d", limit))
 	d := c.during(func() error { return c.wire.Send(then...) }, restore)

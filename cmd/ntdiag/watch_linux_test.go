@@ -291,7 +291,7 @@ func TestFlowsWatchLoss(t *testing.T) {
 	n := scriptLab(t)
 	w := watchFlows(t, n, "-o", "jsonl", "--buffer", "4")
 	w.started()
-	if err := n.Router.Do(func() error { return insert(5000) }); err != nil {
+	if err := n.Router.Fill(5000, benchEntry); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[uint32]int{}

@@ -3,6 +3,7 @@ package invalid_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -23,7 +24,7 @@ import (
 type fullCase struct {
 	name    string
 	flows   int
-	open    func(port uint16) []sent // makes one flow of them
+	assured bool // have seen answers
 	globals []string
 	probes  int // SYNs of flows that there are not yet
 	moves   string
@@ -37,33 +38,18 @@ type fullCase struct {
 // early_drop looks into 8 buckets of a hash table that is thinly filled: it finds
 // an entry for some of the probes.
 var fullCases = []fullCase{
-	{name: "every entry is assured: none is thrown out", flows: 3000, open: assured,
-		globals: []string{"net.netfilter.nf_conntrack_max=3000", "net.core.message_cost=0"},
+	{name: "every entry is assured: none is thrown out", flows: lab.Crowd, assured: true,
+		globals: []string{tableOf(lab.Crowd), "net.core.message_cost=0"},
 		probes:  1, moves: "drop=1", full: true},
-	{name: "no entry is assured: all of one bucket go", flows: 20000, open: unanswered,
-		globals: []string{"net.netfilter.nf_conntrack_max=20000"},
+	{name: "no entry is assured: all of one bucket go", flows: lab.Crowd,
+		globals: []string{tableOf(lab.Crowd)},
 		probes:  12, moves: "early_drop", leave: -1},
-	{name: "40000 entries in 512 buckets: the chain is too long", flows: 40000, open: unanswered,
+	{name: "40000 entries in 512 buckets: the chain is too long", flows: 40000,
 		globals: []string{"net.netfilter.nf_conntrack_buckets=512"},
 		probes:  1, moves: "chaintoolong=1 insert_failed=1", state: "new=1", alone: true},
 }
 
-func unanswered(port uint16) []sent {
-	return []sent{client(lab.UDP{SPort: port, DPort: 53, Payload: []byte("question")})}
-}
-
-func assured(port uint16) []sent {
-	out := slices.Clone(established)
-	for i := range out {
-		l4 := out[i].L4.(lab.TCP)
-		l4.SPort, l4.DPort = port, 80
-		if out[i].from == atServer {
-			l4.SPort, l4.DPort = 80, port
-		}
-		out[i].L4 = l4
-	}
-	return out
-}
+func tableOf(n int) string { return fmt.Sprintf("net.netfilter.nf_conntrack_max=%d", n) }
 
 func TestKernelFull(t *testing.T) {
 	lab.Global(t) // all the time: the hash table is one for all, tests of this kind fill it
@@ -128,23 +114,16 @@ func (c *fullCase) compare(t *testing.T, got *outcome) {
 	}
 }
 
-// fill makes the flows and waits until they are there.
+// fill makes the flows.
 func (c *fullCase) fill(t *testing.T, b *bed) {
 	t.Helper()
-	for i := range c.flows {
-		for _, s := range c.open(uint16(20000 + i)) {
-			if err := b.put(s.from, s.wire(ends4, noNAT)); err != nil {
-				t.Fatal(err)
-			}
+	if err := b.router.Fill(c.flows, func(i int) lab.Entry {
+		return lab.Entry{
+			Proto: unix.IPPROTO_UDP, Assured: c.assured,
+			Src: netip.AddrPortFrom(ends4.client, uint16(5000+i%50000)), Dst: netip.AddrPortFrom(ends4.server, uint16(53+i/50000)),
 		}
-		if i%40 != 0 && i != c.flows-1 {
-			continue // the taps hold some hundred packets
-		}
-		for _, from := range []place{atClient, atServer} {
-			if err := b.passed(from, ends4, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 	if n, _, err := b.live.Count(); err != nil || int(n) != c.flows {
 		t.Fatalf("%d entries, made %d: %v", n, c.flows, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -21,12 +22,15 @@ type GlobalTB interface {
 // globals are the settings that are one for all network namespaces, and that
 // only the first one may write.
 var globals = map[string]bool{
-	"net.netfilter.nf_conntrack_max":        true,
+	maxKey:                                  true,
 	"net.netfilter.nf_conntrack_buckets":    true,
 	"net.netfilter.nf_conntrack_expect_max": true,
 	"net.core.message_cost":                 true, // rate limit of what the kernel says of packets
 	firstNetns:                              true,
 }
+
+// maxKey is the limit of the table, compared with the entries of each namespace.
+const maxKey = "net.netfilter.nf_conntrack_max"
 
 // firstNetns is there in the first network namespace only.
 const firstNetns = "net.netfilter.nf_log_all_netns"
@@ -77,9 +81,12 @@ const globalFile = "/tmp/ntdiag-global.lock"
 func SetGlobal(lines ...string) (undo func() error, err error) {
 	keys := make([]string, len(lines))
 	for i, line := range lines {
-		key, _, ok := strings.Cut(line, "=")
+		key, value, ok := strings.Cut(line, "=")
 		if !ok || !globals[key] {
 			return nil, fmt.Errorf("sysctl %q: not a setting of the whole machine", line)
+		}
+		if n, err := strconv.Atoi(value); key == maxKey && (err != nil || n < Crowd) {
+			return nil, fmt.Errorf("sysctl %q: other tests have up to %d entries in a namespace", line, Crowd)
 		}
 		keys[i] = key
 	}

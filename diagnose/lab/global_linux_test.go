@@ -10,8 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const maxEntries = "net.netfilter.nf_conntrack_max"
-
 // left makes this test binary set a value and end by SIGKILL.
 const left = "NTDIAG_LAB_LEFT"
 
@@ -26,17 +24,17 @@ func valueOf(t *testing.T, key string) string {
 
 func TestGlobal(t *testing.T) {
 	if value := os.Getenv(left); value != "" {
-		Global(t, maxEntries+"="+value)
+		Global(t, maxKey+"="+value)
 		unix.Kill(os.Getpid(), unix.SIGKILL)
 		select {}
 	}
 	var before string
 	t.Run("set and put back", func(t *testing.T) {
 		Global(t) // left out where it may not be
-		before = valueOf(t, maxEntries)
-		restore := Global(t, maxEntries+"=200001")
-		inner := Global(t, maxEntries+"=200002")
-		if got := valueOf(t, maxEntries); got != "200002" {
+		before = valueOf(t, maxKey)
+		restore := Global(t, maxKey+"=200001")
+		inner := Global(t, maxKey+"=200002")
+		if got := valueOf(t, maxKey); got != "200002" {
 			t.Errorf("set to 200002: %s", got)
 		}
 		f, err := openGlobal()
@@ -49,11 +47,11 @@ func TestGlobal(t *testing.T) {
 		}
 		inner()
 		inner()
-		if got := valueOf(t, maxEntries); got != "200001" {
+		if got := valueOf(t, maxKey); got != "200001" {
 			t.Errorf("put back to 200001: %s", got)
 		}
 		restore()
-		if got := valueOf(t, maxEntries); got != before {
+		if got := valueOf(t, maxKey); got != before {
 			t.Errorf("put back to %s: %s", before, got)
 		}
 	})
@@ -70,18 +68,18 @@ func TestGlobal(t *testing.T) {
 			t.Fatal(err)
 		}
 		Global(t)
-		if got := valueOf(t, maxEntries); got != before {
+		if got := valueOf(t, maxKey); got != before {
 			t.Errorf("put right to %s: %s", before, got)
 		}
 	})
 	t.Run("refused", func(t *testing.T) {
 		Global(t)
-		for _, line := range []string{"net.netfilter.nf_conntrack_acct=1", maxEntries, maxEntries + "=many"} {
+		for _, line := range []string{"net.netfilter.nf_conntrack_acct=1", maxKey, maxKey + "=many", maxKey + "=3000"} {
 			if _, err := SetGlobal(line); err == nil {
 				t.Errorf("%s: no error", line)
 			}
 		}
-		if got := valueOf(t, maxEntries); got != before {
+		if got := valueOf(t, maxKey); got != before {
 			t.Errorf("was %s, is %s", before, got)
 		}
 	})

@@ -1,0 +1,120 @@
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// Crowd is more entries than any test has in a namespace that it does not fill:
+// the limit of the table, which is one for all, is not set below it.
+const Crowd = 150_000
+
+// Entry is one that Fill makes.
+type Entry struct {
+	Proto    uint8 // TCP, established, or UDP
+	Src, Dst netip.AddrPort
+	NAT      netip.AddrPort // the source after SNAT; none where it is not set
+	Assured  bool           // and has seen replies
+}
+
+// Fill makes n entries in h's table without a packet, some hundred a message;
+// the kernel answers only what it refuses.
+func (h *Host) Fill(n int, entry func(i int) Entry) error {
+	return h.Do(func() error {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+		if err != nil {
+			return fmt.Errorf("fill: %w", err)
+		}
+		defer unix.Close(fd)
+		var b []byte
+		answer := make([]byte, 64<<10)
+		for i := range n {
+			b = appendEntry(b, entry(i))
+			if len(b) < 60<<10 && i < n-1 {
+				continue
+			}
+			if err := unix.Sendto(fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+				return fmt.Errorf("fill: %w", err)
+			}
+			b = b[:0]
+			switch got, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT); {
+			case err == nil && got >= 20:
+				return fmt.Errorf("fill: entry before %d: %w", i, unix.Errno(-int32(binary.NativeEndian.Uint32(answer[16:]))))
+			case err != nil && err != unix.EAGAIN:
+				return fmt.Errorf("fill: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// appendEntry is one IPCTNL_MSG_CT_NEW, with CTA_NAT_SRC as a masquerade would
+// have left it (ctnetlink_create_conntrack).
+func appendEntry(b []byte, e Entry) []byte {
+	at := len(b)
+	b = append(b, make([]byte, 16)...)
+	b = append(b, unix.AF_INET, 0, 0, 0)
+	b = appendTuple(b, 1, e.Proto, e.Src, e.Dst)
+	b = appendTuple(b, 2, e.Proto, e.Dst, e.Src)
+	status := byte(0x08) // CTA_STATUS: confirmed
+	if e.Assured {
+		status |= 0x06 // seen reply, assured
+	}
+	b = raw(b, 3, 0, 0, 0, status)
+	b = raw(b, 7, 0, 0, 0x0e, 0x10) // CTA_TIMEOUT: an hour
+	if e.Proto == unix.IPPROTO_TCP {
+		b = nest(b, 4|nested, func(b []byte) []byte {
+			return nest(b, 1|nested, func(b []byte) []byte { return raw(b, 1, 3) }) // established
+		})
+	}
+	if e.NAT.IsValid() {
+		b = nest(b, 6|nested, func(b []byte) []byte { // CTA_NAT_SRC
+			a := e.NAT.Addr().AsSlice()
+			b = raw(raw(b, 1, a...), 2, a...)
+			return nest(b, 3|nested, func(b []byte) []byte {
+				p := binary.BigEndian.AppendUint16(nil, e.NAT.Port())
+				return raw(raw(b, 1, p...), 2, p...)
+			})
+		})
+	}
+	h := b[at:]
+	binary.NativeEndian.PutUint32(h, uint32(len(h)))
+	binary.NativeEndian.PutUint16(h[4:], unix.NFNL_SUBSYS_CTNETLINK<<8)
+	binary.NativeEndian.PutUint16(h[6:], unix.NLM_F_REQUEST|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	return b
+}
+
+// appendTuple is CTA_TUPLE_ORIG or CTA_TUPLE_REPLY.
+func appendTuple(b []byte, typ uint16, proto uint8, src, dst netip.AddrPort) []byte {
+	return nest(b, typ|nested, func(b []byte) []byte {
+		b = nest(b, 1|nested, func(b []byte) []byte { // CTA_TUPLE_IP
+			return raw(raw(b, 1, src.Addr().AsSlice()...), 2, dst.Addr().AsSlice()...)
+		})
+		return nest(b, 2|nested, func(b []byte) []byte { // CTA_TUPLE_PROTO
+			b = raw(b, 1, proto)
+			b = raw(b, 2, byte(src.Port()>>8), byte(src.Port()))
+			return raw(b, 3, byte(dst.Port()>>8), byte(dst.Port()))
+		})
+	})
+}
+
+const nested = unix.NLA_F_NESTED
+
+// nest appends an attribute whose value f appends.
+func nest(b []byte, typ uint16, f func([]byte) []byte) []byte {
+	at := len(b)
+	b = binary.NativeEndian.AppendUint16(append(b, 0, 0), typ)
+	b = f(b)
+	binary.NativeEndian.PutUint16(b[at:], uint16(len(b)-at))
+	for len(b)%4 != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
+
+func raw(b []byte, typ uint16, v ...byte) []byte {
+	return nest(b, typ, func(b []byte) []byte { return append(b, v...) })
+}
