@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -102,12 +103,17 @@ func TestChangesQuiet(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
+	was, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer was.Close()
 	newNetns(t)
 	a, err := openHere(t, "").Identity()
 	if err != nil || a.Inode == 0 || a.Cookie == 0 || len(a.Boot) != 36 {
 		t.Fatalf("%+v %v", a, err)
 	}
-	b, err := openHere(t, "/proc/self/ns/net").Identity()
+	b, err := openHere(t, fmt.Sprintf("/proc/self/fd/%d", was.Fd())).Identity()
 	if err != nil || b == a || b.Boot != a.Boot || a.Same(b) {
 		t.Errorf("another namespace: %+v %v", b, err)
 	}

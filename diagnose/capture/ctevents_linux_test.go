@@ -37,7 +37,10 @@ func startWatch(t *testing.T, l *Live, opt WatchOptions, hold chan struct{}) *wa
 	go func() {
 		w.ended <- l.Watch(ctx, opt, func(e *Event) error {
 			if w.hold != nil && e.Kind == EventNew {
-				<-w.hold
+				select {
+				case <-w.hold:
+				case <-ctx.Done():
+				}
 			}
 			w.mu.Lock()
 			w.events = append(w.events, *e)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/host"
@@ -104,6 +105,24 @@ func (b *bench) entries(t *testing.T) []*host.Flow {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// until waits for the table to be as wanted: masquerade's notifiers leave entries
+// to a worker.
+func (b *bench) until(t *testing.T, ok func([]*host.Flow) bool) bool {
+	t.Helper()
+	limit := time.NewTimer(20 * time.Second)
+	defer limit.Stop()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for !ok(b.entries(t)) {
+		select {
+		case <-look.C:
+		case <-limit.C:
+			return false
+		}
+	}
+	return true
 }
 
 // run runs a program on the router.

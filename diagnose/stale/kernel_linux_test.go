@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"golang.org/x/sys/unix"
@@ -252,20 +251,8 @@ func (p *played) again(t *testing.T) []*host.Flow {
 // has waits until there is an entry of the tuple, or none.
 func (p *played) has(t *testing.T, f *caseFlow, tuple *rules.Tuple, want bool) {
 	t.Helper()
-	limit := time.NewTimer(2 * time.Second)
-	defer limit.Stop()
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	for {
-		if (entryOf(p.entries(t), tuple, f.zone) != nil) == want {
-			return
-		}
-		select {
-		case <-look.C:
-		case <-limit.C:
-			t.Errorf("%s: entry of %v: want %v", f.line, *tuple, want)
-			return
-		}
+	if !p.until(t, func(all []*host.Flow) bool { return (entryOf(all, tuple, f.zone) != nil) == want }) {
+		t.Errorf("%s: entry of %v: want %v", f.line, *tuple, want)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -137,6 +138,11 @@ func TestSNATAddressGoneAfterRedial(t *testing.T) {
 	sends(t, tunnel)
 	if from := peer.gets(t); from.Addr() != lab.RouterOut4 {
 		t.Fatalf("the peer sees %s", from)
+	}
+	if !b.until(t, func(all []*host.Flow) bool {
+		return !slices.ContainsFunc(all, func(f *host.Flow) bool { return f.Original.DstPort == 9 })
+	}) {
+		t.Fatal("the masqueraded entry stays")
 	}
 	v := b.one(t, stale.SNATAddressGone, stale.Certain)
 	b.remove(t, nil, v)
