@@ -331,7 +331,7 @@ func TestCountersFull(t *testing.T) {
 	if drop > 0 {
 		name, answer = "drop", `^critical: \d+ packets? (was|were) lost in .*: the conntrack table is full`
 	}
-	c.holds(d, name, answer, `^shown table-full: `, fmt.Sprintf(`^- \d+ of %d entries \(\d+ %%\)`, limit), `^- udp: \d+ flows`, `may be thrown out for new ones`,
+	c.holds(d, name, answer, `^shown table-full: `, fmt.Sprintf(`^- \d+ of %d entries \([\d.]+ %%\)`, limit), `^- udp: \d+ flows`, `may be thrown out for new ones`,
 		`^- from 10\.0\.0\.10: `, `^- to 192\.168\.1\.80: `, `^- to udp port 9: `, fmt.Sprintf(`^do sysctl -w net\.netfilter\.nf_conntrack_max=%d$`, 2*limit))
 	if d.Lost != drop || d.Evicted != early {
 		t.Errorf("lost %d, evicted %d, counted %d and %d", d.Lost, d.Evicted, drop, early)
