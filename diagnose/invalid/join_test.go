@@ -27,7 +27,8 @@ func readAll(lines []string) []Message {
 	for i, line := range lines {
 		for again := true; again; {
 			var ok bool
-			r.Set([]byte(line), time.Unix(int64(i), 0))
+			r = kernlog.Record{Text: []byte(line)}
+			r.SetTime(time.Unix(int64(i), 0))
 			ok, again = j.Next(&r, &m)
 			switch {
 			case ok:
@@ -96,21 +97,25 @@ func TestJoinerRecord(t *testing.T) {
 		m Message
 	)
 	at := time.Unix(1000, 0)
-	r.Set([]byte(firstHalf), at)
+	r = kernlog.Record{Text: []byte(firstHalf)}
+	r.SetTime(at)
 	if ok, again := j.Next(&r, &m); ok || again {
 		t.Fatalf("the first half alone: %v %v", ok, again)
 	}
-	r.Set([]byte(secondHalf[:40]), at.Add(time.Second))
+	r = kernlog.Record{Text: []byte(secondHalf[:40])}
+	r.SetTime(at.Add(time.Second))
 	r.Continues = true
 	if ok, again := j.Next(&r, &m); !ok || again || !m.At.Equal(at) || string(m.In) != "r0" || m.Count != 1 {
 		t.Errorf("both halves: %v %v at %v in %q count %d", ok, again, m.At, m.In, m.Count)
 	}
-	r.Set([]byte(another), at)
+	r = kernlog.Record{Text: []byte(another)}
+	r.SetTime(at)
 	r.Foreign = true
 	if ok, again := j.Next(&r, &m); ok || again || m.Kind != KindNone {
 		t.Error("a program's line is taken for the kernel's")
 	}
-	r.Set([]byte(another), at)
+	r = kernlog.Record{Text: []byte(another)}
+	r.SetTime(at)
 	r.Repeats = 7
 	if ok, _ := j.Next(&r, &m); !ok || m.Count != 7 {
 		t.Errorf("%d messages, want 7", m.Count)

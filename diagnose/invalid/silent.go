@@ -1,7 +1,5 @@
 package invalid
 
-import "github.com/ntdiag/ntdiag/diagnose/host"
-
 const (
 	whatUnknownFlow  = "an ICMP error about a flow that has no entry"
 	causeUnknownFlow = "the flow that it quotes is over, untracked, invalid itself, or in another zone, or the quote is " +
@@ -141,9 +139,4 @@ var Silents = []Silent{
 		Cause: "too few buckets for the entries", Fix: "sysctl -w net.netfilter.nf_conntrack_buckets=$(($(sysctl -n net.netfilter.nf_conntrack_buckets) * 2))",
 		Function: "__nf_conntrack_confirm",
 	},
-}
-
-// Moves tells whether s moves counter on kernel k.
-func (s *Silent) Moves(counter string, k host.Release) bool {
-	return (s.Counter == counter || s.Also == counter) && k.In(s.Since, s.Before)
 }

@@ -369,21 +369,6 @@ func (r *Reader) Stats() Stats {
 	return s
 }
 
-// Source is where the messages are from: "journal" when journald kept all that
-// was met, and its form tells so; "file" else.
-func (r *Reader) Source() string {
-	forms := r.Stats().Forms
-	for _, f := range forms {
-		if !strings.HasPrefix(f, "journal") {
-			return "file"
-		}
-	}
-	if len(forms) == 0 {
-		return "file"
-	}
-	return "journal"
-}
-
 // Close ends the reading.
 func (r *Reader) Close() error {
 	r.closeInput()

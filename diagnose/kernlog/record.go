@@ -66,11 +66,6 @@ func (r *Record) Uptime() (time.Duration, bool) {
 // Messages is how many messages of the kernel the record stands for.
 func (r *Record) Messages() uint64 { return max(1, uint64(r.Repeats)) }
 
-// Set fills r: at is when the message was written.
-func (r *Record) Set(text []byte, at time.Time) {
-	*r = Record{Text: text, at: at}
-}
-
 // SetTime says when the message was written, where the log has only the time
 // since boot.
 func (r *Record) SetTime(at time.Time) { r.at = at }

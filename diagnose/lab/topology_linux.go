@@ -31,18 +31,11 @@ const spare = 10
 // Typical builds Net inside l; outside is the name of the router's device
 // towards the server, usually s0. Client and server answer everything.
 func (l *Lab) Typical(outside string) (*Net, error) {
-	n := &Net{Lab: l}
-	for _, h := range []struct {
-		to   **Host
-		name string
-	}{{&n.Client, "client"}, {&n.Router, "router"}, {&n.Server, "server"}} {
-		var err error
-		if *h.to, err = l.Host(h.name); err != nil {
-			return nil, err
-		}
+	n, err := l.net()
+	if err != nil {
+		return nil, err
 	}
 	steps := []func() error{
-		func() error { return n.Router.Sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1") },
 		func() error {
 			return l.Link(End{n.Client, "eth0", run(ClientAddr4, 24, ClientAddr6, 64)},
 				End{n.Router, "c0", prefixes("10.0.0.1/24", "fd00:a::1/64")})
@@ -57,12 +50,35 @@ func (l *Lab) Typical(outside string) (*Net, error) {
 		n.Client.AnswerAll,
 		n.Server.AnswerAll,
 	}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return nil, fmt.Errorf("lab: %w", err)
+	return n, inTurn(steps)
+}
+
+// net makes the three hosts, of which the router forwards.
+func (l *Lab) net() (*Net, error) {
+	n := &Net{Lab: l}
+	for _, h := range []struct {
+		to   **Host
+		name string
+	}{{&n.Client, "client"}, {&n.Router, "router"}, {&n.Server, "server"}} {
+		var err error
+		if *h.to, err = l.Host(h.name); err != nil {
+			return nil, err
 		}
 	}
+	if err := n.Router.Sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"); err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
 	return n, nil
+}
+
+// inTurn takes steps to the first that fails.
+func inTurn(steps []func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return fmt.Errorf("lab: %w", err)
+		}
+	}
+	return nil
 }
 
 func (h *Host) gateways(v4, v6 netip.Addr) error {

@@ -1,9 +1,6 @@
 package lab
 
-import (
-	"fmt"
-	"net/netip"
-)
+import "net/netip"
 
 // Addresses behind the hosts of Quiet: nobody has them, and what is sent to
 // them ends there without an answer.
@@ -27,18 +24,11 @@ var (
 //	                                                                                            2001:db8:113::/64
 //	                                                                                            2001:db8:100::/64
 func (l *Lab) Quiet() (*Net, error) {
-	n := &Net{Lab: l}
-	for _, h := range []struct {
-		to   **Host
-		name string
-	}{{&n.Client, "client"}, {&n.Router, "router"}, {&n.Server, "server"}} {
-		var err error
-		if *h.to, err = l.Host(h.name); err != nil {
-			return nil, err
-		}
+	n, err := l.net()
+	if err != nil {
+		return nil, err
 	}
 	steps := []func() error{
-		func() error { return n.Router.Sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1") },
 		func() error {
 			return l.Link(End{n.Client, "eth0", prefixes("10.0.0.10/24", "fd00::10/64")},
 				End{n.Router, "c0", prefixes("10.0.0.1/24", "fd00::1/64")})
@@ -52,12 +42,7 @@ func (l *Lab) Quiet() (*Net, error) {
 		func() error { return n.Router.routes("192.0.2.1", "203.0.113.0/24", "198.51.100.0/24") },
 		func() error { return n.Router.routes("2001:db8::1", "2001:db8:113::/64", "2001:db8:100::/64") },
 	}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return nil, fmt.Errorf("lab: %w", err)
-		}
-	}
-	return n, nil
+	return n, inTurn(steps)
 }
 
 func (h *Host) routes(via string, dsts ...string) error {

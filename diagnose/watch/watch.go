@@ -56,7 +56,6 @@ type Attributor[R comparable] struct {
 	held     []*reading // the newest, then the one before it
 	answers  map[identity][]Rewrite[R]
 	names    map[R]*R
-	readings int
 }
 
 // identity tells flows apart for as long as they live.
@@ -86,9 +85,6 @@ func New[R comparable](ctx context.Context, read Read, describe func(*rules.Rule
 // Snapshot is the machine as it was read last.
 func (a *Attributor[R]) Snapshot() *host.Snapshot { return a.held[0].host }
 
-// Readings is how often the machine was read.
-func (a *Attributor[R]) Readings() int { return a.readings }
-
 func (a *Attributor[R]) reread(ctx context.Context) error {
 	start := time.Now()
 	s, rev, settled, err := a.read(ctx)
@@ -102,7 +98,6 @@ func (a *Attributor[R]) reread(ctx context.Context) error {
 	}
 	a.held = append([]*reading{r}, a.held...)
 	a.held = a.held[:min(len(a.held), 2)]
-	a.readings++
 	return nil
 }
 

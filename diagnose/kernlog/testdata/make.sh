@@ -61,6 +61,16 @@ journal zstd SYSTEMD_JOURNAL_COMPACT=0
 journal jenkins SYSTEMD_JOURNAL_COMPACT=0 SYSTEMD_JOURNAL_KEYED_HASH=0
 compress=(--compress=no)
 journal plain SYSTEMD_JOURNAL_COMPACT=0
+# the writer is killed: its file stays as one that is written to
+mkfifo "$tmp/fifo"
+SYSTEMD_JOURNAL_COMPACT=1 $remote --output="$tmp/killed.journal" --split-mode=none --compress=yes - <"$tmp/fifo" 2>/dev/null &
+exec 7>"$tmp/fifo"
+cat "$tmp/in.export" >&7
+until [ "$(journalctl --quiet --file "$tmp/killed.journal" -o cat 2>/dev/null | wc -l)" = "$(journalctl --quiet --file "$tmp/zstd.journal" -o cat | wc -l)" ]; do sleep 0.1; done
+kill -KILL $!
+exec 7>&-
+printf '\xfa%.0s' {1..16} | dd of="$tmp/killed.journal" bs=1 seek=40 conv=notrunc status=none
+gzip -9nc "$tmp/killed.journal" >logs/killed.journal.packed
 cp "$tmp/zstd.journal" "$tmp/all.journal"
 
 for form in short short-iso short-iso-precise short-precise short-full short-unix short-monotonic with-unit json json-pretty json-seq json-sse export cat verbose; do
