@@ -85,7 +85,7 @@ func (n *InvalidNow) Text(t *invalid.Tally, source string, lost uint64, now time
 	var b strings.Builder
 	seconds := max(now.Sub(n.at).Seconds(), 0.001)
 	n.at = now
-	fmt.Fprintf(&b, "%s of %s in %s", counted(int(t.Messages), "message", "messages"), source, now.Sub(n.began).Round(time.Second))
+	fmt.Fprintf(&b, "%s of %s in %s", counted(int(t.Messages), "message", "messages"), safe(source), now.Sub(n.began).Round(time.Second))
 	if lost > 0 {
 		b.WriteString(", " + s.paint(yellow, thousands(int(lost))+" lost"))
 	}

@@ -31,7 +31,8 @@ type invalidFlags struct {
 	kernel       string
 }
 
-// live tells whether it is listened for what comes, and not read what was.
+// live tells whether it is listened to the kernel for what comes, and not read
+// what was.
 func (f *invalidFlags) live() bool { return f.follow || f.nflog || f.enable || f.during > 0 }
 
 func newInvalidCmd(a *app) *cobra.Command {
@@ -54,18 +55,21 @@ is the cheaper one, and the kernel's log loses older lines.
 
 Files are logs of dmesg, syslog and journalctl, compressed or not. They are not
 joined to the table and the rules of this host, unless --join says that they are
-of it; of the log of another kernel --kernel says which.`,
+of it; of the log of another kernel --kernel says which. With --follow they are
+read, and then what is written to the last of them, also when it is rotated.`,
 		Example: `  sudo ntdiag invalid
   sudo ntdiag invalid --enable --for 60s
   sudo ntdiag invalid --netns blue --nflog --enable --follow
   ntdiag invalid /var/log/kern.log*
-  journalctl -k -o json | ntdiag invalid - -o json`,
+  ntdiag invalid /var/log/kern.log --follow
+  journalctl -k -o json | ntdiag invalid - -o json
+  journalctl -kf | ntdiag invalid - --follow`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.invalid(cmd, args, f) },
 	}
 	outputFlag(cmd, &f.output)
 	fs := cmd.Flags()
-	fs.BoolVar(&f.follow, "follow", false, "listen until interrupted: a table in place on a terminal, else a message a line (jsonl)")
+	fs.BoolVar(&f.follow, "follow", false, "go on with what comes until interrupted: a table in place on a terminal, else a message a line (jsonl)")
 	fs.BoolVar(&f.nflog, "nflog", false, "take the packets by nfnetlink_log (group 0) meanwhile, and not from the kernel's log")
 	fs.BoolVar(&f.enable, "enable", false, "have conntrack log all protocols meanwhile (log_invalid=255)")
 	fs.DurationVar(&f.during, "for", 0, "listen for this long, 60s")
@@ -78,8 +82,10 @@ of it; of the log of another kernel --kernel says which.`,
 // check refuses what does not go together.
 func (f *invalidFlags) check(args []string) error {
 	switch {
-	case len(args) > 0 && f.live():
-		return errors.New("a file is read as it is: --follow, --for, --enable and --nflog are for the running kernel")
+	case len(args) > 0 && (f.enable || f.nflog):
+		return errors.New("--enable and --nflog are for the running kernel, and not for files")
+	case len(args) > 0 && f.during > 0 && !f.follow:
+		return errors.New("--for with files only together with --follow: else a file is read as it is")
 	case f.during < 0:
 		return fmt.Errorf("--for %v: must not be negative", f.during)
 	case f.join && f.noJoin:
@@ -105,6 +111,10 @@ type invalidRun struct {
 	doc   *report.Invalid
 	// lost is how many messages were lost so far.
 	lost func() uint64
+	// from is what messages come from, in words.
+	from string
+	// took is told when a record of a file was taken in, when somebody follows.
+	took func()
 	// each is told every message, when somebody follows.
 	each func(*invalid.Message, uint64) error
 
@@ -122,7 +132,7 @@ func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error 
 	if err != nil {
 		return usage(err)
 	}
-	r := &invalidRun{app: a, cmd: cmd, flags: f, tally: invalid.NewTally(), doc: &report.Invalid{}, lost: func() uint64 { return 0 }}
+	r := &invalidRun{app: a, cmd: cmd, flags: f, tally: invalid.NewTally(), doc: &report.Invalid{}, lost: func() uint64 { return 0 }, from: sourceName(f.nflog, args)}
 	if len(args) == 0 || f.join {
 		if r.live, err = a.open(); err != nil {
 			return err
@@ -132,6 +142,8 @@ func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error 
 	}
 	shown := r.show(format)
 	switch {
+	case len(args) > 0 && f.follow:
+		err = r.followFiles(args)
 	case len(args) > 0:
 		err = r.files(args)
 	case f.live():

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/term"
@@ -26,7 +27,7 @@ func (r *invalidRun) screen() func() error {
 			width, height = maxWidth, 0
 		}
 		r.mu.Lock()
-		text := now.Text(r.tally, sourceName(r.flags.nflog), r.lost(), time.Now(), style)
+		text := now.Text(r.tally, r.from, r.lost(), time.Now(), style)
 		r.mu.Unlock()
 		if err := s.Draw(text, width, height); err != nil && failed == nil {
 			failed = err
@@ -58,8 +59,16 @@ func (r *invalidRun) screen() func() error {
 	}
 }
 
-func sourceName(nflog bool) string {
-	if nflog {
+// sourceName is what messages come from, in words.
+func sourceName(nflog bool, files []string) string {
+	switch {
+	case len(files) == 1 && files[0] == "-":
+		return "standard input"
+	case len(files) == 1:
+		return files[0]
+	case len(files) > 1:
+		return strconv.Itoa(len(files)) + " files"
+	case nflog:
 		return "NFLOG"
 	}
 	return "the kernel's log"

@@ -99,7 +99,7 @@ func (r *invalidRun) listen(ctx context.Context) error {
 	defer release()
 	r.logging(src.name == "nflog")
 	began := time.Now()
-	r.warn("listening to %s%s", sourceName(src.name == "nflog"), howLong(r.flags.during))
+	r.warn("listening to %s%s", sourceName(src.name == "nflog", nil), howLong(r.flags.during))
 	if r.flags.during > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, r.flags.during)
@@ -163,7 +163,7 @@ func (r *invalidRun) openSource() (*source, error) {
 		k.Close()
 		return nil, err
 	}
-	r.follow(k.Lost)
+	r.follow(sourceName(false, nil), k.Lost)
 	return &source{
 		name:  "kmsg",
 		until: func(ctx context.Context) error { return r.kmsg(ctx, k, of) },
@@ -178,7 +178,7 @@ func (r *invalidRun) nflogSource() (*source, error) {
 		return nil, err
 	}
 	x := &packets{r: r}
-	r.follow(n.Lost)
+	r.follow(sourceName(true, nil), n.Lost)
 	return &source{
 		name:  "nflog",
 		until: func(ctx context.Context) error { return n.Run(ctx, x.take) },
@@ -191,11 +191,11 @@ func (r *invalidRun) nflogSource() (*source, error) {
 	}, nil
 }
 
-// follow has the screen ask how much was lost.
-func (r *invalidRun) follow(lost func() uint64) {
+// follow has the screen tell what is listened to, and how much of it was lost.
+func (r *invalidRun) follow(from string, lost func() uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lost = lost
+	r.from, r.lost = from, lost
 }
 
 // wanted are the settings that the flags ask for.

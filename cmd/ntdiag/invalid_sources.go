@@ -3,7 +3,8 @@ package main
 import (
 	"context"
 	"strconv"
-	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/invalid"
@@ -53,23 +54,46 @@ func (x *records) add(n uint64) error {
 	return x.r.add(&x.m, n)
 }
 
-// files reads logs.
+// files reads logs as they are.
 func (r *invalidRun) files(paths []string) error {
 	in, err := kernlog.Open(paths, r.cmd.InOrStdin())
 	if err != nil {
 		return usage(err)
 	}
+	return r.readFiles(r.cmd.Context(), in, paths)
+}
+
+// followFiles reads logs, and goes on until it is interrupted, the time is over
+// or standard input ends.
+func (r *invalidRun) followFiles(paths []string) error {
+	ctx := r.cmd.Context()
+	if r.flags.during > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.flags.during)
+		defer cancel()
+	}
+	in, err := kernlog.Follow(ctx, paths, r.cmd.InOrStdin())
+	if err != nil {
+		return usage(err)
+	}
+	var lost atomic.Uint64
+	r.follow(r.from, lost.Load)
+	r.took = func() { lost.Store(in.Lost()) }
+	r.warn("listening to %s%s", r.from, howLong(r.flags.during))
+	began := time.Now()
+	err = r.readFiles(ctx, in, paths)
+	r.doc.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
+	return err
+}
+
+// readFiles takes records in until the end, or until ctx ends.
+func (r *invalidRun) readFiles(ctx context.Context, in *kernlog.Reader, paths []string) error {
 	defer in.Close()
 	x := records{r: r}
 	var rec kernlog.Record
-	ctx := r.cmd.Context()
-	for n := 0; ; n++ {
-		if n%4096 == 0 && ctx.Err() != nil {
-			r.miss("the rest of the files", "interrupted")
-			break
-		}
+	for n := 1; ; n++ {
 		err := in.Next(&rec)
-		if eof(err) {
+		if eof(err) || err != nil && ctx.Err() != nil {
 			break
 		}
 		if err != nil {
@@ -78,28 +102,22 @@ func (r *invalidRun) files(paths []string) error {
 		if err := x.take(&rec); err != nil {
 			return incomplete(err)
 		}
+		if r.took != nil {
+			r.took()
+		}
+		if n%4096 == 0 && ctx.Err() != nil {
+			r.miss("the rest of the files", "interrupted")
+			break
+		}
 	}
 	if err := x.end(); err != nil {
 		return incomplete(err)
 	}
 	s := in.Stats()
-	r.doc.Source, r.doc.Files = "file", paths
-	if len(s.Forms) > 0 && !containsOther(s.Forms, "journal") {
-		r.doc.Source = "journal"
-	}
+	r.doc.Source, r.doc.Files = in.Source(), paths
 	r.doc.Lines, r.doc.Lost = s.Lines, s.Lost+s.Gaps
 	r.missing = append(r.missing, in.Missing()...)
 	return nil
-}
-
-// containsOther tells whether one of the names does not hold the word.
-func containsOther(names []string, word string) bool {
-	for _, n := range names {
-		if !strings.Contains(n, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // kmsg reads the kernel's log: what is there, or what comes until ctx ends.

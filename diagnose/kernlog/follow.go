@@ -22,9 +22,9 @@ var errFollowJournal = errors.New("a journal file is not followed: read journalc
 // in their order, until ctx ends: Next waits, and then gives ctx's error. The
 // file may be renamed and made anew, as logrotate does, or cut to nothing; what
 // was written before it was cut, and not read yet, is lost: a gap. Standard input
-// ends when it ends.
+// ends when it ends, or with ctx; a read of it that waits then is left alone.
 func Follow(ctx context.Context, paths []string, stdin io.Reader) (*Reader, error) {
-	r, err := Open(paths, stdin)
+	r, err := Open(paths, waiting(ctx, stdin))
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +32,65 @@ func Follow(ctx context.Context, paths []string, stdin io.Reader) (*Reader, erro
 	return r, nil
 }
 
+// waiting is stdin as a reader that ends with ctx. A file is read as it is: it
+// does not wait, and a journal's is read by offset.
+func waiting(ctx context.Context, stdin io.Reader) io.Reader {
+	if f, ok := stdin.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return stdin
+		}
+	}
+	return &untilDone{ctx: ctx, from: stdin}
+}
+
+// untilDone hands on what another reader gives.
+type untilDone struct {
+	ctx  context.Context
+	from io.Reader
+	pipe *io.PipeReader // nil until the first read
+}
+
+func (u *untilDone) Read(b []byte) (int, error) {
+	if u.pipe == nil {
+		r, w := io.Pipe()
+		u.pipe = r
+		context.AfterFunc(u.ctx, func() { _ = w.CloseWithError(u.ctx.Err()) })
+		go func() {
+			_, err := io.Copy(w, u.from)
+			_ = w.CloseWithError(err)
+		}()
+	}
+	return u.pipe.Read(b)
+}
+
 func (r *Reader) follow(ctx context.Context, every time.Duration) {
 	r.ctx = ctx
-	if last := len(r.inputs) - 1; last >= 0 && r.inputs[last].path != "" {
-		r.inputs[last] = r.followed(r.inputs[last].path, every)
+	last := len(r.inputs) - 1
+	if last < 0 || r.inputs[last].path == "" {
+		return
 	}
+	path := r.inputs[last].path
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		// a named pipe, or a device: it waits by itself, some when opened already
+		r.inputs[last].open = func() (io.Reader, error) { return &untilDone{ctx: ctx, from: &lateFile{path: path}}, nil }
+		return
+	}
+	r.inputs[last] = r.followed(path, every)
+}
+
+// lateFile is opened by the first read.
+type lateFile struct {
+	path string
+	f    *os.File
+}
+
+func (l *lateFile) Read(b []byte) (n int, err error) {
+	if l.f == nil {
+		if l.f, err = openFile(l.path); err != nil {
+			return 0, err
+		}
+	}
+	return l.f.Read(b)
 }
 
 // followed is path as an input whose end is where another begins.

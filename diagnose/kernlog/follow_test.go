@@ -2,8 +2,11 @@ package kernlog
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -137,5 +140,37 @@ func TestFollowEnds(t *testing.T) {
 	f.stop()
 	if m := f.r.Missing(); len(m) != 1 || m[0].Why != errFollowJournal.Error() {
 		t.Errorf("%v", m)
+	}
+}
+
+// TestFollowStandardInput: a read that waits ends with the context, what was
+// read comes, and the other end may end it.
+func TestFollowStandardInput(t *testing.T) {
+	r, w := io.Pipe()
+	ctx, stop := context.WithCancel(context.Background())
+	in, err := Follow(ctx, []string{"-"}, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go io.WriteString(w, "[    1.000000] a\n[    2.000000] b\n") //nolint:errcheck // what comes of it is read
+	var rec Record
+	for _, want := range []string{"a", "b"} {
+		if err := in.Next(&rec); err != nil || string(rec.Text) != want {
+			t.Fatalf("%q, %v, want %q", rec.Text, err, want)
+		}
+	}
+	stop()
+	if err := in.Next(&rec); !errors.Is(err, context.Canceled) || len(in.Missing()) > 0 {
+		t.Errorf("%v, missing %v", err, in.Missing())
+	}
+	in, err = Follow(context.Background(), []string{"-"}, strings.NewReader("[    1.000000] a\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Next(&rec); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Next(&rec); err != io.EOF {
+		t.Error(err)
 	}
 }

@@ -369,6 +369,25 @@ func (r *Reader) Stats() Stats {
 	return s
 }
 
+// Lost is how many losses were met so far: messages, or gaps of which nothing
+// tells how many they were.
+func (r *Reader) Lost() uint64 { return r.p.lost + r.p.gaps }
+
+// Source is where the messages are from: "journal" when journald kept all that
+// was met, and its form tells so; "file" else.
+func (r *Reader) Source() string {
+	forms := r.Stats().Forms
+	for _, f := range forms {
+		if !strings.HasPrefix(f, "journal") {
+			return "file"
+		}
+	}
+	if len(forms) == 0 {
+		return "file"
+	}
+	return "journal"
+}
+
 // Close ends the reading.
 func (r *Reader) Close() error {
 	r.closeInput()
