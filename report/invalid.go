@@ -1,7 +1,10 @@
 package report
 
 import (
+	"cmp"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/flowjson"
@@ -23,6 +26,9 @@ type Invalid struct {
 	Unparsed uint64 `json:"unparsed"`
 	// Ours are the messages of conntrack and NAT among the lines.
 	Ours uint64 `json:"ours"`
+	// Absent are messages that name devices that this namespace does not have;
+	// they are not among the others.
+	Absent *InvalidAbsent `json:"absent,omitempty"`
 	// Elsewhere are messages of other network namespaces, Unowned those of which
 	// it cannot be told whose they are: both are left out.
 	Elsewhere uint64 `json:"elsewhere,omitempty"`
@@ -39,9 +45,20 @@ type Invalid struct {
 	Joined    bool   `json:"joined"`
 	NotJoined string `json:"not_joined,omitempty"`
 
+	// Limits say what was left out so that the answer does not take too long.
+	Limits []string `json:"limits,omitempty"`
+
 	Verdict  InvalidVerdict   `json:"verdict"`
 	Messages []InvalidMessage `json:"messages"`
 	Counters []InvalidCounter `json:"counters"`
+}
+
+// InvalidAbsent are messages of another namespace, or of a device that is gone:
+// which of both the log does not tell.
+type InvalidAbsent struct {
+	Count    uint64           `json:"count"`
+	Devices  []InvalidSeen    `json:"devices"` // the most messages first
+	Messages []InvalidMessage `json:"messages"`
 }
 
 // InvalidLogging is what becomes of what conntrack logs of the namespace.
@@ -58,9 +75,11 @@ type InvalidLogging struct {
 // InvalidVerdict is what follows from the messages.
 type InvalidVerdict struct {
 	// Invalid are packets that conntrack takes for invalid; Accepted those that
-	// are logged and let through all the same.
+	// are logged and let through all the same; Unknown those of a message that is
+	// not known.
 	Invalid  uint64 `json:"invalid"`
 	Accepted uint64 `json:"accepted"`
+	Unknown  uint64 `json:"unknown,omitempty"`
 	// Harm is the worst that becomes of them: leaks, answered, unknown,
 	// forwarded, delivered, dropped; "" for none.
 	Harm   string        `json:"harm,omitempty"`
@@ -225,12 +244,24 @@ type InvalidInput struct {
 	Case      *invalid.Case
 	Diagnosis *invalid.Diagnosis
 	MaxFlows  int // of one message
+	Limits    []string
+	// Absent are the messages that name devices that are not here, and
+	// AbsentDevices how many name each; nil for none.
+	Absent        *invalid.Tally
+	AbsentDevices map[string]uint64
 }
 
 // Fill makes verdict, messages and counters of in.
 func (d *Invalid) Fill(in *InvalidInput) {
 	d.Messages, d.Counters = []InvalidMessage{}, []InvalidCounter{}
 	d.Verdict = newInvalidVerdict(in.Diagnosis)
+	d.Limits = in.Limits
+	if n := len(in.Diagnosis.Of); in.Diagnosis.Unseen > 0 && n > 0 {
+		d.Limits = append(d.Limits, fmt.Sprintf("the %d flows with most packets were taken through the rules, and not those of %d packets", n, in.Diagnosis.Unseen))
+	}
+	if in.Absent != nil {
+		d.Absent = newInvalidAbsent(in)
+	}
 	for _, g := range in.Case.Groups {
 		d.Messages = append(d.Messages, newInvalidMessage(g, in))
 	}
@@ -239,8 +270,22 @@ func (d *Invalid) Fill(in *InvalidInput) {
 	}
 }
 
+// newInvalidAbsent fills in what is nobody's here: nothing is looked up.
+func newInvalidAbsent(in *InvalidInput) *InvalidAbsent {
+	out := &InvalidAbsent{Count: in.Absent.Messages, Devices: []InvalidSeen{}, Messages: []InvalidMessage{}}
+	for name, n := range in.AbsentDevices {
+		out.Devices = append(out.Devices, InvalidSeen{name, n})
+	}
+	slices.SortFunc(out.Devices, func(a, b InvalidSeen) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name)) })
+	bare := &InvalidInput{Case: &invalid.Case{Kernel: in.Case.Kernel}, Diagnosis: &invalid.Diagnosis{}, MaxFlows: in.MaxFlows}
+	for _, g := range in.Absent.Groups() {
+		out.Messages = append(out.Messages, newInvalidMessage(g, bare))
+	}
+	return out
+}
+
 func newInvalidVerdict(x *invalid.Diagnosis) InvalidVerdict {
-	v := InvalidVerdict{Invalid: x.Invalid, Accepted: x.Accepted, Unseen: x.Unseen, Unclear: x.Unclear, Fates: []InvalidFate{}, Causes: []InvalidCause{}}
+	v := InvalidVerdict{Invalid: x.Invalid, Accepted: x.Accepted, Unknown: x.Unknown, Unseen: x.Unseen, Unclear: x.Unclear, Fates: []InvalidFate{}, Causes: []InvalidCause{}}
 	if len(x.Fates) > 0 {
 		v.Harm = string(x.Harm())
 	}
@@ -447,6 +492,14 @@ func invalidJSONL(w io.Writer, d *Invalid, _ Style) error {
 			Record string `json:"record"`
 			*InvalidMessage
 		}{"reason", &d.Messages[i]}, ""); err != nil {
+			return err
+		}
+	}
+	if d.Absent != nil {
+		if err := encode(w, struct {
+			Record string `json:"record"`
+			*InvalidAbsent
+		}{"absent", d.Absent}, ""); err != nil {
 			return err
 		}
 	}

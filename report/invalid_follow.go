@@ -70,21 +70,28 @@ func (e *InvalidEvents) Flush() error { return e.w.Flush() }
 // InvalidNow is a Tally while it grows, as a screen shows it.
 type InvalidNow struct {
 	before map[*invalid.Group]uint64
+	rates  map[*invalid.Group]float64
 	at     time.Time
 	began  time.Time
 }
 
 // NewInvalidNow begins at a time.
 func NewInvalidNow(now time.Time) *InvalidNow {
-	return &InvalidNow{before: map[*invalid.Group]uint64{}, at: now, began: now}
+	return &InvalidNow{before: map[*invalid.Group]uint64{}, rates: map[*invalid.Group]float64{}, at: now, began: now}
 }
+
+// shortestRate is over how many seconds a rate is told at least.
+const shortestRate = 0.5
 
 // Text is the reasons with their rates since the last call, and the flows with
 // most packets.
 func (n *InvalidNow) Text(t *invalid.Tally, source string, lost uint64, now time.Time, s Style) string {
 	var b strings.Builder
-	seconds := max(now.Sub(n.at).Seconds(), 0.001)
-	n.at = now
+	seconds := now.Sub(n.at).Seconds()
+	again := seconds < shortestRate // the last look, just behind another
+	if !again {
+		n.at = now
+	}
 	fmt.Fprintf(&b, "%s of %s in %s", counted(int(t.Messages), "message", "messages"), safe(source), now.Sub(n.began).Round(time.Second))
 	if lost > 0 {
 		b.WriteString(", " + s.paint(yellow, thousands(int(lost))+" lost"))
@@ -94,8 +101,11 @@ func (n *InvalidNow) Text(t *invalid.Tally, source string, lost uint64, now time
 	groups := t.Groups()
 	var top []*invalid.Flow
 	for i, g := range groups {
-		rate := float64(g.Count-n.before[g]) / seconds
-		n.before[g] = g.Count
+		if !again {
+			n.rates[g] = float64(g.Count-n.before[g]) / seconds
+			n.before[g] = g.Count
+		}
+		rate := n.rates[g]
 		if i < maxInvalidRows {
 			row := fmt.Sprintf("  %9.1f %9s  %s %s", rate, thousands(int(g.Count)), safe(groupProto(g)), reasonName(g))
 			if g.Reason == nil {

@@ -75,7 +75,9 @@ func invalidCases(t testing.TB) map[string]*Invalid {
 	d.Unseen = 3
 	full := &Invalid{Header: header("invalid"), Source: "nflog", Lines: 200, Lost: 7, Unparsed: tally.Rest, Ours: tally.Messages, Elsewhere: 5, Seconds: 60, Joined: true,
 		Logging: &InvalidLogging{LogInvalid: "255", LoggerIPv4: "nfnetlink_log", LoggerIPv6: "nfnetlink_log"}}
-	full.Fill(&InvalidInput{Case: c, Diagnosis: d, MaxFlows: 50})
+	away := invalidTally(t, logged(16, overText, "10.0.0.99", "7000", "10.8.2.12", "80", "ACK"))
+	full.Fill(&InvalidInput{Case: c, Diagnosis: d, MaxFlows: 50, Limits: []string{"of 9 flows the 4 with most packets were looked up in the table"},
+		Absent: away, AbsentDevices: map[string]uint64{"c\x1b[31m9": 12, "c7": 4}})
 
 	none := &invalid.Case{}
 	silent := "net.netfilter.nf_conntrack_log_invalid is 0: conntrack logs nothing now; what the log has is from before"
@@ -102,6 +104,60 @@ func TestInvalid(t *testing.T) {
 			if f.Human {
 				harmless(t, b.String(), 80)
 			}
+		}
+	}
+}
+
+// TestInvalidHeadline: the first line by itself.
+func TestInvalidHeadline(t *testing.T) {
+	fate := func(f invalid.Fate, n uint64) InvalidFate { return InvalidFate{Fate: string(f), Packets: n} }
+	message := func(k invalid.Kind, n uint64) InvalidMessage {
+		return InvalidMessage{group: &invalid.Group{Kind: k, Count: n}}
+	}
+	for _, tc := range []struct {
+		d    Invalid
+		want string
+	}{
+		{Invalid{Verdict: InvalidVerdict{Invalid: 1, Fates: []InvalidFate{fate(invalid.FateLeaks, 1)}}},
+			"1 invalid packet: it leaves with an address that NAT should have replaced"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 1112, Fates: []InvalidFate{fate(invalid.FateLeaks, 1100), fate(invalid.FateLeaks, 12)}}},
+			"1,112 invalid packets: all leave with an address that NAT should have replaced"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateAnswered, 3)}}},
+			"3 invalid packets: all end on this host, not where DNAT sends them"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateForwarded, 3)}}},
+			"3 invalid packets: all are forwarded, and miss no NAT"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateDelivered, 3)}}},
+			"3 invalid packets: all are for this host itself"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateDropped, 3)}}},
+			"3 invalid packets: all are dropped here"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateUnknown, 3)}}},
+			"3 invalid packets: all end in a way that cannot be told"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 9, Unknown: 1, Fates: []InvalidFate{fate(invalid.FateLeaks, 1), fate(invalid.FateDropped, 8)}}},
+			"9 invalid packets: 1 leaves with an address that NAT should have replaced, 8 are dropped here; 1 packet logged with words that are not known"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 9, Fates: []InvalidFate{fate(invalid.FateDropped, 2)}}},
+			"9 invalid packets: 2 are dropped here, 7 other"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 1}}, "1 invalid packet: NAT leaves it alone, and it goes on as it is unless a rule drops it"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 2}}, "2 invalid packets: NAT leaves them alone, and they go on as they are unless a rule drops them"},
+		{Invalid{Verdict: InvalidVerdict{Accepted: 2}}, "2 packets logged, and accepted all the same: no NAT was missed"},
+		{Invalid{Verdict: InvalidVerdict{Unknown: 2}}, "2 packets logged with words that are not known: whether invalid cannot be told"},
+		{Invalid{Messages: []InvalidMessage{message(invalid.KindTableFull, 2), message(invalid.KindNoAddress, 1)}},
+			"No invalid packet; 2 messages of a full conntrack table, 1 message of masquerade without an address"},
+		{Invalid{Messages: []InvalidMessage{message(invalid.KindHelper, 1)}}, "No invalid packet; 1 message of a helper that drops packets"},
+	} {
+		tc.d.Ours = 1
+		if got := invalidHeadline(&tc.d); got != tc.want {
+			t.Errorf("%q, want %q", got, tc.want)
+		}
+	}
+	for want, d := range map[string]*Invalid{
+		"No packet was logged as invalid in 10ms":                          {Seconds: 0.010},
+		"No packet was logged as invalid in 1m0s":                          {Seconds: 60.004},
+		"No packet was logged as invalid in 7 lines":                       {Lines: 7},
+		"No packet of this host's devices was logged as invalid in 1 line": {Lines: 1, Absent: &InvalidAbsent{Count: 1}},
+		"No answer: packets can be invalid here without a line in the log": {Logging: &InvalidLogging{Silent: "x"}},
+	} {
+		if got := invalidHeadline(d); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

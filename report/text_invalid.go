@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/invalid"
@@ -33,9 +32,16 @@ func invalidText(w io.Writer, d *Invalid, s Style) error {
 	if d.NotJoined != "" && len(d.Messages) > 0 {
 		wrap(&b, s.width(), "  "+s.paint(yellow, "note:")+" ", "        ", "not looked up in this host's table and rules: "+safe(d.NotJoined))
 	}
+	listed := s.Wide || d.Logging == nil // a file that was joined
+	if d.Absent != nil {
+		wrap(&b, s.width(), "  "+s.paint(yellow, "note:")+" ", "        ", absentText(d.Absent, listed))
+	}
 	invalidFates(&b, d, s)
 	invalidCauses(&b, d, s)
-	invalidMessages(&b, d, s)
+	invalidMessages(&b, "Messages:", d.Messages, s)
+	if d.Absent != nil && listed {
+		invalidMessages(&b, "Messages of devices that are not here:", d.Absent.Messages, s)
+	}
 	invalidCounters(&b, d, s)
 	invalidRead(&b, d, s)
 	rest := d.Header
@@ -47,21 +53,32 @@ func invalidText(w io.Writer, d *Invalid, s Style) error {
 	return err
 }
 
+// doText is what to do: a command as one that can be copied, anything else as a
+// sentence.
 func doText(b *strings.Builder, s Style, indent, do, cost string) {
-	if do == "" {
+	word, rest, _ := strings.Cut(do, " ")
+	switch {
+	case do == "":
 		return
+	case word == "ntdiag" && !strings.Contains(rest, "--netns"):
+		commandText(b, s, indent+"do: ", indent+"    ", safe(strings.TrimSpace(word+s.netns()+" "+rest)))
+	case word == "ntdiag":
+		commandText(b, s, indent+"do: ", indent+"    ", safe(do))
+	case slices.Contains(ownCommands, word):
+		if s.host != "" {
+			do = enter(s.host) + do
+		}
+		commandText(b, s, indent+"do: ", indent+"    ", safe(do))
+	default:
+		wrap(b, s.width(), indent+"do: ", indent+"    ", safe(do))
 	}
-	if word, _, _ := strings.Cut(do, " "); s.host != "" && slices.Contains(ownCommands, word) {
-		do = enter(s.host) + do
-	}
-	wrap(b, s.width(), indent+"do: ", indent+"    ", safe(do))
 	if cost != "" {
 		wrap(b, s.width(), indent+"    it takes: ", indent+"      ", safe(cost))
 	}
 }
 
 // ownCommands are what has to be run inside the namespace.
-var ownCommands = []string{"sysctl", "nft", "iptables", "iptables-legacy", "ip6tables", "ip6tables-legacy", "ethtool", "ip", "conntrack"}
+var ownCommands = []string{"sysctl", "nft", "iptables", "iptables-legacy", "ip6tables", "ip6tables-legacy", "ethtool", "ip", "conntrack", "tcpdump"}
 
 // enter is what runs a command inside a namespace.
 func enter(netns string) string {
@@ -79,85 +96,6 @@ func packets(n uint64) string {
 		return "1 packet"
 	}
 	return thousands(int(n)) + " packets"
-}
-
-// invalidHeadline is the answer.
-func invalidHeadline(d *Invalid) string {
-	v := &d.Verdict
-	other := d.Ours - min(d.Ours, v.Invalid+v.Accepted+again(d))
-	switch {
-	case d.Ours == 0 && d.Logging != nil && d.Logging.Silent != "":
-		return "No answer: packets can be invalid here without a line in the log"
-	case d.Ours == 0:
-		return "No packet was logged as invalid" + over(d)
-	case v.Invalid == 0 && v.Accepted == 0:
-		return thousands(int(other)) + " messages of conntrack, none about an invalid packet"
-	case v.Invalid == 0:
-		return packets(v.Accepted) + " logged, and accepted all the same: none was invalid, none missed its NAT"
-	}
-	text := packets(v.Invalid) + " are invalid to conntrack, so that no NAT rule is asked: "
-	if v.Invalid == 1 {
-		text = packets(1) + " is invalid to conntrack, so that no NAT rule is asked: "
-	}
-	if len(v.Fates) == 0 {
-		return text + "they go on as they are, unless a rule drops them"
-	}
-	var parts []string
-	sums := map[string]uint64{}
-	for i := range v.Fates {
-		sums[v.Fates[i].Fate] += v.Fates[i].Packets
-	}
-	for _, f := range fateWords {
-		if n := sums[string(f.fate)]; n > 0 {
-			words := f.words
-			if n == 1 {
-				words = strings.Replace(words, "were", "was", 1)
-			}
-			parts = append(parts, howMany(n, v.Invalid)+" "+words)
-		}
-	}
-	return text + strings.Join(parts, ", ")
-}
-
-// again is how many messages are a second line about a packet.
-func again(d *Invalid) (n uint64) {
-	for i := range d.Messages {
-		if d.Messages[i].Again {
-			n += d.Messages[i].Count
-		}
-	}
-	return n
-}
-
-func over(d *Invalid) string {
-	if d.Seconds > 0 {
-		return " in " + (time.Duration(d.Seconds*1000) * time.Millisecond).Round(time.Second).String()
-	}
-	return " in " + counted(int(d.Lines), "line", "lines")
-}
-
-func howMany(n, of uint64) string {
-	switch {
-	case n == of && n == 1:
-		return "it"
-	case n == of:
-		return "all"
-	}
-	return thousands(int(n))
-}
-
-// fateWords are the fates in words, the worst first.
-var fateWords = []struct {
-	fate  invalid.Fate
-	words string // after "all", "112", or "it"
-	color string
-}{
-	{invalid.FateLeaks, "left with an address that NAT should have replaced", red},
-	{invalid.FateAnswered, "ended on this host, and not where DNAT sends them", red},
-	{invalid.FateUnknown, "could not be followed to the end", yellow},
-	{invalid.FateForwarded, "were forwarded, and no NAT was missed", yellow},
-	{invalid.FateDelivered, "were for this host itself", ""},
-	{invalid.FateDropped, "dropped before they left", green},
 }
 
 func fateColor(fate string) string {
@@ -180,7 +118,7 @@ func invalidFates(b *strings.Builder, d *Invalid, s Style) {
 	if len(v.Fates) == 0 {
 		return
 	}
-	heading(b, s, "What becomes of them:")
+	heading(b, s, "What becomes of them (NAT leaves an invalid packet alone):")
 	n := len(v.Fates)
 	if !s.Wide {
 		n = min(n, maxInvalidFates)
@@ -212,9 +150,6 @@ func invalidFates(b *strings.Builder, d *Invalid, s Style) {
 	}
 	if rest := len(v.Fates) - n; rest > 0 {
 		wrap(b, s.width(), "  ", "  ", plural(rest, "more way", "more ways")+" to end: -o wide lists them")
-	}
-	if v.Unseen > 0 {
-		wrap(b, s.width(), "  ", "  ", packets(v.Unseen)+" of flows with fewer packets were not taken through the rules")
 	}
 	if v.Drop != nil {
 		doText(b, s, "  ", v.Drop.Do, v.Drop.Cost)
@@ -311,17 +246,17 @@ func wouldTell(d *Invalid) string {
 
 // invalidMessages is a row for each wording, with the flows that have most of
 // its packets.
-func invalidMessages(b *strings.Builder, d *Invalid, s Style) {
-	if len(d.Messages) == 0 {
+func invalidMessages(b *strings.Builder, title string, all []InvalidMessage, s Style) {
+	if len(all) == 0 {
 		return
 	}
-	heading(b, s, "Messages:")
-	n := len(d.Messages)
+	heading(b, s, title)
+	n := len(all)
 	if !s.Wide {
 		n = min(n, maxInvalidRows)
 	}
-	for i := range d.Messages[:n] {
-		m := &d.Messages[i]
+	for i := range all[:n] {
+		m := &all[i]
 		name := strings.TrimSpace(safe(m.Proto) + " " + m.Reason)
 		right(b, s.width(), fmt.Sprintf("  %7s  %s", thousands(int(m.Count)), s.paint(bold, name)), movedText(m))
 		wrap(b, s.width(), "           ", "             ", safe(m.Text))
@@ -341,7 +276,7 @@ func invalidMessages(b *strings.Builder, d *Invalid, s Style) {
 			wrap(b, s.width(), "    "+fmt.Sprintf("%7s", thousands(int(rest)))+"  ", "             ", "of other flows"+untold(m))
 		}
 	}
-	if rest := len(d.Messages) - n; rest > 0 {
+	if rest := len(all) - n; rest > 0 {
 		wrap(b, s.width(), "  ", "  ", plural(rest, "more message", "more messages")+": -o wide lists them")
 	}
 }
@@ -358,6 +293,8 @@ func movedText(m *InvalidMessage) string {
 	switch {
 	case m.Again:
 		return "second line of a packet"
+	case m.Reason == "unknown":
+		return "not known"
 	case m.Accepted:
 		return "accepted, no counter"
 	case m.Counter == "none":
@@ -437,4 +374,7 @@ func invalidRead(b *strings.Builder, d *Invalid, s Style) {
 		text += "; of " + thousands(int(d.Unparsed)) + " a part was not understood"
 	}
 	wrap(b, s.width(), "\nread: ", "  ", text)
+	for _, l := range d.Limits {
+		wrap(b, s.width(), "  ", "  ", safe(l))
+	}
 }

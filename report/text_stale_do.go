@@ -128,9 +128,37 @@ func (t *staleWriter) deleting(x *section) {
 }
 
 // commandText is a command that can be copied: a line that does not fit goes on
-// behind a backslash, and not between a flag and its value.
+// behind a backslash, and not between a flag and its value. What nft reads
+// within quotes goes on behind a brace or a semicolon.
 func commandText(b *strings.Builder, s Style, first, rest, command string) {
 	line := first
+	for _, p := range pieces(command, s.width()-columns(rest)-2) {
+		switch {
+		case line == first:
+			line += p.text
+		case columns(line)+1+columns(p.text) > s.width()-2 && p.within:
+			b.WriteString(line + "\n")
+			line = rest + p.text
+		case columns(line)+1+columns(p.text) > s.width()-2:
+			b.WriteString(line + " \\\n")
+			line = rest + p.text
+		default:
+			line += " " + p.text
+		}
+	}
+	b.WriteString(line + "\n")
+}
+
+// piece is a part of a command before which a line may end; within: between
+// quotes.
+type piece struct {
+	text   string
+	within bool
+}
+
+// pieces takes a command apart; what stands within quotes only where it is wider
+// than width.
+func pieces(command string, width int) (out []piece) {
 	words := shellFields(command)
 	for i := 0; i < len(words); i++ {
 		w := words[i]
@@ -138,17 +166,23 @@ func commandText(b *strings.Builder, s Style, first, rest, command string) {
 			i++
 			w += " " + words[i]
 		}
-		switch {
-		case line == first:
-			line += w
-		case columns(line)+1+columns(w) > s.width()-2:
-			b.WriteString(line + " \\\n")
-			line = rest + w
-		default:
-			line += " " + w
+		if !strings.HasPrefix(w, "'") || columns(w) <= width {
+			out = append(out, piece{w, false})
+			continue
+		}
+		within := false
+		for w != "" {
+			end := len(w)
+			for _, stop := range []string{"; ", "{ "} {
+				if k := strings.Index(w, stop); k >= 0 {
+					end = min(end, k+1)
+				}
+			}
+			out = append(out, piece{w[:end], within})
+			w, within = strings.TrimPrefix(w[end:], " "), true
 		}
 	}
-	b.WriteString(line + "\n")
+	return out
 }
 
 // shellFields are the words of a command, of which one between quotes is one.

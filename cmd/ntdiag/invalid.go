@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -108,6 +109,7 @@ type invalidRun struct {
 	log   *capture.Loggers
 	mu    sync.Mutex // of tally, while a screen shows it
 	tally *invalid.Tally
+	away  away
 	doc   *report.Invalid
 	// lost is how many messages were lost so far.
 	lost func() uint64
@@ -122,6 +124,7 @@ type invalidRun struct {
 	missing []host.Missing
 	counted *counters.Stats // nil when not known
 	total   bool            // counted is since the namespace was made
+	limits  []string
 }
 
 func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error {
@@ -247,7 +250,12 @@ func (r *invalidRun) answer(format report.Format) error {
 	}
 	r.doc.Header = report.NewHeader("invalid", snap, append(r.missing, c.Table.Missing...))
 	r.doc.Ours, r.doc.Unparsed = r.tally.Messages, r.doc.Unparsed+r.tally.Rest
-	r.doc.Fill(&report.InvalidInput{Case: c, Diagnosis: d, MaxFlows: limit})
+	in := &report.InvalidInput{Case: c, Diagnosis: d, MaxFlows: limit, Limits: r.limits}
+	if r.away.tally != nil {
+		in.Absent, in.AbsentDevices = r.away.tally, r.away.devices
+		r.doc.Unparsed += r.away.tally.Rest
+	}
+	r.doc.Fill(in)
 	if err := format.Invalid(r.cmd.OutOrStdout(), r.doc, r.style(format)); err != nil {
 		return incomplete(err)
 	}
@@ -267,9 +275,13 @@ func (r *invalidRun) joins() bool {
 
 // lookUp finds the entries of the packets, and explains their NAT.
 func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) error {
-	flows := invalid.Top(c.Groups, maxLookedUp, func(*invalid.Group) bool { return true })
-	if len(flows) == 0 {
+	all := invalid.Top(c.Groups, math.MaxInt, func(*invalid.Group) bool { return true })
+	if len(all) == 0 {
 		return nil
+	}
+	flows := all[:min(len(all), maxLookedUp)]
+	if len(all) > len(flows) {
+		r.limit("of %d flows the %d with most packets were looked up in the table", len(all), len(flows))
 	}
 	var err error
 	if c.Found, c.Table, err = invalid.Find(ctx, r.live, flows); err != nil {
@@ -281,6 +293,7 @@ func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) error {
 		zone uint16
 	}
 	known := map[entry]*explain.Explanation{}
+	unexplained := map[entry]bool{}
 	for _, f := range flows {
 		one := c.Found[f].One()
 		if one == nil {
@@ -294,9 +307,19 @@ func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) error {
 		}
 		if x != nil {
 			one.Made = x
+		} else {
+			unexplained[key] = true
 		}
 	}
+	if n := len(unexplained); n > 0 {
+		r.limit("of %d entries the rules behind %d were looked for", len(known)+n, len(known))
+	}
 	return nil
+}
+
+// limit notes what was left out of the answer, that it would not take too long.
+func (r *invalidRun) limit(format string, args ...any) {
+	r.limits = append(r.limits, fmt.Sprintf(format, args...))
 }
 
 func (r *invalidRun) circumstances(s *host.Snapshot) *invalid.Circumstances {

@@ -87,12 +87,12 @@ func TestInvalidTerminal(t *testing.T) {
 		t.Errorf("%v: %s", err, said.String())
 	}
 	out := all.String()
-	for _, want := range []string{"messages of NFLOG in ", "^C ends it", "\x1b[K", "tcp 10.0.0.10:7000 → 10.8.2.12:80 in by c0", "invalid to conntrack, so that no NAT rule is asked"} {
+	for _, want := range []string{"messages of NFLOG in ", "^C ends it", "\x1b[K", "tcp 10.0.0.10:7000 → 10.8.2.12:80 in by c0", "with an address that NAT should have replaced"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%q", want, out)
 		}
 	}
-	if strings.LastIndex(out, "^C ends it") > strings.Index(out, "What becomes of them:") {
+	if strings.LastIndex(out, "^C ends it") > strings.Index(out, "What becomes of them") {
 		t.Error("the table is drawn after the answer")
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/invalid"
 	"github.com/ntdiag/ntdiag/diagnose/kernlog"
-	"github.com/ntdiag/ntdiag/rules"
 )
 
 // records takes records in, and adds the messages among them.
@@ -42,11 +41,14 @@ func (x *records) end() error {
 
 func (x *records) add(n uint64) error {
 	if x.of != nil {
-		switch x.of.here(&x.m) {
-		case rules.No:
+		switch x.of.of(&x.m) {
+		case elsewhere:
 			x.r.doc.Elsewhere += n
 			return nil
-		case rules.Unknown:
+		case absent:
+			x.r.away.add(x.of, &x.m, n)
+			return nil
+		case unowned:
 			x.r.doc.Unowned += n
 			return nil
 		}
@@ -90,6 +92,12 @@ func (r *invalidRun) followFiles(paths []string) error {
 func (r *invalidRun) readFiles(ctx context.Context, in *kernlog.Reader, paths []string) error {
 	defer in.Close()
 	x := records{r: r}
+	if r.live != nil {
+		x.of = &whose{file: true}
+		if err := r.devices(ctx, x.of); err != nil {
+			return cannot(err)
+		}
+	}
 	var rec kernlog.Record
 	for n := 1; ; n++ {
 		err := in.Next(&rec)

@@ -28,6 +28,6 @@ func findAnswers(q *inquiry) *Cause {
 	c := q.cause(p, false, "they answer packets that went on without their NAT")
 	f := p.flows[0]
 	c.say("%s answers %s", f.Packet.String(), answers(f).Packet.String())
-	c.fix("nothing for these: they end when those that they answer are dropped, or no longer invalid", "")
+	c.fix("leave these: they end when those that they answer are dropped, or no longer invalid", "")
 	return c
 }

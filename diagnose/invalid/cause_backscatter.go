@@ -12,6 +12,7 @@ func findBackscatter(q *inquiry) *Cause {
 	c.Likely = true
 	c.say("%s, from %s to %s", p.amount(), listing(share(&p, func(f *Flow) string { return f.Packet.Src.String() })),
 		listing(share(&p, func(f *Flow) string { return f.Packet.Dst.String() })))
-	c.fix("nothing, where the sources are many and strange; else see who sends from that address: tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0'", "")
+	c.fix("leave it, where the sources are many and strange; else see who sends from that address:", "")
+	c.fix("tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0'", "")
 	return c
 }

@@ -2,6 +2,7 @@ package invalid
 
 import (
 	"fmt"
+	"strings"
 )
 
 // mostly is the share of packets from which on a thing is taken to be behind
@@ -27,14 +28,14 @@ func findChecksum(q *inquiry) *Cause {
 	switch {
 	case len(sources) == 1 || leads(sources, p.packets):
 		c.Text = "checksums of what " + sources[0].Name + " sends are wrong"
-		c.fix("on "+sources[0].Name+": ethtool -K DEVICE tx off", "its CPU makes the checksums")
+		c.fix("switch off checksum offload on "+sources[0].Name+" (ethtool -K, tx off, for the device that it sends by)", "its CPU makes the checksums")
 	case len(senders) == 1 || leads(senders, p.packets):
 		c.Text = "checksums are wrong of whatever comes from " + senders[0].Name + ", of " + count(uint64(len(sources)), "source", "sources")
-		c.fix("look at the host or router that has the address "+senders[0].Name+": what rewrites packets there, and ethtool -K DEVICE tx off", "its CPU makes the checksums")
+		c.fix("look at the host or router that has the address "+senders[0].Name+": what rewrites packets there, and whether switching off its checksum offload (ethtool -K, tx off) ends it", "its CPU makes the checksums")
 	case len(devices) == 1 || leads(devices, p.packets):
 		dev := devices[0].Name
 		c.Text = "checksums are wrong of whatever comes in by " + dev
-		c.fix("ethtool -K "+dev+" rx off", "the CPU checks what comes in by "+dev)
+		c.fix("ethtool -K "+shellWord(dev)+" rx off", "the CPU checks what comes in by "+dev)
 	default:
 		c.Likely = true
 	}
@@ -60,7 +61,7 @@ func (q *inquiry) virtual(c *Cause, dev string) {
 	switch l.Kind {
 	case "veth", "tun", "macvtap", "ipvlan", "macvlan":
 		c.say("%s is a %s device: what a program puts on it as raw frames (AF_PACKET) leaves the checksum to hardware that is not there", dev, l.Kind)
-		c.fix("in the guest or container behind "+dev+": ethtool -K DEVICE tx off", "its CPU makes the checksums")
+		c.fix("switch off checksum offload in the guest or container behind "+dev+" (ethtool -K, tx off, for its device)", "its CPU makes the checksums")
 	}
 }
 
@@ -71,4 +72,15 @@ func orNone(all []Seen) string {
 		return "not told"
 	}
 	return listing(all)
+}
+
+// shellWord quotes the name of a device, which a log can have made up.
+func shellWord(w string) string {
+	plain := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_./:@%+", c)
+	}
+	if strings.IndexFunc(w, func(c rune) bool { return !plain(c) }) < 0 {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 }

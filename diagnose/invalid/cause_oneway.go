@@ -58,13 +58,24 @@ func findOneWay(q *inquiry) *Cause {
 		}
 	}
 	for _, f := range p.flows[:1] {
-		c.fix(fmt.Sprintf("see that both ways pass this host, here and on the hosts between: ip route get %s; ip route get %s", f.Packet.Src, f.Packet.Dst), "")
+		c.fix(fmt.Sprintf("see that both ways pass this host, here and on the hosts between (ip route get %s, ip route get %s)", f.Packet.Src, f.Packet.Dst), "")
 	}
-	c.fix("where it is meant so (a load balancer that is answered past it): nft add rule ip raw prerouting ip saddr ADDRESS notrack", "no NAT and no ct state for that traffic")
+	c.fix("where one way is meant (a load balancer that is answered past it), leave such flows untracked, as this one:", "")
+	c.fix(untrack(p.flows[0]), "no NAT and no ct state for them; nft delete table inet untracked takes it back")
 	if sysctl(q.Host, keyLoose) == "0" {
 		c.fix("sysctl -w "+keyLoose+"=1", "an ACK begins an entry in the middle of a connection; RST, FIN and SYN+ACK still do not")
 	}
 	return c
+}
+
+// untrack is the rule that takes packets with the ends of f's from conntrack, in a
+// table of its own.
+func untrack(f *Flow) string {
+	ip := "ip"
+	if f.Packet.Family == rules.FamilyIPv6 {
+		ip = "ip6"
+	}
+	return notrackIn + fmt.Sprintf("%s saddr %s %s daddr %s notrack'", ip, f.Packet.Src, ip, f.Packet.Dst)
 }
 
 // local tells whether the packet is for this host itself.

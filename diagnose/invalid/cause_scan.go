@@ -41,7 +41,7 @@ func findScan(q *inquiry) *Cause {
 	c.say("%s, with flags that no TCP sends so: %s", p.amount(), listing(flags))
 	c.say("from %s, to %s", listing(sources), count(uint64(len(targets)), "address and port", "addresses and ports"))
 	c.Likely = len(targets) < manyPorts
-	c.fix("nothing breaks by these; a rule that drops ct state invalid ends them", "")
+	c.fix("leave it: nothing breaks by these; a rule that drops ct state invalid ends them", "")
 	return c
 }
 

@@ -28,6 +28,6 @@ func findTimeout(q *inquiry) *Cause {
 	c.say("%s have no entry any more", p.amount())
 	c.say("%s is %d s; TCP sends a keepalive after %d s where the program asks for nothing else", keyEstablished, seconds, int(keepalive/time.Second))
 	c.fix("sysctl -w "+keyEstablished+"="+strconv.Itoa(int((keepalive+10*time.Minute)/time.Second)), "entries of connections that are gone stay as long: the table needs more room")
-	c.fix("on the hosts: sysctl -w net.ipv4.tcp_keepalive_time="+strconv.Itoa(max(seconds/2, 30)), "more packets; only for programs that set SO_KEEPALIVE")
+	c.fix("have the hosts send keepalives earlier: there, net.ipv4.tcp_keepalive_time="+strconv.Itoa(max(seconds/2, 30)), "more packets; only for programs that set SO_KEEPALIVE")
 	return c
 }

@@ -55,7 +55,7 @@ func (d *Diagnosis) causes(c *Case) {
 	}
 	slices.SortStableFunc(d.Causes, func(a, b Cause) int { return cmp.Compare(b.Packets, a.Packets) })
 	for _, g := range c.Groups {
-		if g.Kind != KindInvalid || g.Accepted(c.Kernel) || g.Reason != nil && g.Reason.Again || q.whole[g] {
+		if g.Kind != KindInvalid || g.Reason == nil || g.Reason.Again || g.Accepted(c.Kernel) || q.whole[g] {
 			continue
 		}
 		n := g.Count

@@ -1,6 +1,8 @@
 package invalid
 
 import (
+	"errors"
+
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
@@ -70,7 +72,11 @@ func (w *Ways) Consequence(f *Flow, e *Entry) Consequence {
 	p.Invalid = true
 	res, err := w.sim.Simulate(p)
 	if err != nil {
-		return Consequence{Fate: FateUnknown, Why: err.Error()}
+		why := err.Error()
+		if of := (*simulate.PacketError)(nil); errors.As(err, &of) {
+			why = of.Why // without the packet, so that others end alike
+		}
+		return Consequence{Fate: FateUnknown, Why: why}
 	}
 	missed, rule := w.missed(f, e)
 	if rule == nil && len(missed) > 0 {

@@ -23,8 +23,9 @@ type Case struct {
 // Diagnosis is what follows from a Case.
 type Diagnosis struct {
 	// Invalid are the packets that conntrack takes for invalid, by their
-	// messages; Accepted those that it lets through all the same.
-	Invalid, Accepted uint64
+	// messages; Accepted those that it lets through all the same; Unknown those of
+	// which it is not known, since no kernel known prints the message.
+	Invalid, Accepted, Unknown uint64
 	// Fates are what becomes of the invalid ones, the worst first; Unseen is how
 	// many packets were not taken through the rules.
 	Fates  []FateSum
@@ -75,6 +76,8 @@ func Diagnose(c *Case) *Diagnosis {
 	for _, g := range c.Groups {
 		switch {
 		case g.Kind != KindInvalid || g.Reason != nil && g.Reason.Again:
+		case g.Reason == nil:
+			d.Unknown += g.Count
 		case g.Accepted(c.Kernel):
 			d.Accepted += g.Count
 		default:
@@ -106,7 +109,7 @@ func (d *Diagnosis) fates(c *Case) {
 	}
 	w := NewWays(c.Host)
 	bad := func(g *Group) bool {
-		return g.Kind == KindInvalid && !g.Accepted(c.Kernel) && (g.Reason == nil || !g.Reason.Again)
+		return g.Kind == KindInvalid && g.Reason != nil && !g.Reason.Again && !g.Accepted(c.Kernel)
 	}
 	for _, f := range Top(c.Groups, maxWalked, bad) {
 		got := w.Consequence(f, c.Found[f].One())

@@ -33,8 +33,15 @@ const (
 	maxOrders    = 16
 )
 
-// Simulate goes every way that the packet can take. An error names what of the
-// packet this host does not have.
+// PacketError says what of a packet this host does not have.
+type PacketError struct {
+	Text string // the packet, as it was asked
+	Why  string
+}
+
+func (e *PacketError) Error() string { return fmt.Sprintf("packet %q: %s", e.Text, e.Why) }
+
+// Simulate goes every way that the packet can take. An error is a PacketError.
 func (s *Simulator) Simulate(p query.Packet) (*Result, error) {
 	j := &job{Simulator: s, asked: p, res: &Result{Packet: p}, told: true}
 	if err := j.simulate(); err != nil {
@@ -113,11 +120,11 @@ func (j *job) prepare() error {
 			continue
 		}
 		if _, ok := j.host.LinkByName(name); !ok {
-			return fmt.Errorf("packet %q: this host has no device %q", a.Text, name)
+			return &PacketError{a.Text, fmt.Sprintf("this host has no device %q", name)}
 		}
 	}
 	if typ, _ := host.ICMPTypeCode(a.Tuple); j.flow.IsICMP() && !a.Invalid && packet.ICMPError(a.Tuple.Proto, typ) {
-		return fmt.Errorf("packet %q: an ICMP error belongs to the flow of the packet that it quotes; name that", a.Text)
+		return &PacketError{a.Text, "an ICMP error belongs to the flow of the packet that it quotes; name that"}
 	}
 	j.res.Entry = rules.Prerouting
 	one := start{mark: j.first.Mark}
