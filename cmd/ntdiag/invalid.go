@@ -52,7 +52,8 @@ Without anything it reads the kernel's log as it is now (/dev/kmsg). With
 protocols meanwhile, and --nflog takes the packets by nfnetlink_log: both are
 put back as they were, whatever ends the command; after SIGKILL the next run
 does it. The kernel does not limit the rate of what it logs: in a flood --nflog
-is the cheaper one, and the kernel's log loses older lines.
+is the cheaper one, and the kernel's log loses older lines. Kernels from 6.17
+load nf_log_syslog when --enable finds no logger; it stays loaded.
 
 Files are logs of dmesg, syslog and journalctl, compressed or not. They are not
 joined to the table and the rules of this host, unless --join says that they are

@@ -52,16 +52,18 @@ func (r *invalidRun) past() error {
 	if err != nil {
 		return cannot(err)
 	}
+	r.total = true
+	if r.counted, err = r.live.Stats(r.cmd.Context()); err != nil {
+		r.miss("counters", err.Error())
+	} else {
+		t := r.counted.Total()
+		of.unfull = t.Has[counters.Drop] && t.Values[counters.Drop] == 0
+	}
 	if err := r.kmsg(r.cmd.Context(), k, of); err != nil {
 		return cannot(err)
 	}
 	if err := r.kmsgRest(k, of); err != nil {
 		return cannot(err)
-	}
-	r.total = true
-	r.counted, err = r.live.Stats(context.WithoutCancel(r.cmd.Context()))
-	if err != nil {
-		r.miss("counters", err.Error())
 	}
 	return nil
 }
@@ -231,6 +233,9 @@ func (r *invalidRun) hold() (func(), error) {
 	}
 	if len(words) > 0 {
 		r.warn("%s until this ends", strings.Join(words, ", "))
+	}
+	if r.flags.enable && r.log.Loads() {
+		r.warn("no logger was there: the kernel loads nf_log_syslog by itself, and it stays loaded")
 	}
 	if r.flags.enable {
 		r.warn("every invalid packet is logged: the kernel does not limit the rate%s", r.cost())

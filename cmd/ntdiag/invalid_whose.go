@@ -15,6 +15,7 @@ type whose struct {
 	inode   uint64 // of this namespace, 0 for the initial one
 	names   bool   // table full names its namespace (6.17)
 	silent  bool   // nothing that conntrack logs of this namespace comes to the log
+	unfull  bool   // nothing was ever dropped here, for a full table or else
 	file    bool   // the log is said to be of this namespace
 	devices map[string]bool
 	// list reads the devices anew, where they can change while messages come; nil
@@ -88,7 +89,7 @@ func (w *whose) of(m *invalid.Message) belonging {
 	here := w.has(m.In) && w.has(m.Out)
 	switch {
 	case !w.file && m.Kind == invalid.KindTableFull:
-		if w.names && m.Netns != w.inode {
+		if w.names && m.Netns != w.inode || w.unfull && w.inode != 0 { // numbers are used again
 			return elsewhere
 		}
 		return ours

@@ -17,8 +17,10 @@
 //
 // It adds no rule, sends no traffic, and loads no module. It changes conntrack
 // entries on request only: flows insert, update and delete, stale --delete,
-// undo; invalid --enable and --nflog set sysctls, and put them back. Exit codes: 0 answered and nothing wrong, 1 answered and something
-// found, 2 usage, 3 could not answer completely.
+// undo; invalid --enable and --nflog set sysctls, and put them back (kernels
+// from 6.17 then load nf_log_syslog by themselves where no logger is there).
+// Exit codes: 0 answered and nothing wrong, 1 answered and something found, 2
+// usage, 3 could not answer completely.
 package main
 
 import (

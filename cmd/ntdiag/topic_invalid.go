@@ -3,14 +3,16 @@ package main
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ntdiag/ntdiag/diagnose/invalid"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
 const invalidMessagesText = `
-What conntrack logs of packets: the name that ntdiag invalid gives it, what the
-newest kernel prints (N is a number), what becomes of the packet, and why.
+What conntrack logs of packets: what the newest kernel prints (N is a number),
+and what becomes of the packet; then the name that it has in ntdiag invalid, and
+why it comes about.
 
   invalid, error  the counter that moves. The packet has no entry, so NAT leaves
                   it alone: it goes on with its own addresses, unless a rule
@@ -25,8 +27,11 @@ table and masquerade print without it. From 4.15 to 5.1 nothing is printed.
 ntdiag invalid says what to do about each; --enable switches it on for a while.
 `
 
-// reasonColumn is as wide as the longest name.
-const reasonColumn = 18
+// Columns of the page: what stands below a message, and behind a counter.
+const (
+	reasonColumn  = 4
+	counterColumn = 13
+)
 
 // invalidMessages is the page of the tables in package invalid.
 func invalidMessages() string {
@@ -58,8 +63,7 @@ func reasonRows(b *strings.Builder) {
 			group = g
 			b.WriteString("\n" + g + "\n\n")
 		}
-		listed(b, reasonColumn, r.Name, r.Wording())
-		listed(b, reasonColumn, "", outcomes(like)+": "+r.Cause)
+		reasonRow(b, r.Wording(), outcomes(like), r.Name, r.Cause)
 	}
 	b.WriteString("\nOlder kernels only\n\n")
 	listed(b, 0, "", strings.Join(gone, ", ")+". ntdiag invalid explains them too.")
@@ -98,6 +102,20 @@ func outcomes(like []*invalid.Reason) string {
 	return strings.Join(order, ", ")
 }
 
+// reasonRow writes a message with what becomes of the packet at the end of its
+// line, where there is room, and its name and cause below.
+func reasonRow(b *strings.Builder, wording, outcome, name, cause string) {
+	const lead = "  "
+	room := maxWidth - len(lead) - utf8.RuneCountInString(wording) - utf8.RuneCountInString(outcome)
+	if room < 2 {
+		b.WriteString(lead + wording + "\n")
+		listed(b, reasonColumn, "", outcome+"; "+name+": "+cause)
+		return
+	}
+	b.WriteString(lead + wording + strings.Repeat(" ", room) + outcome + "\n")
+	listed(b, reasonColumn, "", name+": "+cause)
+}
+
 // silentRows writes what moves a counter of the newest kernels, and then what
 // did on older ones. The same of several protocols is one row.
 func silentRows(b *strings.Builder) {
@@ -134,9 +152,9 @@ func silentRows(b *strings.Builder) {
 		if s.Also != "" {
 			what = "with " + s.Also + ": " + what
 		}
-		listed(b, reasonColumn, counter, what+": "+s.Cause)
+		listed(b, counterColumn, counter, what+": "+s.Cause)
 	}
-	listed(b, reasonColumn, "older kernels", strings.Join(older, "; "))
+	listed(b, counterColumn, "older kernels", strings.Join(older, "; "))
 }
 
 // reasonGroup is the heading that r stands under.

@@ -96,7 +96,7 @@ func (g *Loggers) ToKernelLog(f rules.Family) (rules.Truth, string) {
 	switch {
 	case !logger.OK:
 		return rules.Unknown, "the logger is not known: " + logger.Why
-	case logger.Value == LoggerNone && g.loads():
+	case logger.Value == LoggerNone && g.Loads():
 		return rules.No, "no logger is set; nf_log_syslog is loaded when a value other than 0 is written to " + KeyLogInvalid
 	case logger.Value == LoggerNone:
 		return rules.No, "no logger is set: " + g.setsLogger(f)
@@ -125,9 +125,9 @@ func (g *Loggers) toListener() string {
 	return "nobody listens to group 0, and packets are dropped unseen"
 }
 
-// loads tells whether the kernel loads a logger of itself
+// Loads tells whether the kernel loads a logger of itself
 // (nf_conntrack_log_invalid_sysctl, 6.17): when none at all is registered.
-func (g *Loggers) loads() bool {
+func (g *Loggers) Loads() bool {
 	return g.Release.AtLeast(6, 17) && g.Known.OK && len(g.Known.Value) == 0
 }
 
