@@ -125,7 +125,7 @@ func TestInvalidHeadline(t *testing.T) {
 		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateAnswered, 3)}}},
 			"3 invalid packets: all end on this host, not where DNAT sends them"},
 		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateForwarded, 3)}}},
-			"3 invalid packets: all are forwarded, and miss no NAT"},
+			"3 invalid packets: all are forwarded, and miss no NAT that is known"},
 		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateDelivered, 3)}}},
 			"3 invalid packets: all are for this host itself"},
 		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateDropped, 3)}}},
@@ -154,6 +154,7 @@ func TestInvalidHeadline(t *testing.T) {
 		"No packet was logged as invalid in 1m0s":                          {Seconds: 60.004},
 		"No packet was logged as invalid in 7 lines":                       {Lines: 7},
 		"No packet of this host's devices was logged as invalid in 1 line": {Lines: 1, Absent: &InvalidAbsent{Count: 1}},
+		"No answer: nothing of the log could be read":                      {Files: []string{"x"}, Header: header("invalid", host.Missing{What: "x", Why: "y"})},
 		"No answer: packets can be invalid here without a line in the log": {Logging: &InvalidLogging{Silent: "x"}},
 	} {
 		if got := invalidHeadline(d); got != want {

@@ -126,7 +126,7 @@ func invalidFates(b *strings.Builder, d *Invalid, s Style) {
 	for i := range v.Fates[:n] {
 		f := &v.Fates[i]
 		sure := ""
-		if !f.Certain {
+		if !f.Certain && invalid.Fate(f.Fate) != invalid.FateUnknown {
 			sure = "likely"
 		}
 		right(b, s.width(), "  "+s.paint(fateColor(f.Fate), f.Fate)+"  "+packets(f.Packets)+" of "+counted(f.Flows, "flow", "flows"), sure)

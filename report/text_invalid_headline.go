@@ -21,6 +21,8 @@ func invalidHeadline(d *Invalid) string {
 	switch {
 	case d.Ours == 0 && d.Logging != nil && d.Logging.Silent != "":
 		return "No answer: packets can be invalid here without a line in the log"
+	case d.Lines == 0 && len(d.Files) > 0 && len(d.Missing) > 0:
+		return "No answer: nothing of the log could be read"
 	case d.Ours == 0 && d.Absent != nil:
 		return "No packet of this host's devices was logged as invalid" + over(d)
 	case d.Ours == 0:
@@ -91,7 +93,7 @@ var fateWords = []struct {
 	{invalid.FateLeaks, "leave with an address that NAT should have replaced", "leaves with an address that NAT should have replaced", red},
 	{invalid.FateAnswered, "end on this host, not where DNAT sends them", "ends on this host, not where DNAT sends it", red},
 	{invalid.FateUnknown, "end in a way that cannot be told", "ends in a way that cannot be told", yellow},
-	{invalid.FateForwarded, "are forwarded, and miss no NAT", "is forwarded, and misses no NAT", yellow},
+	{invalid.FateForwarded, "are forwarded, and miss no NAT that is known", "is forwarded, and misses no NAT that is known", yellow},
 	{invalid.FateDelivered, "are for this host itself", "is for this host itself", ""},
 	{invalid.FateDropped, "are dropped here", "is dropped here", green},
 }

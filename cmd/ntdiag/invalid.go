@@ -245,6 +245,7 @@ func (r *invalidRun) answer(format report.Format) error {
 		c.Accounts = invalid.Accounts(c.Groups, r.counted, r.total, r.circumstances(c.Host))
 	}
 	d := invalid.Diagnose(c)
+	r.recorded(c, d)
 	limit := maxFlowsOfEach
 	if format.Human {
 		limit = maxShownOfTable
