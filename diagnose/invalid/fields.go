@@ -8,7 +8,7 @@ import (
 )
 
 // field reads key=value; false when it means nothing here, or its value does
-// not.
+// not. What is not kept is unkept's.
 func (w *words) field(key, value []byte) bool {
 	p := w.p
 	switch string(key) {
@@ -26,14 +26,6 @@ func (w *words) field(key, value []byte) bool {
 		return w.address(seenSrc, value)
 	case "DST":
 		return w.address(seenDst, value)
-	case "TOS", "PREC", "RES":
-		if _, ok := hex(value); !ok {
-			return false
-		}
-		return key[0] != 'R' || w.once(seenRes)
-	case "TC", "FLOWLBL", "PARAMETER", "MTU":
-		_, ok := number(value, 1<<32-1)
-		return ok
 	case "TTL", "HOPLIMIT":
 		return store(w, seenTTL, HasTTL, &p.TTL, value)
 	case "LEN":
@@ -67,30 +59,43 @@ func (w *words) field(key, value []byte) bool {
 		return w.icmp(&p.ICMPType, seenType, value)
 	case "CODE":
 		return w.icmp(&p.ICMPCode, seenCode, value)
-	case "GATEWAY":
-		_, ok := parseAddr(value)
-		return ok
-	case "POINTER":
-		_, ok := hexDigits(value)
-		return ok
-	case "SPI":
-		_, ok := hex(value)
-		return ok
 	case "UID":
 		return !w.quoted && store(w, seenUID, HasUID, &p.UID, value)
-	case "GID":
-		_, ok := number(value, 1<<32-1)
-		return ok && w.has(seenUID)
 	case "MARK":
-		v, ok := hex(value)
-		if !ok || w.quoted || !w.once(seenMark) {
-			return false
-		}
-		p.Mark = v
-		p.Has |= HasMark
-		return true
+		return w.mark(value)
 	}
-	return false
+	return w.unkept(key, value)
+}
+
+// unkept reads what only has to be as the kernel prints it.
+func (w *words) unkept(key, value []byte) (ok bool) {
+	switch string(key) {
+	case "TOS", "PREC", "SPI":
+		_, ok = hex(value)
+	case "RES":
+		_, ok = hex(value)
+		ok = ok && w.once(seenRes)
+	case "TC", "FLOWLBL", "PARAMETER", "MTU":
+		_, ok = number(value, 1<<32-1)
+	case "GID":
+		_, ok = number(value, 1<<32-1)
+		ok = ok && w.has(seenUID)
+	case "GATEWAY":
+		_, ok = parseAddr(value)
+	case "POINTER":
+		_, ok = hexDigits(value)
+	}
+	return ok
+}
+
+func (w *words) mark(value []byte) bool {
+	v, ok := hex(value)
+	if !ok || w.quoted || !w.once(seenMark) {
+		return false
+	}
+	w.p.Mark = v
+	w.p.Has |= HasMark
+	return true
 }
 
 // store reads a number into a field of the packet.
