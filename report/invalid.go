@@ -257,7 +257,7 @@ func (d *Invalid) Fill(in *InvalidInput) {
 	d.Verdict = newInvalidVerdict(in.Diagnosis)
 	d.Limits = in.Limits
 	if n := len(in.Diagnosis.Of); in.Diagnosis.Unseen > 0 && n > 0 {
-		d.Limits = append(d.Limits, fmt.Sprintf("the %d flows with most packets were taken through the rules, and not those of %d packets", n, in.Diagnosis.Unseen))
+		d.Limits = append(d.Limits, fmt.Sprintf("%d flows, those with most packets, were taken through the rules; %s of others were not", n, packets(in.Diagnosis.Unseen)))
 	}
 	if in.Absent != nil {
 		d.Absent = newInvalidAbsent(in)

@@ -135,7 +135,7 @@ func TestInvalidHeadline(t *testing.T) {
 		{Invalid{Verdict: InvalidVerdict{Invalid: 9, Unknown: 1, Fates: []InvalidFate{fate(invalid.FateLeaks, 1), fate(invalid.FateDropped, 8)}}},
 			"9 invalid packets: 1 leaves with an address that NAT should have replaced, 8 are dropped here; 1 packet logged with words that are not known"},
 		{Invalid{Verdict: InvalidVerdict{Invalid: 9, Fates: []InvalidFate{fate(invalid.FateDropped, 2)}}},
-			"9 invalid packets: 2 are dropped here, 7 other"},
+			"9 invalid packets: 2 are dropped here, 7 not followed"},
 		{Invalid{Verdict: InvalidVerdict{Invalid: 1}}, "1 invalid packet: NAT leaves it alone, and it goes on as it is unless a rule drops it"},
 		{Invalid{Verdict: InvalidVerdict{Invalid: 2}}, "2 invalid packets: NAT leaves them alone, and they go on as they are unless a rule drops them"},
 		{Invalid{Verdict: InvalidVerdict{Accepted: 2}}, "2 packets logged, and accepted all the same: no NAT was missed"},

@@ -60,7 +60,7 @@ func invalidEnds(v *InvalidVerdict) string {
 		return text + "NAT leaves them alone, and they go on as they are unless a rule drops them"
 	}
 	var parts []string
-	rest := v.Invalid
+	rest := seen
 	for _, f := range fateWords {
 		n := sums[string(f.fate)]
 		if n == 0 || len(parts) == maxHeadlineFates {
@@ -79,7 +79,10 @@ func invalidEnds(v *InvalidVerdict) string {
 		}
 	}
 	if rest > 0 {
-		parts = append(parts, thousands(int(rest))+" other")
+		parts = append(parts, thousands(int(rest))+" otherwise")
+	}
+	if v.Invalid > seen {
+		parts = append(parts, thousands(int(v.Invalid-seen))+" not followed")
 	}
 	return text + strings.Join(parts, ", ")
 }
