@@ -71,7 +71,7 @@ var notLoose = cause{
 		x.Grade = Indicated
 		x.Evidence = append(x.Evidence, "net.netfilter.nf_conntrack_tcp_loose is 0")
 		x.Fix = "sysctl -w net.netfilter.nf_conntrack_tcp_loose=1"
-		x.Cost = "a connection that is picked up in the middle gets no NAT, whatever the rules say"
+		x.Cost = "a connection that is picked up in the middle gets NAT anew, by the packet that does it: with another source port it ends, and from the far side it is not translated"
 		return ""
 	},
 }

@@ -34,7 +34,7 @@ var portRace = cause{
 		case len(kept) == 0 && len(x.Evidence) > 0:
 			return ""
 		case len(kept) == 0:
-			return "every rule that rewrites sources here chooses ports at random"
+			return "every rule that rewrites sources here chooses ports at random, or within a range"
 		case dns:
 			x.Text = "DNS over SNAT that keeps source ports: two questions at the same time from the same port are given the same one, the second is lost, and the resolver asks again after 5 s"
 			line := fmt.Sprintf("%s to port 53 behind SNAT", counted(uint64(s.DNS.SNAT), "UDP flow", "UDP flows"))
