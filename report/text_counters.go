@@ -71,6 +71,9 @@ func (d *Counters) answer() string {
 	if len(parts) == 0 {
 		parts = append(parts, "no packet lost")
 	}
+	if n := d.Total.Values[counters.Invalid]; n > 0 {
+		parts = append(parts, plural64(n, "packet", "packets")+" invalid")
+	}
 	return strings.Join(parts, ", ") + " " + when
 }
 
