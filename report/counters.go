@@ -41,10 +41,12 @@ type Counters struct {
 	total    counters.CPU
 	kernel   counters.Kernel
 	interval time.Duration
+	before   uint64 // entries at the beginning of it
 }
 
 // CountersTable is how full the conntrack table is; Buckets is absent where it
-// is not told, ExpectedFull where the table does not grow, or it is not known.
+// is not told, ExpectedFull where the table does not grow, or by too little to
+// tell when (counters.Growth).
 type CountersTable struct {
 	Count        uint64     `json:"count"`
 	Max          uint64     `json:"max"`
@@ -124,7 +126,7 @@ func NewCounters(h Header, c *counters.Case, found []counters.Finding) *Counters
 	d := &Counters{
 		Header: h, Interval: c.Interval.Seconds(), Source: s.Source, CPUs: []CounterCPU{}, Findings: []CounterFinding{},
 		Kernel: c.Kernel.Release.String(), KernelWhy: c.Kernel.Why, Offline: c.Look == nil,
-		total: s.Total(), kernel: c.Kernel, interval: c.Interval, Between: c.Untimed,
+		total: s.Total(), kernel: c.Kernel, interval: c.Interval, before: c.Before, Between: c.Untimed,
 	}
 	for _, cpu := range s.CPUs {
 		d.CPUs = append(d.CPUs, CounterCPU{cpu})

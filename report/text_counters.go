@@ -99,6 +99,8 @@ func (d *Counters) fillText() string {
 	switch {
 	case t.ExpectedFull != nil:
 		text += "; full at " + t.ExpectedFull.Format(time.RFC3339) + " if it goes on growing so"
+	case d.interval > 0 && !d.Offline && t.Count > d.before:
+		text += fmt.Sprintf("; %d more than %s before", t.Count-d.before, counters.Seconds(d.interval))
 	case d.interval > 0 && !d.Offline:
 		text += "; not growing"
 	}
@@ -239,10 +241,10 @@ func (d *Counters) numbers(b *strings.Builder, s Style) error {
 	if len(still) > 0 {
 		wrap(b, s.width(), "  0: ", "     ", strings.Join(still, ", "))
 	}
-	if d.PerCPU {
+	switch {
+	case d.PerCPU || s.Wide && len(d.CPUs) > maxColumns:
 		return d.perCPU(b)
-	}
-	if !s.Wide || len(rows) == 0 {
+	case !s.Wide || len(rows) == 0:
 		return nil
 	}
 	b.WriteString("\n")
@@ -252,6 +254,9 @@ func (d *Counters) numbers(b *strings.Builder, s Style) error {
 	}
 	return table(b, header, rows)
 }
+
+// maxColumns is how many CPUs have a column each; more have a row each.
+const maxColumns = 16
 
 // uneven is how many times more than its share a CPU has to have counted for the
 // load to be called uneven, of at least so many.

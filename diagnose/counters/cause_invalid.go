@@ -4,62 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
-	"github.com/ntdiag/ntdiag/diagnose/query"
-	"github.com/ntdiag/ntdiag/diagnose/simulate"
 )
-
-// notDropped is not why, but what comes of it: of a packet of a flow with NAT,
-// were it invalid.
-var notDropped = cause{
-	name: "not-dropped", told: true,
-	text: "what comes of it: NAT is skipped, and they go out with the address they came with",
-	look: func(c *Case, f *Finding, x *Cause) string {
-		flow, ok := c.translated()
-		if !ok {
-			return none
-		}
-		p := query.Packet{Text: "invalid", Family: flow.Family, Tuple: flow.Original, Invalid: true}
-		if flow.Original.Proto == host.ProtoTCP {
-			p.Flags = query.Opt{N: 0x10, Set: true} // ACK: in the middle of a connection
-		}
-		r, err := simulate.New(c.host()).Simulate(p)
-		if err != nil || len(r.Outcomes) != 1 || r.More {
-			return none
-		}
-		o := &r.Outcomes[0]
-		as := fmt.Sprintf("one of %s %s → %s", query.ProtoName(flow.Original.Proto), end(flow.Original.Src, flow.Original.SrcPort), end(flow.Original.Dst, flow.Original.DstPort))
-		switch {
-		case o.By != nil && (o.Verdict == simulate.VerdictDrop || o.Verdict == simulate.VerdictReject):
-			return as + " would be dropped, by " + named(o.By)
-		case o.Verdict != simulate.VerdictAccept || o.Local || o.Out == "":
-			return none
-		}
-		f.Severity, x.Grade = Warning, Shown
-		x.Evidence = append(x.Evidence, as+" would leave by "+o.Out+" with the address it came with")
-		x.Fix = "nft " + word("add table inet ntdiag") + "; nft " + word("add chain inet ntdiag forward { type filter hook forward priority -1; }") +
-			"; nft " + word("add rule inet ntdiag forward ct state invalid counter drop")
-		x.Cost = "what is forwarded by one way only (asymmetric routes) stops; undo: nft delete table inet ntdiag"
-		return ""
-	},
-}
-
-// translated is a flow whose source is rewritten, of TCP where there is one.
-func (c *Case) translated() (host.Flow, bool) {
-	s := c.flows()
-	if s == nil || c.host() == nil {
-		return host.Flow{}, false
-	}
-	var out host.Flow
-	ok := false
-	for _, ranged := range []bool{false, true} {
-		for _, u := range s.PortsInUse(topPorts, ranged) {
-			if f := u.Flow; f.Original.Src != f.Reply.Dst && (!ok || f.Original.Proto == host.ProtoTCP && out.Original.Proto != host.ProtoTCP) {
-				out, ok = f, true
-			}
-		}
-	}
-	return out, ok
-}
 
 var notLoose = cause{
 	name: "not-loose", told: true, text: "TCP connections that were there before their entry, or outlived it: packets in the middle begin none",

@@ -115,7 +115,10 @@ func TestGrowth(t *testing.T) {
 		{1000, 900, 3000, ""},
 		{1000, 1050, 3000, ""}, // chance
 		{1000, 2000, 2000, ""},
-		{0, 10, 1 << 60, ""}, // too far
+		{0, 10, 1 << 60, ""},                             // too far
+		{100, 300, 262144, ""},                           // a burst
+		{100, 3000, 262144, "2026-01-01T00:15:03Z"},      // more than that
+		{200000, 201000, 262144, "2026-01-01T00:10:21Z"}, // little, of a table that is full soon
 	} {
 		var g Growth
 		g.Add(at, tt.n0)

@@ -26,6 +26,8 @@ type Survey struct {
 	SNAT, Kept int
 	DNS        DNS
 
+	dnat     host.Flow // one that is sent on to another destination
+	dnatted  bool
 	groups   [256][16]Group
 	src, dst *top[netip.Addr]
 	dports   [2]*[1 << 16]uint32 // TCP, UDP
@@ -96,7 +98,14 @@ func (s *Survey) Add(f *host.Flow) {
 	if f.SourceRewritten() {
 		s.nat(f)
 	}
+	if f.Original.Dst != f.Reply.Src && (!s.dnatted || f.Original.Proto == host.ProtoTCP && s.dnat.Original.Proto != host.ProtoTCP) {
+		s.dnat, s.dnatted = *f, true
+	}
 }
+
+// DNAT is one of the flows whose destination address is rewritten, of TCP where
+// there is one; false where there is none.
+func (s *Survey) DNAT() (host.Flow, bool) { return s.dnat, s.dnatted }
 
 func (s *Survey) group(f *host.Flow, replied bool) {
 	state := f.TCPState
