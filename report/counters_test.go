@@ -86,3 +86,46 @@ func TestCountersFrame(t *testing.T) {
 		t.Errorf("%d lines", n)
 	}
 }
+
+// TestCountersManyCPUs: a row each, within 80 columns, whatever moved.
+func TestCountersManyCPUs(t *testing.T) {
+	s := &counters.Stats{Source: "netlink"}
+	const cpus = 512
+	for i := range cpus {
+		c := counters.CPU{CPU: i}
+		for id := counters.Found; id <= counters.ChainTooLong; id++ {
+			c.Has[id], c.Values[id] = true, 1<<32-1
+		}
+		s.CPUs = append(s.CPUs, c)
+	}
+	doc := NewCounters(header("counters"), &counters.Case{Stats: s, Look: noLook{}, Brief: true}, nil)
+	var b bytes.Buffer
+	if err := countersText(&b, doc, Style{Now: now, Wide: true}); err != nil {
+		t.Fatal(err)
+	}
+	harmless(t, b.String(), 80)
+	moved := map[string]bool{}
+	for line := range strings.Lines(b.String()) {
+		if f := strings.Fields(line); len(f) > 2 && f[0] == "cpu" && f[1] == "share" {
+			for _, name := range f[2:] {
+				moved[name] = true
+			}
+		}
+	}
+	if n := int(counters.ChainTooLong-counters.Found) + 1; len(moved) != n {
+		t.Errorf("%d counters have a column, not %d: %v", len(moved), n, moved)
+	}
+	if n := strings.Count(b.String(), "\n511 "); n < 2 {
+		t.Errorf("the last CPU has %d rows", n)
+	}
+}
+
+// TestCountersGrowing: without a forecast it is not said that nothing grows.
+func TestCountersGrowing(t *testing.T) {
+	for before, want := range map[uint64]string{244950: "buckets; 50 more than 10 s before", 245000: "buckets; not growing", 245001: "buckets; not growing"} {
+		c := &counters.Case{Stats: countedStats(nil, nil), Interval: 10 * time.Second, Before: before, Look: noLook{}}
+		if got := NewCounters(header("counters"), c, nil).fillText(); !strings.HasSuffix(got, want) {
+			t.Errorf("from %d: %s", before, got)
+		}
+	}
+}

@@ -243,7 +243,7 @@ func (d *Counters) numbers(b *strings.Builder, s Style) error {
 	}
 	switch {
 	case d.PerCPU || s.Wide && len(d.CPUs) > maxColumns:
-		return d.perCPU(b)
+		return d.perCPU(b, s.width())
 	case !s.Wide || len(rows) == 0:
 		return nil
 	}
@@ -265,48 +265,76 @@ const (
 	unevenFrom = 100
 )
 
-// perCPU is a row for each CPU, with the counters that moved.
-func (d *Counters) perCPU(b *strings.Builder) error {
+// perCPU is a row for each CPU, with the counters that moved; where they do not
+// fit the width, in several tables.
+func (d *Counters) perCPU(b *strings.Builder, width int) error {
 	var ids []int
-	header := []string{"cpu", "share"}
 	for k := range counters.Table {
 		if d.total.Values[k] > 0 {
-			ids, header = append(ids, k), append(header, counters.Table[k].Name)
+			ids = append(ids, k)
 		}
 	}
-	b.WriteByte('\n')
 	if len(ids) == 0 {
-		b.WriteString("no counter moved on any CPU\n")
+		b.WriteString("\nno counter moved on any CPU\n")
 		return nil
 	}
-	var all uint64
 	sum := func(c *counters.CPU) (n uint64) {
 		for _, k := range ids {
 			n += c.Values[k]
 		}
 		return n
 	}
-	all = sum(&d.total)
-	var rows [][]string
+	all := sum(&d.total)
 	busiest := 0
+	share := make([]string, len(d.CPUs))
 	for i := range d.CPUs {
-		c := &d.CPUs[i].CPU
-		if sum(c) > sum(&d.CPUs[busiest].CPU) {
+		n := sum(&d.CPUs[i].CPU)
+		if n > sum(&d.CPUs[busiest].CPU) {
 			busiest = i
 		}
-		cells := []string{itoa(c.CPU), counters.Percent(float64(sum(c)), float64(all))}
-		for _, k := range ids {
-			cells = append(cells, strconv.FormatUint(c.Values[k], 10))
-		}
-		rows = append(rows, cells)
+		share[i] = counters.Percent(float64(n), float64(all))
 	}
-	if err := table(b, header, rows); err != nil {
-		return err
+	for rest := ids; len(rest) > 0; {
+		n := d.fitting(rest, width)
+		b.WriteByte('\n')
+		header := []string{"cpu", "share"}
+		for _, k := range rest[:n] {
+			header = append(header, counters.Table[k].Name)
+		}
+		var rows [][]string
+		for i := range d.CPUs {
+			c := &d.CPUs[i].CPU
+			cells := []string{itoa(c.CPU), share[i]}
+			for _, k := range rest[:n] {
+				cells = append(cells, strconv.FormatUint(c.Values[k], 10))
+			}
+			rows = append(rows, cells)
+		}
+		if err := table(b, header, rows); err != nil {
+			return err
+		}
+		rest = rest[n:]
 	}
 	if n := sum(&d.CPUs[busiest].CPU); len(d.CPUs) > 1 && n >= unevenFrom && float64(n) >= uneven*float64(all)/float64(len(d.CPUs)) {
 		fmt.Fprintf(b, "CPU %d counted %s of all: receive queues may be uneven (RSS, RPS)\n", d.CPUs[busiest].CPU.CPU, counters.Percent(float64(n), float64(all)))
 	}
 	return nil
+}
+
+// fitting is how many of the counters fit beside each other, at least one: each
+// takes what its name or its largest number does, and two spaces.
+func (d *Counters) fitting(ids []int, width int) int {
+	used := len("9999  under 0.1 %")
+	for n, k := range ids {
+		w := len(counters.Table[k].Name)
+		for i := range d.CPUs {
+			w = max(w, len(strconv.FormatUint(d.CPUs[i].CPU.Values[k], 10)))
+		}
+		if used += 2 + w; used > width && n > 0 {
+			return n
+		}
+	}
+	return len(ids)
 }
 
 // CountersFrame is what a --follow shows at a time: the last step, and all since

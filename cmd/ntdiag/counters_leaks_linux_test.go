@@ -20,8 +20,8 @@ func strayTCP(src, dst string) lab.Packet {
 	return p
 }
 
-// seen tells whether a packet from port sport of src comes to tap before the
-// one that act sends last, a UDP packet to port 4999.
+// seen tells whether a TCP packet from port sport of src came to tap before the
+// UDP packet to port 4999 that is sent after it.
 func (c *counting) seen(tap *lab.Tap, src netip.Addr, sport uint16) bool {
 	c.t.Helper()
 	all, err := tap.Until(func(p []byte) bool {
@@ -107,9 +107,15 @@ func TestCountersLeakRules(t *testing.T) {
 			[]string{`^info: 1 packet was invalid in `, `^open not-dropped: whether they leave without NAT is not known$`, `^- no flow has NAT now; whether the rules would rewrite one as tcp .* cannot be told$`}, true},
 		{"elsewhere", `table ip nat { chain postrouting { type nat hook postrouting priority srcnat; oifname "ppp0" masquerade; }; }`,
 			[]string{`^info: 1 packet was invalid in `, `^open not-dropped: `, `^- no flow has NAT now, and on no way that was tried would the rules rewrite one$`}, true},
+		{"no carrier", `table ip nat { chain postrouting { type nat hook postrouting priority srcnat; ip saddr 172.31.9.0/24 masquerade; }; }`,
+			[]string{`^info: 1 packet was invalid in `, `^open not-dropped: `, `on no way that was tried would the rules rewrite one$`}, true},
+		{"second way", `table ip nat { chain postrouting { type nat hook postrouting priority srcnat; ip saddr 10.0.0.0/24 ip daddr 9.9.9.9 drop; ip saddr 10.0.0.0/24 masquerade; }; }`,
+			[]string{`^warning: 1 packet was invalid in `, `^shown not-dropped: `, `^- of a flow as tcp 10\.0\.0\.\d+:40000 → 192\.168\.1\.\d+:443 would leave by s0 `}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCounting(t, tt.rules)
+			// a device whose other end is down has no carrier
+			inside(t, c.Router, "sh", "-c", "ip link add v9 type veth peer name w9 && ip addr add 172.31.9.1/24 dev v9 && ip link set v9 up")
 			d, left := c.leaving("10.0.0.10:4001", "192.168.1.80:80")
 			if left != tt.leaves {
 				t.Errorf("leaves with its address: %v", left)

@@ -167,7 +167,7 @@ func (l *leaks) fromRules() {
 		}
 	}
 	switch {
-	case len(l.out) > 0 || len(l.dropped) > 0 || len(l.open) > 0:
+	case l.asked:
 	case unsure != "":
 		l.open = append(l.open, "no flow has NAT now; whether the rules would rewrite one as "+unsure+" cannot be told")
 	default:
@@ -175,12 +175,21 @@ func (l *leaks) fromRules() {
 	}
 }
 
+// quiet tells whether the device of a has no carrier, as a cable without its other end:
+// then no packet comes from its network.
+func (l *leaks) quiet(a host.Addr) bool {
+	const linkdown = 16 // RTNH_F_LINKDOWN
+	return slices.ContainsFunc(l.host.Routes, func(r host.RouteEntry) bool {
+		return r.Oif == a.Index && r.Dst == a.Prefix.Masked() && r.Flags&linkdown != 0
+	})
+}
+
 // neighbour is an address that stands for those of the network that a has its
-// own in.
+// own in; false where nobody is there.
 func (l *leaks) neighbour(a host.Addr) (netip.Addr, bool) {
 	link, ok := l.host.LinkByIndex(a.Index)
 	p := a.Prefix
-	if !ok || !link.Up || link.Name == "lo" || a.Scope != 0 || a.Secondary || p.Addr().BitLen()-p.Bits() < 2 {
+	if !ok || !link.Up || link.Name == "lo" || a.Scope != 0 || a.Secondary || l.quiet(a) || p.Addr().BitLen()-p.Bits() < 2 {
 		return netip.Addr{}, false
 	}
 	for n, i := p.Masked().Addr().Next(), 0; i < 3; n, i = n.Next(), i+1 {
