@@ -102,7 +102,7 @@ func TestCountersLeakRules(t *testing.T) {
 		leaves      bool
 	}{
 		{"masquerade", `table ip nat { chain postrouting { type nat hook postrouting priority srcnat; oifname "s0" masquerade; }; }`,
-			[]string{`^warning: 1 packet was invalid in `, `^shown not-dropped: `, `^- of a flow as tcp 10\.0\.0\.\d+:40000 → 9\.9\.9\.9:443 would leave by s0 with the address it came with$`}, true},
+			[]string{`^warning: 1 packet was invalid in `, `^shown not-dropped: `, `^- by the rules, one of a flow as tcp 10\.0\.0\.\d+:40000 → 9\.9\.9\.9:443 would leave by s0 with the address it came with$`}, true},
 		{"random", `table ip nat { chain postrouting { type nat hook postrouting priority srcnat; oifname "s0" numgen random mod 2 0 masquerade; }; }`,
 			[]string{`^info: 1 packet was invalid in `, `^open not-dropped: whether they leave without NAT is not known$`, `^- no flow has NAT now; whether the rules would rewrite one as tcp .* cannot be told$`}, true},
 		{"elsewhere", `table ip nat { chain postrouting { type nat hook postrouting priority srcnat; oifname "ppp0" masquerade; }; }`,
@@ -110,7 +110,7 @@ func TestCountersLeakRules(t *testing.T) {
 		{"no carrier", `table ip nat { chain postrouting { type nat hook postrouting priority srcnat; ip saddr 172.31.9.0/24 masquerade; }; }`,
 			[]string{`^info: 1 packet was invalid in `, `^open not-dropped: `, `on no way that was tried would the rules rewrite one$`}, true},
 		{"second way", `table ip nat { chain postrouting { type nat hook postrouting priority srcnat; ip saddr 10.0.0.0/24 ip daddr 9.9.9.9 drop; ip saddr 10.0.0.0/24 masquerade; }; }`,
-			[]string{`^warning: 1 packet was invalid in `, `^shown not-dropped: `, `^- of a flow as tcp 10\.0\.0\.\d+:40000 → 192\.168\.1\.\d+:443 would leave by s0 `}, true},
+			[]string{`^warning: 1 packet was invalid in `, `^shown not-dropped: `, `^- by the rules, one of a flow as tcp 10\.0\.0\.\d+:40000 → 192\.168\.1\.\d+:443 would leave by s0 `}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCounting(t, tt.rules)
@@ -130,7 +130,7 @@ func TestCountersLeakRules(t *testing.T) {
 			if left {
 				t.Error("it leaves in spite of the rule")
 			}
-			c.holds(d, "invalid", `^info: 1 packet was invalid in `, `^not what comes of it: .*: of a flow as .* would be dropped, by inet ntdiag forward handle \d+$`)
+			c.holds(d, "invalid", `^info: 1 packet was invalid in `, `^not what comes of it: .*: by the rules, one of a flow as .* would be dropped, by inet ntdiag forward handle \d+$`)
 		})
 	}
 }

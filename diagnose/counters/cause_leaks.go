@@ -160,7 +160,7 @@ func (l *leaks) fromRules() {
 			}
 			switch {
 			case len(r.Outcomes) == 1 && r.Outcomes[0].Certain && may(r.Outcomes[0]):
-				l.ask(p.Family, p.Tuple, "of a flow as ")
+				l.ask(p.Family, p.Tuple, "by the rules, one of a flow as ")
 			case slices.ContainsFunc(r.Outcomes, may):
 				unsure = flowText(p.Tuple)
 			}
