@@ -48,7 +48,12 @@ was counted between them. The columns tell the kernel's age, or --kernel does.
   ntdiag counters --follow --per-cpu
   conntrack -S | ntdiag counters -
   ntdiag counters old.txt --kernel 5.4.0`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage(fmt.Errorf("counters takes one FILE, or - for standard input, here %d", len(args)))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return a.counters(cmd, &f, args) },
 	}
 	outputFlag(cmd, &f.output)
