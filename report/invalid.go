@@ -73,6 +73,8 @@ type InvalidVerdict struct {
 	Invalid  uint64 `json:"invalid"`
 	Accepted uint64 `json:"accepted"`
 	Unknown  uint64 `json:"unknown,omitempty"`
+	// Unlogged are packets that only counters tell of.
+	Unlogged *InvalidUnlogged `json:"unlogged,omitempty"`
 	// Harm is the worst that becomes of them: leaks, answered, unknown,
 	// forwarded, delivered, dropped; "" for none.
 	Harm   string        `json:"harm,omitempty"`
@@ -83,6 +85,26 @@ type InvalidVerdict struct {
 	Causes []InvalidCause `json:"causes"`
 	// Unclear is how many packets no cause explains.
 	Unclear uint64 `json:"unclear"`
+}
+
+// InvalidUnlogged is what counters tell of and no message does: how many packets
+// were invalid, and how many dropped. One packet can be both.
+type InvalidUnlogged struct {
+	Invalid uint64 `json:"invalid"`
+	Dropped uint64 `json:"dropped"`
+	// Causes are what can be behind it, the likeliest first; Likely: a setting
+	// speaks for the first.
+	Causes []InvalidSilent `json:"causes"`
+	Likely bool            `json:"likely"`
+}
+
+// InvalidSilent is a way in which a packet is counted and not logged.
+type InvalidSilent struct {
+	What  string `json:"what"`
+	Cause string `json:"cause"`
+	Fix   string `json:"fix,omitempty"`
+
+	because bool
 }
 
 // InvalidFate is what becomes of packets.

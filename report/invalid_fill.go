@@ -59,6 +59,7 @@ func newInvalidAbsent(in *InvalidInput) *InvalidAbsent {
 
 func newInvalidVerdict(x *invalid.Diagnosis) InvalidVerdict {
 	v := InvalidVerdict{Invalid: x.Invalid, Accepted: x.Accepted, Unknown: x.Unknown, Unseen: x.Unseen, Unclear: x.Unclear, Fates: []InvalidFate{}, Causes: []InvalidCause{}}
+	v.Unlogged = newInvalidUnlogged(&x.Unlogged)
 	if len(x.Fates) > 0 {
 		v.Harm = string(x.Harm())
 	}
@@ -76,6 +77,17 @@ func newInvalidVerdict(x *invalid.Diagnosis) InvalidVerdict {
 		v.Causes = append(v.Causes, out)
 	}
 	return v
+}
+
+func newInvalidUnlogged(u *invalid.Unlogged) *InvalidUnlogged {
+	if u.Packets() == 0 {
+		return nil
+	}
+	out := &InvalidUnlogged{Invalid: u.Invalid, Dropped: u.Dropped, Causes: []InvalidSilent{}, Likely: u.Likely() != nil}
+	for _, s := range u.Silent {
+		out.Causes = append(out.Causes, InvalidSilent{s.What, s.Cause, s.Fix, s.Because})
+	}
+	return out
 }
 
 func newInvalidFate(f *invalid.FateSum) InvalidFate {

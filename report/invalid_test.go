@@ -90,7 +90,14 @@ func invalidCases(t testing.TB) map[string]*Invalid {
 	fine := &invalid.Case{Groups: invalidTally(t, logged(3, "nf_ct_proto_6: challenge-ack ignored ", "10.0.0.10", "1", "10.0.0.1", "2", "ACK")).Groups()}
 	accepted := &Invalid{Header: header("invalid"), Source: "file", Files: []string{"kern.log"}, Lines: 3, Ours: 3, NotJoined: "a file can be of another host; --join says that it is of this one"}
 	accepted.Fill(&InvalidInput{Case: fine, Diagnosis: invalid.Diagnose(fine), MaxFlows: 50})
-	return map[string]*Invalid{"invalid-full": full, "invalid-silent": empty, "invalid-quiet": quiet, "invalid-accepted": accepted}
+	// a setting that the kernel follows in silence
+	counted := &counters.Stats{CPUs: []counters.CPU{{Has: [counters.Count]bool{1: true}, Values: counters.Values{1: 5}}}}
+	strict := &host.Snapshot{Sysctls: map[string]host.Fact[string]{"net.netfilter.nf_conntrack_tcp_loose": host.Known("0")}}
+	mute := &invalid.Case{Kernel: host.Release{Major: 6, Minor: 18}}
+	mute.Accounts = invalid.Accounts(nil, counted, false, &invalid.Circumstances{Kernel: mute.Kernel, Host: strict, Enabled: true, LogInvalid: host.Known[uint8](255)})
+	unlogged := &Invalid{Header: header("invalid"), Source: "nflog", Seconds: 60, Joined: true, Logging: &InvalidLogging{LogInvalid: "255"}}
+	unlogged.Fill(&InvalidInput{Case: mute, Diagnosis: invalid.Diagnose(mute)})
+	return map[string]*Invalid{"invalid-unlogged": unlogged, "invalid-full": full, "invalid-silent": empty, "invalid-quiet": quiet, "invalid-accepted": accepted}
 }
 
 func TestInvalid(t *testing.T) {
@@ -140,6 +147,13 @@ func TestInvalidHeadline(t *testing.T) {
 		{Invalid{Verdict: InvalidVerdict{Invalid: 2}}, "2 invalid packets: NAT leaves them alone, and they go on as they are unless a rule drops them"},
 		{Invalid{Verdict: InvalidVerdict{Accepted: 2}}, "2 packets logged, and accepted all the same: no NAT was missed"},
 		{Invalid{Verdict: InvalidVerdict{Unknown: 2}}, "2 packets logged with words that are not known: whether invalid cannot be told"},
+		{Invalid{Verdict: InvalidVerdict{Accepted: 2, Unlogged: &InvalidUnlogged{Invalid: 1}}},
+			"1 packet was invalid and not logged; NAT leaves such a packet alone, and where it went is not known; 2 packets logged and accepted all the same"},
+		{Invalid{Verdict: InvalidVerdict{Unlogged: &InvalidUnlogged{Dropped: 7}}}, "7 packets were dropped by conntrack and none was logged"},
+		{Invalid{Verdict: InvalidVerdict{Unlogged: &InvalidUnlogged{Invalid: 5, Dropped: 2, Likely: true, Causes: []InvalidSilent{{What: "nf_conntrack_log_invalid is 0", because: true}}}}},
+			"5 packets were invalid and none was logged: nf_conntrack_log_invalid is 0; NAT leaves such packets alone, and where they went is not known; 2 dropped by conntrack"},
+		{Invalid{Verdict: InvalidVerdict{Invalid: 3, Fates: []InvalidFate{fate(invalid.FateDropped, 3)}, Unlogged: &InvalidUnlogged{Invalid: 5, Dropped: 2}}},
+			"3 invalid packets: all are dropped here; 5 more invalid and not logged, 2 dropped by conntrack and not logged"},
 		{Invalid{Messages: []InvalidMessage{message(invalid.KindTableFull, 2), message(invalid.KindNoAddress, 1)}},
 			"No invalid packet; 2 messages of a full conntrack table, 1 message of masquerade without an address"},
 		{Invalid{Messages: []InvalidMessage{message(invalid.KindHelper, 1)}}, "No invalid packet; 1 message of a helper that drops packets"},

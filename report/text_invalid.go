@@ -38,6 +38,7 @@ func invalidText(w io.Writer, d *Invalid, s Style) error {
 	}
 	invalidFates(&b, d, s)
 	invalidCauses(&b, d, s)
+	invalidUnlogged(&b, d, s)
 	invalidMessages(&b, "Messages:", d.Messages, s)
 	if d.Absent != nil && listed {
 		invalidMessages(&b, "Messages of devices that are not here:", d.Absent.Messages, s)

@@ -19,6 +19,15 @@ func invalidHeadline(d *Invalid) string {
 		unknown = packets(v.Unknown) + " logged with words that are not known"
 	}
 	switch {
+	case v.Unlogged != nil && v.Invalid == 0:
+		text := unloggedAlone(v.Unlogged)
+		if v.Accepted > 0 {
+			text += "; " + packets(v.Accepted) + " logged and accepted all the same"
+		}
+		if unknown != "" {
+			text += "; " + unknown
+		}
+		return text
 	case d.Ours == 0 && d.Logging != nil && d.Logging.Silent != "":
 		return "No answer: packets can be invalid here without a line in the log"
 	case d.Lines == 0 && len(d.Files) > 0 && len(d.Missing) > 0:
@@ -29,6 +38,9 @@ func invalidHeadline(d *Invalid) string {
 		return "No packet was logged as invalid" + over(d)
 	case v.Invalid > 0:
 		text := invalidEnds(v)
+		if v.Unlogged != nil {
+			text += "; " + unloggedToo(v.Unlogged)
+		}
 		if unknown != "" {
 			text += "; " + unknown
 		}

@@ -261,7 +261,7 @@ func (r *invalidRun) answer(format report.Format) error {
 	if err := format.Invalid(r.cmd.OutOrStdout(), r.doc, r.style(format)); err != nil {
 		return incomplete(err)
 	}
-	return finish(r.cmd, r.doc.Header, r.tally.Messages > 0)
+	return finish(r.cmd, r.doc.Header, d.Bad())
 }
 
 // joins tells whether the packets are looked up here, and notes why not.

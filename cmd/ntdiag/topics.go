@@ -77,9 +77,11 @@ const exitCodesText = `
   0  answered, and nothing is wrong
   1  answered, and something was found: no entry fits the query, a rewrite that
      no present rule makes, a flow that is stale, (rules, counters) a warning
-     or worse, notes do not count, (invalid) a message of conntrack, (simulate)
-     an expectation that does not hold, or (delete, undo) a flow that is not as
-     it should be now
+     or worse, notes do not count, (invalid) a packet that was invalid or
+     dropped, by a message or by a counter that moved while it listened; those
+     that were accepted do not count, nor does the counter error by itself,
+     (simulate) an expectation that does not hold, or (delete, undo) a flow that
+     is not as it should be now
   2  the command line is wrong
   3  could not answer completely; the reason is on stderr, and in JSON under
      "missing"`

@@ -42,6 +42,8 @@ type SilentCause struct {
 	// Likely: a setting says that it must be so for packets of that sort, or
 	// that it was so.
 	Likely bool
+	// Because: What says why nothing was logged, and not which packets it were.
+	Because bool
 }
 
 // Circumstances are what decides which packets are logged.
@@ -136,7 +138,7 @@ func silent(counter string, c *Circumstances) []SilentCause {
 		})
 	}
 	if v := c.LogInvalid; v.OK && v.Value != 255 {
-		s := SilentCause{What: "packets while nothing was logged", Cause: "nf_conntrack_log_invalid is 0", Likely: true, Fix: "ntdiag invalid --enable --for 60s"}
+		s := SilentCause{What: "nf_conntrack_log_invalid is 0", Cause: "conntrack logs no packet", Likely: true, Because: v.Value == 0, Fix: "ntdiag invalid --enable --for 60s"}
 		if v.Value != 0 {
 			s.What = "packets of other protocols than " + query.ProtoName(v.Value)
 			s.Cause = fmt.Sprintf("nf_conntrack_log_invalid is %d: no other protocol is logged", v.Value)

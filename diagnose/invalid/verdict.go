@@ -26,6 +26,11 @@ type Diagnosis struct {
 	// messages; Accepted those that it lets through all the same; Unknown those of
 	// which it is not known, since no kernel known prints the message.
 	Invalid, Accepted, Unknown uint64
+	// Told: a message tells of a packet that was invalid or dropped, or may have
+	// been. Those that were accepted are none, nor are second lines.
+	Told bool
+	// Unlogged is what only counters tell of.
+	Unlogged Unlogged
 	// Fates are what becomes of the invalid ones, the worst first; Unseen is how
 	// many packets were not taken through the rules.
 	Fates  []FateSum
@@ -72,10 +77,12 @@ const maxWalked = 128
 
 // Diagnose says what becomes of the packets, and why they are invalid.
 func Diagnose(c *Case) *Diagnosis {
-	d := &Diagnosis{Of: map[*Flow]*Consequence{}}
+	d := &Diagnosis{Of: map[*Flow]*Consequence{}, Unlogged: unlogged(c.Accounts)}
 	for _, g := range c.Groups {
+		again := g.Reason != nil && g.Reason.Again
+		d.Told = d.Told || !again && !g.Accepted(c.Kernel)
 		switch {
-		case g.Kind != KindInvalid || g.Reason != nil && g.Reason.Again:
+		case g.Kind != KindInvalid || again:
 		case g.Reason == nil:
 			d.Unknown += g.Count
 		case g.Accepted(c.Kernel):
