@@ -11,6 +11,7 @@ import (
 type Screen struct {
 	w     io.Writer
 	shown int // lines of the last text
+	wide  int // columns of its widest line
 }
 
 // NewScreen begins one at the terminal w.
@@ -26,11 +27,18 @@ func (s *Screen) Draw(text string, width, height int) error {
 		lines = lines[:height-1] // the cursor stands below the last
 	}
 	var b strings.Builder
-	if s.shown > 0 {
+	switch {
+	case s.shown > 0 && width > 0 && s.wide > width:
+		// the terminal became narrower, and how it broke the lines is not known
+		b.WriteString("\x1b[H") // CUP: the top; ED below clears the rest
+	case s.shown > 0:
 		b.WriteString("\x1b[" + itoa(s.shown) + "A") // CUU: to the first line
 	}
+	s.wide = 0
 	for _, line := range lines {
-		b.WriteString("\r" + cut(line, width) + "\x1b[K\n") // EL: what was there longer
+		line = cut(line, width)
+		s.wide = max(s.wide, columns(line))
+		b.WriteString("\r" + line + "\x1b[K\n") // EL: what was there longer
 	}
 	b.WriteString("\x1b[J") // ED: lines that are no more
 	s.shown = len(lines)

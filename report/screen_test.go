@@ -22,6 +22,8 @@ func (m *terminal) Write(b []byte) (int, error) {
 			rest = text[3:]
 		case strings.HasPrefix(text, "\x1b[J"):
 			m.lines, rest = m.lines[:m.row], text[3:]
+		case strings.HasPrefix(text, "\x1b[H"):
+			m.row, rest = 0, text[3:]
 		case strings.HasPrefix(text, "\x1b["):
 			end := strings.IndexAny(text, "Am")
 			if text[end] == 'A' {
@@ -73,6 +75,27 @@ func TestScreen(t *testing.T) {
 			t.Errorf("%q shows %q, want %q", tt.text, got, tt.want)
 		}
 	}
+}
+
+// TestScreenNarrower: where the terminal has broken the lines nothing of them is
+// left behind.
+func TestScreenNarrower(t *testing.T) {
+	m := &terminal{t: t}
+	s := NewScreen(m)
+	draw := func(width int, want ...string) {
+		t.Helper()
+		if err := s.Draw("0123456789abc\nx\n", width, 9); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(m.lines, "|"); got != strings.Join(want, "|") {
+			t.Errorf("%d columns show %q, want %q", width, got, want)
+		}
+	}
+	draw(20, "0123456789abc", "x")
+	draw(15, "0123456789abc", "x")
+	m.lines, m.row = []string{"0123456789", "abc", "x"}, 3 // as a terminal of 10 columns breaks them
+	draw(10, "0123456789", "x")
+	draw(20, "0123456789abc", "x")
 }
 
 func TestCut(t *testing.T) {

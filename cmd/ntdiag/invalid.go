@@ -7,7 +7,9 @@ import (
 	"io"
 	"math"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -218,8 +220,10 @@ const (
 	maxShownOfTable = 50   // the same for people
 )
 
-// answer joins what was counted to the host, and writes it.
+// answer joins what was counted to the host, and writes it. Settings are put
+// back by now: a signal that comes meanwhile ends the program as it ends any.
 func (r *invalidRun) answer(format report.Format) error {
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
 	if r.flags.output != format.Name { // following made it jsonl
 		format, _ = report.FormatByName(r.flags.output)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -121,4 +122,42 @@ func TestInvalidFollowsPipe(t *testing.T) {
 		f.want(fmt.Sprintf(`"sport":%d,`, port))
 	}
 	f.interrupt(`{"record":"reason","reason":"invalid-new","text":"invalid new","proto":"tcp","count":2,`)
+}
+
+// TestInvalidSecondInterrupt: an answer that nobody reads does not hold the
+// program.
+func TestInvalidSecondInterrupt(t *testing.T) {
+	var log strings.Builder
+	for port := range 2000 { // more than a pipe takes
+		log.WriteString(resetLine(port))
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c := exec.Command("ntdiag", "invalid", "-", "-o", "json")
+	c.Stdin, c.Stdout = strings.NewReader(log.String()), w
+	err = c.Start()
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Process.Kill() //nolint:errcheck // it has ended where all is well
+	if _, err := io.ReadFull(r, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	select {
+	case <-ended:
+		if s, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || !s.Signaled() || s.Signal() != syscall.SIGINT {
+			t.Errorf("it ended otherwise: %v", c.ProcessState)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the signal did not end it")
+	}
 }
