@@ -14,10 +14,11 @@ What conntrack logs of packets: what the newest kernel prints (N is a number),
 and what becomes of the packet; then the name that it has in ntdiag invalid, and
 why it comes about.
 
-  invalid, error  the counter that moves. The packet has no entry, so NAT leaves
-                  it alone: it goes on with its own addresses, unless a rule
-                  drops it ("ct state invalid drop"). Up to 4.19 a broken header
-                  moved error too, up to 5.9 a broken ICMP packet invalid too
+  invalid, error  the counter that moves. The packet goes on without an entry,
+                  also where its flow has one, so that NAT leaves it alone: its
+                  addresses stay as they are, unless a rule drops it ("ct state
+                  invalid drop"). Up to 4.19 a broken header moved error too, up
+                  to 5.9 a broken ICMP packet invalid too
   accepted        the packet has its entry and its NAT; no counter moves
 
 It is printed when net.netfilter.nf_conntrack_log_invalid is 255, or the number
@@ -38,7 +39,7 @@ func invalidMessages() string {
 	var b strings.Builder
 	b.WriteString(invalidMessagesText)
 	reasonRows(&b)
-	b.WriteString("\nNothing is ever printed of these:\n\n")
+	b.WriteString("\nNothing is ever printed of these; the counter that moves, the packet, and why:\n\n")
 	silentRows(&b)
 	return b.String()
 }
@@ -125,7 +126,11 @@ func silentRows(b *strings.Builder) {
 		if s.Before.Known() {
 			still := func(o invalid.Silent) bool { return o.What == s.What && !o.Before.Known() }
 			if !slices.ContainsFunc(invalid.Silents, still) {
-				older = append(older, s.What+" (before "+s.Before.String()+")")
+				since := ""
+				if s.Since.Known() {
+					since = "from " + s.Since.String() + ", "
+				}
+				older = append(older, s.What+" ("+since+"before "+s.Before.String()+")")
 			}
 			continue
 		}
@@ -145,7 +150,7 @@ func silentRows(b *strings.Builder) {
 			continue
 		}
 		what := s.What
-		if len(protos) > 0 {
+		if len(protos) > 1 || len(protos) == 1 && !strings.Contains(what, protos[0]) {
 			what += " (" + strings.Join(protos, ", ") + ")"
 		}
 		counter := s.Counter

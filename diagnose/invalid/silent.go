@@ -32,7 +32,7 @@ var Silents = []Silent{
 	},
 	{
 		Counter: "invalid", Also: "drop", Proto: protoTCP,
-		What:  "a SYN that reopens an entry while that is being destroyed",
+		What:  "a SYN that reopens a closed entry just as that is destroyed",
 		Cause: "a race; the SYN is sent again", Function: "nf_conntrack_tcp_packet",
 	},
 	{
@@ -97,12 +97,12 @@ var Silents = []Silent{
 	},
 	{
 		Counter: "invalid", Since: v5_10,
-		What:  "a fragment that was not put together, a bad header length, a broken chain of IPv6 headers",
+		What:  "a fragment that was not put together, an IP header with a wrong length, a broken chain of IPv6 headers",
 		Cause: "fragments that come late or never, or made by hand", Function: "nf_conntrack_in",
 	},
 	{
 		Counter: "error", Also: "invalid", Before: v5_10,
-		What:  "a fragment that was not put together, a bad header length, a broken chain of IPv6 headers",
+		What:  "a fragment that was not put together, an IP header with a wrong length, a broken chain of IPv6 headers",
 		Cause: "fragments that come late or never, or made by hand", Function: "nf_conntrack_in",
 	},
 	{
@@ -119,12 +119,12 @@ var Silents = []Silent{
 	},
 	{
 		Counter: "drop", Also: "insert_failed",
-		What:  "a first packet whose entry clashed with another one",
+		What:  "a first packet whose entry clashed with another entry",
 		Cause: "two packets of one flow at once, or NAT had no free port left", Function: "nf_ct_resolve_clash",
 	},
 	{
 		Counter: "drop",
-		What:    "a packet for which the kernel had no memory, or beyond the rate at which a full table is printed",
+		What:    "a first packet for which there was no memory, or no room in the table (that line is rate-limited)",
 		Cause:   "memory is short, or the table is full", Function: "__nf_conntrack_alloc",
 	},
 	{
