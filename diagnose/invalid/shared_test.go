@@ -194,7 +194,7 @@ func TestCovered(t *testing.T) {
 var silentRows = []struct{ words, what string }{
 	{"tcp_loose==0", "an ACK without entry while tcp_loose is 0"},
 	{"nf_conntrack_tcp_packet th==NULL", "fewer than 20 bytes of TCP header"},
-	{"nf_ct_kill race", "a SYN that reopens an entry while that is being destroyed"},
+	{"nf_ct_kill race", "a SYN that reopens a closed entry just as that is destroyed"},
 	{"nf_conntrack_in NF_REPEAT", "a SYN that reopens a closed entry"},
 	{"nf_conntrack_inet_error: inner tuple unreadable", whatUnknownFlow},
 	{"nf_conntrack_icmp_packet valid_new", "an answer to a ping, timestamp or address query that was never asked here"},
@@ -203,7 +203,7 @@ var silentRows = []struct{ words, what string }{
 	{"pr_debug only", "broken or misplaced chunks, a wrong verification tag, a chunk that cannot come now"},
 	{"OOTB ABORT", "an SCTP packet out of the blue, without chunks, or with an INIT that has a tag"},
 	{"gre_pkt_to_tuple", "GRE version 1 that does not carry PPP"},
-	{"get_l4proto<=0", "a fragment that was not put together, a bad header length, a broken chain of IPv6 headers"},
+	{"get_l4proto<=0", "a fragment that was not put together, an IP header with a wrong length, a broken chain of IPv6 headers"},
 	{"nf_ct_get_tuple_ports false", "fewer than 8 bytes behind the IP header: no ports to read"},
 	{"c4f3db159582", "any invalid packet: these kernels print nothing"},
 }
