@@ -38,8 +38,7 @@ func (r *invalidRun) screen() func() error {
 		defer close(stopped)
 		tick := time.NewTicker(redraw)
 		defer tick.Stop()
-		draw()
-		for {
+		for { // first after a tick: what is said on standard error when it begins stays above
 			select {
 			case <-tick.C:
 				draw()
