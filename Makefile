@@ -22,7 +22,7 @@ PRODUCER_TOOLS := firewalld dbus-daemon ufw shorewall shorewall6 /usr/lib/podman
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo man test test-deps lint fuzz prove prove-simulate prove-stale bench clean
+.PHONY: help build demo man test test-alone test-deps lint fuzz prove prove-simulate prove-stale bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: test-deps ## run every test; kernel tests need root or user namespaces
 		/^ *--- SKIP/ { print "left out: " $$3 ": " why[$$3] }' out/test.log; \
 	if [ $$status != 0 ]; then grep -vE '^ *(=== |--- PASS|--- SKIP)' out/test.log; fi; \
 	exit $$status
+
+test-alone: ## what makes other namespaces lose packets for a moment: where there is nothing else
+	NTDIAG_ALONE=1 $(GO) test -count=1 -run '^TestKernelFull$$' ./diagnose/invalid
 
 test-deps:
 	@PATH="$$PATH:/usr/sbin:/sbin"; missing=; for t in $(TOOLS); do command -v $$t >/dev/null 2>&1 || missing="$$missing $$t"; done; \

@@ -62,7 +62,7 @@ func TestKernelFull(t *testing.T) {
 	for _, c := range fullCases {
 		t.Run(c.name, func(t *testing.T) {
 			if c.alone && os.Getenv("NTDIAG_ALONE") == "" {
-				t.Skip("other namespaces would lose packets: set NTDIAG_ALONE=1 where there is nothing else")
+				t.Skip("other namespaces would lose packets: make test-alone runs it, where there is nothing else")
 			}
 			b.reset(t, "")
 			c.fill(t, b)

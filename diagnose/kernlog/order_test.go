@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // the zones of a machine that has none
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -179,7 +180,7 @@ func TestSyslogMinutes(t *testing.T) {
 	now := time.Date(2026, 2, 28, 12, 0, 30, 0, time.UTC)
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	for _, changed := range []time.Time{{}, now.Add(-36 * time.Hour)} {
 		fresh := func() *clock { return newClock(func() time.Time { return now }, changed, zone) }
