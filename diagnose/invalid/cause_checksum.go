@@ -43,7 +43,7 @@ func findChecksum(q *inquiry) *Cause {
 		q.virtual(c, devices[0].Name)
 	}
 	if sysctl(q.Host, keyChecksum) != "0" {
-		c.fix("sysctl -w net.netfilter.nf_conntrack_checksum=0", "conntrack takes packets with wrong checksums in; the end host still drops what is broken")
+		c.fix(fixChecksum, costChecksum)
 	}
 	return c
 }

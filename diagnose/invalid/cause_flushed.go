@@ -28,7 +28,7 @@ func findFlushed(q *inquiry) *Cause {
 	c.say("%s came within %s of it", p.amount(), flushWithin)
 	c.fix("see who flushes (conntrack -F, a script of failover or dial-up, ntdiag history) and have it remove what is stale only: ntdiag stale --delete", "")
 	if sysctl(q.Host, keyLoose) == "0" {
-		c.fix("sysctl -w "+keyLoose+"=1", "an ACK begins an entry in the middle of a connection, and NAT goes by that packet: with another source port the connection ends, and from the far side it is not translated")
+		c.fix(fixLoose, costLoose)
 	}
 	return c
 }

@@ -13,7 +13,7 @@ func findLoose(q *inquiry) *Cause {
 		c := &Cause{Text: "ACKs of connections that have no entry are refused, and never logged", Likely: true, Packets: a.Rest()}
 		c.say("%s is 0", keyLoose)
 		c.say("invalid rose by %d, of which messages tell of %d", a.Delta, a.Explained)
-		c.fix("sysctl -w "+keyLoose+"=1", "an ACK begins an entry in the middle of a connection, and NAT goes by that packet: with another source port the connection ends, and from the far side it is not translated")
+		c.fix(fixLoose, costLoose)
 		return c
 	}
 	return nil

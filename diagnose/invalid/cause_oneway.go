@@ -63,7 +63,7 @@ func findOneWay(q *inquiry) *Cause {
 	c.fix("where one way is meant (a load balancer that is answered past it), leave such flows untracked, as this one:", "")
 	c.fix(untrack(p.flows[0]), "no NAT and no ct state for them; nft delete table inet untracked takes it back")
 	if sysctl(q.Host, keyLoose) == "0" {
-		c.fix("sysctl -w "+keyLoose+"=1", "an ACK begins an entry in the middle of a connection; RST, FIN and SYN+ACK still do not")
+		c.fix(fixLoose, "an ACK begins an entry in the middle of a connection; RST, FIN and SYN+ACK still do not")
 	}
 	return c
 }

@@ -58,7 +58,7 @@ func findWindow(q *inquiry) *Cause {
 		return c
 	}
 	c.Likely = offloaded == 0
-	c.fix("sysctl -w "+keyLiberal+"=1", "packets out of the window are accepted on every connection, forged ones too; RSTs are still checked")
+	c.fix(fixWindow, costWindow)
 	c.fix("look for what conntrack does not see: a second gateway, ECMP, failover, offload, a device that rewrites sequence numbers", "")
 	return c
 }

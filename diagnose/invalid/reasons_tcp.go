@@ -10,6 +10,10 @@ const (
 	fixWindow  = "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1"
 	costWindow = "packets out of the window are accepted on every connection, forged ones too; RSTs are still checked"
 
+	fixLoose  = "sysctl -w net.netfilter.nf_conntrack_tcp_loose=1"
+	costLoose = "an ACK begins an entry in the middle of a connection, and NAT goes by that packet: with another source port " +
+		"the connection ends, and from the far side it is not translated"
+
 	causeOutOfStep = "the entry and the ends disagree on where the connection stands: half of it went another way, " +
 		"the entry was flushed or timed out, or the peer begins anew"
 )

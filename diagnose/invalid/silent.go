@@ -16,7 +16,7 @@ var Silents = []Silent{
 		Counter: "invalid", Proto: protoTCP,
 		What:  "an ACK without entry while tcp_loose is 0",
 		Cause: "a connection that was under way before its entry was: asymmetric route, flushed table, timeout",
-		Fix:   "sysctl -w net.netfilter.nf_conntrack_tcp_loose=1", Function: "tcp_new",
+		Fix:   fixLoose, Function: "tcp_new",
 		Setting: keyLoose, Value: "0",
 	},
 	{
