@@ -38,10 +38,10 @@ man: build ## write the man pages to out/man
 
 test: test-deps ## run every test; kernel tests need root or user namespaces
 	@mkdir -p out; $(GO) test -count=1 -v ./... >out/test.log 2>&1; status=$$?; \
-	grep -E '^(ok|FAIL|panic:)' out/test.log; \
+	grep -aE '^(ok|FAIL|panic:)' out/test.log; \
 	awk '/^=== (RUN|NAME|CONT) / { test = $$3 } /[.]go:[0-9]+: / { why[test] = $$0; sub(/^.*[.]go:[0-9]+: /, "", why[test]) } \
 		/^ *--- SKIP/ { print "left out: " $$3 ": " why[$$3] }' out/test.log; \
-	if [ $$status != 0 ]; then grep -vE '^ *(=== |--- PASS|--- SKIP)' out/test.log; fi; \
+	if [ $$status != 0 ]; then grep -avE '^ *(=== |--- PASS|--- SKIP)' out/test.log; fi; \
 	exit $$status
 
 test-alone: ## what makes other namespaces lose packets for a moment: where there is nothing else
