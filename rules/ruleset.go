@@ -209,6 +209,9 @@ type Rule struct {
 type RawExpr struct {
 	Name string
 	Data []byte
+	// Text is what its tool prints for it, where the bytes are not at hand:
+	// the rule was read from a text, or its bytes are hidden.
+	Text string
 }
 
 // Ref names the rule inside its chain as its tool does: "handle 7", or for
