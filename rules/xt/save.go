@@ -10,8 +10,10 @@ import (
 )
 
 // RuleText is the rule as iptables-save prints it: "-A CHAIN -p tcp …",
-// without counters. It is false where the rule holds something that iptables
-// has no words for: then it is a rule of nf_tables in a table of iptables'.
+// without counters. An extension whose bytes are not at hand prints by its text
+// (rules.RawExpr): "-m NAME …" or "-j NAME …". It is false where the rule holds
+// something that iptables has no words for: then it is a rule of nf_tables in a
+// table of iptables'.
 func RuleText(r *rules.Rule) (string, bool) {
 	if r.Chain == nil || r.Chain.Table == nil {
 		return "", false
@@ -43,6 +45,7 @@ type line struct {
 	ctx *Context
 	// what the entry itself asks for, each with its option
 	src, dst, in, out, proto, frag string
+	entry                          string // all of these, of a rule that has its texts
 	protoNumber                    uint8
 	matches                        []*words
 	target                         string
@@ -73,7 +76,7 @@ func (w *words) text() string {
 func (l *line) text(chain string) string {
 	var o Options
 	o.Word("-A", quoteChain(chain))
-	for _, w := range []string{l.src, l.dst, l.in, l.out, l.proto, l.frag} {
+	for _, w := range []string{l.entry, l.src, l.dst, l.in, l.out, l.proto, l.frag} {
 		if w != "" {
 			o.Word(w)
 		}
@@ -108,6 +111,13 @@ func (l *line) statement(r *rules.Rule, s rules.Statement) bool {
 	at := s.Covers()
 	if len(at) == 1 && at[0] < len(r.Raw) {
 		raw := &r.Raw[at[0]]
+		if len(raw.Data) == 0 && raw.Text != "" {
+			if l.last != at[0]+1 {
+				l.last = at[0] + 1
+				return l.words(raw)
+			}
+			return true
+		}
 		if b, target, ok := blobOf(l.ctx.Order, raw); ok {
 			if l.last != at[0]+1 {
 				l.last = at[0] + 1
@@ -117,6 +127,21 @@ func (l *line) statement(r *rules.Rule, s rules.Statement) bool {
 		}
 	}
 	return l.native(s)
+}
+
+// words prints what has its text and no bytes.
+func (l *line) words(raw *rules.RawExpr) bool {
+	switch raw.Name {
+	case RawEntry:
+		l.entry = raw.Text
+	case RawMatch, "match":
+		l.begin(strings.TrimPrefix(raw.Text, "-m "))
+	case RawTarget, "target":
+		l.target = raw.Text
+	default:
+		return false
+	}
+	return true
 }
 
 // extension prints a blob by its own row. The standard target of
@@ -168,8 +193,12 @@ func MatchText(r *rules.Rule, s rules.Statement) (string, bool) {
 	if r.Chain == nil || r.Chain.Table == nil || len(at) != 1 || at[0] >= len(r.Raw) {
 		return "", false
 	}
+	raw := &r.Raw[at[0]]
+	if len(raw.Data) == 0 && raw.Text != "" {
+		return raw.Text, raw.Name == RawMatch || raw.Name == "match"
+	}
 	l := &line{ctx: contextOf(r)}
-	b, target, ok := blobOf(l.ctx.Order, &r.Raw[at[0]])
+	b, target, ok := blobOf(l.ctx.Order, raw)
 	if !ok || target {
 		return "", false
 	}
