@@ -19,6 +19,7 @@ type Format struct {
 	Counters func(io.Writer, *Counters, Style) error
 	Invalid  func(io.Writer, *Invalid, Style) error
 	History  func(io.Writer, *History, Style) error
+	Diff     func(io.Writer, *Diff, Style) error
 	// Flows begins a listing that is fed flow by flow.
 	Flows func(io.Writer, Style) FlowWriter
 	// FlowsDelete and Undo are of what changes the table.
@@ -59,6 +60,7 @@ var formats = []Format{
 		Counters:    countersText,
 		Invalid:     invalidText,
 		History:     historyText,
+		Diff:        diffText,
 		Flows:       newFlowTable,
 		Entries:     entriesText,
 		Changes:     newChangeText,
@@ -75,6 +77,7 @@ var formats = []Format{
 		Counters:    countersText,
 		Invalid:     invalidText,
 		History:     historyText,
+		Diff:        diffText,
 		Flows:       newFlowTable,
 		Entries:     entriesText,
 		Changes:     newChangeText,
@@ -90,6 +93,7 @@ var formats = []Format{
 		Counters:    countersJSON,
 		Invalid:     invalidJSON,
 		History:     historyJSON,
+		Diff:        diffJSON,
 		Flows:       newFlowJSON,
 		Entries:     entriesJSON,
 		Changes:     newChangeJSON,
@@ -105,6 +109,7 @@ var formats = []Format{
 		Counters:    countersJSONL,
 		Invalid:     invalidJSONL,
 		History:     historyJSONL,
+		Diff:        diffJSONL,
 		Flows:       newFlowJSONL,
 		Entries:     entriesJSONL,
 		Changes:     newChangeJSONL,
