@@ -42,8 +42,17 @@ func (a *app) check(*cobra.Command) error {
 	return usage(fmt.Errorf("--color %q: known are %s", a.color, strings.Join(colors, ", ")))
 }
 
-// open enters the namespace asked for.
-func (a *app) open() (*capture.Live, error) {
+// open is what a reading command works on: the namespace asked for.
+func (a *app) open() (capture.Source, error) {
+	l, err := a.openLive()
+	if err != nil {
+		return nil, err // and no nil *Live
+	}
+	return l, nil
+}
+
+// openLive enters the namespace asked for, for what changes or follows it.
+func (a *app) openLive() (*capture.Live, error) {
 	l, err := capture.Open(a.netns)
 	if err != nil {
 		return nil, cannot(err)
@@ -117,8 +126,13 @@ func finish(cmd *cobra.Command, h report.Header, something bool) error {
 	return incomplete(fmt.Errorf("the answer is not complete: %s", strings.Join(host.MissingText(h.Missing), "; ")))
 }
 
-// host names the machine where nothing else of it is read.
-func (a *app) host() *host.Snapshot {
+// host names the machine that l is of, where nothing else of it is read.
+func (a *app) host(ctx context.Context, l capture.Source) *host.Snapshot {
+	if _, live := l.(*capture.Live); l != nil && !live {
+		if s, err := l.Snapshot(ctx); err == nil {
+			return &host.Snapshot{Hostname: s.Hostname, Kernel: s.Kernel, Netns: s.Netns, CapturedAt: s.CapturedAt}
+		}
+	}
 	s := &host.Snapshot{Netns: a.netns, CapturedAt: time.Now()}
 	// what cannot be read stays empty: the flows are the answer
 	s.Hostname, _ = os.Hostname()
@@ -129,7 +143,7 @@ func (a *app) host() *host.Snapshot {
 }
 
 // snapshot reads everything but the flows.
-func snapshot(ctx context.Context, l *capture.Live) (*host.Snapshot, error) {
+func snapshot(ctx context.Context, l capture.Source) (*host.Snapshot, error) {
 	s, err := l.Snapshot(ctx)
 	if err != nil {
 		return nil, cannot(err)

@@ -38,7 +38,7 @@ func completeNetns(_ *cobra.Command, _ []string, prefix string) ([]string, cobra
 func (a *app) completeOf(names func(*host.Snapshot) []string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		const stop = cobra.ShellCompDirectiveNoFileComp
-		l, err := capture.Open(a.netns)
+		l, err := a.open()
 		if err != nil {
 			return nil, stop
 		}
@@ -87,7 +87,7 @@ func (a *app) completeFlows(cmd *cobra.Command, args []string, prefix string) ([
 	if len(args) > 1 {
 		return nil, stop
 	}
-	l, err := capture.Open(a.netns)
+	l, err := a.open()
 	if err != nil {
 		return nil, stop
 	}

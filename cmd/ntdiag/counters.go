@@ -106,7 +106,7 @@ func (a *app) counters(cmd *cobra.Command, f *countersFlags, args []string) erro
 		return err
 	}
 	defer l.Close()
-	w := &countersWatch{app: a, flags: f, live: l, host: a.host()}
+	w := &countersWatch{app: a, flags: f, source: l, host: a.host(cmd.Context(), l)}
 	if f.follow {
 		return w.follow(cmd, format)
 	}
@@ -156,15 +156,15 @@ func (a *app) countersFile(cmd *cobra.Command, f *countersFlags, format report.F
 type countersWatch struct {
 	app    *app
 	flags  *countersFlags
-	live   *capture.Live
+	source capture.Source
 	host   *host.Snapshot
 	growth counters.Growth
 }
 
 // read reads them now.
 func (w *countersWatch) read(ctx context.Context) (*counters.Stats, time.Time, error) {
-	s, err := w.live.Stats(ctx)
-	at := time.Now()
+	s, err := w.source.Stats(ctx)
+	at := w.source.Now()
 	if err != nil {
 		return nil, at, cannot(err)
 	}
@@ -204,19 +204,19 @@ func (w *countersWatch) once(cmd *cobra.Command, format report.Format) error {
 func (w *countersWatch) document(ctx context.Context, s *counters.Stats, before uint64, took time.Duration, look bool) *report.Counters {
 	release, _ := host.ParseRelease(w.host.Kernel)
 	c := &counters.Case{
-		Stats: s, Kernel: counters.KernelBy(s.Columns, release, ""), Netns: w.app.netns, Enter: w.live.Enter(),
+		Stats: s, Kernel: counters.KernelBy(s.Columns, release, ""), Netns: w.app.netns, Enter: w.source.Enter(),
 		Before: before,
 	}
 	if took > 0 { // 0 is since boot
 		c.Interval = max(took.Round(time.Millisecond), time.Millisecond)
 	}
-	c.Look = &evidence{ctx: ctx, live: w.live}
+	c.Look = &evidence{ctx: ctx, source: w.source, kernel: release}
 	c.Brief = !look
 	if full, ok := w.growth.Full(s.Max); ok {
 		c.Full = full.Round(time.Second)
 	}
 	found := counters.Diagnose(c)
-	w.host.CapturedAt = time.Now()
+	w.host.CapturedAt = w.source.Now()
 	doc := report.NewCounters(report.NewHeader("counters", w.host, c.Missing), c, found)
 	doc.PerCPU = w.flags.perCPU
 	return doc

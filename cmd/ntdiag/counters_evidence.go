@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
-	"os"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/counters"
@@ -15,17 +13,18 @@ import (
 	"github.com/ntdiag/ntdiag/rules"
 )
 
-// evidence looks things up in the running kernel (counters.Look).
+// evidence looks things up where the counters are of (counters.Look).
 type evidence struct {
-	ctx  context.Context
-	live *capture.Live
+	ctx    context.Context
+	source capture.Source
+	kernel host.Release
 }
 
-func (e *evidence) Snapshot() (*host.Snapshot, error) { return e.live.Snapshot(e.ctx) }
+func (e *evidence) Snapshot() (*host.Snapshot, error) { return e.source.Snapshot(e.ctx) }
 
 func (e *evidence) Survey(ranges []survey.PortRange) (*survey.Survey, error) {
 	s := survey.New(ranges)
-	info, err := e.live.Flows(e.ctx, capture.Filter{}, func(f *host.Flow) error {
+	info, err := e.source.Flows(e.ctx, capture.Filter{}, func(f *host.Flow) error {
 		s.Add(f)
 		return nil
 	})
@@ -41,31 +40,13 @@ func (e *evidence) Survey(ranges []survey.PortRange) (*survey.Survey, error) {
 // Log reads what the kernel's log still has. A message "table full" names the
 // namespace since 6.17, unless it is the initial one.
 func (e *evidence) Log() (*counters.Log, error) {
-	k, err := capture.OpenKmsg(true)
-	if err != nil {
-		return nil, err
-	}
-	defer k.Close()
-	here, initial := e.live.Place().Inode, e.live.Loggers().Initial == rules.Yes
-	var u host.Release
-	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		u, _ = host.ParseRelease(string(b))
-	}
-	named := u.AtLeast(6, 17)
-	var out counters.Log
-	var r kernlog.Record
+	g := e.source.Loggers()
+	here, initial, named := e.source.Place().Inode, g.Initial == rules.Yes, e.kernel.AtLeast(6, 17)
+	out := new(counters.Log)
 	var m invalid.Message
-	for {
-		err := k.Next(e.ctx, &r)
+	err := kernelLog(e.ctx, e.source, func(r *kernlog.Record) error {
 		switch {
-		case errors.Is(err, io.EOF):
-			return &out, nil
-		case err != nil:
-			return nil, err
 		case !invalid.Parse(r.Text, &m):
-			continue
-		}
-		switch {
 		case m.Kind == invalid.KindHelper:
 			out.Helper++
 			out.LastHelper = string(m.Text)
@@ -74,6 +55,37 @@ func (e *evidence) Log() (*counters.Log, error) {
 			out.Last = r.Time()
 		case m.Kind == invalid.KindTableFull:
 			out.Other++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// kernelLog gives what the kernel's log has by now, oldest first.
+func kernelLog(ctx context.Context, l capture.Source, fn func(*kernlog.Record) error) error {
+	if w, ok := l.(capture.Whole); ok {
+		_, err := w.Log(ctx, fn)
+		return err
+	}
+	k, err := capture.OpenKmsg(true)
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	var r kernlog.Record
+	for {
+		err := k.Next(ctx, &r)
+		if err == nil {
+			err = fn(&r)
+		}
+		switch {
+		case eof(err):
+			return nil
+		case err != nil:
+			return err
 		}
 	}
 }

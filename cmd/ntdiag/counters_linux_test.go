@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/netip"
 	"os/exec"
@@ -55,7 +56,7 @@ func (c *counting) during(act func() error, counted ...func()) *report.Counters 
 		c.t.Fatal(err)
 	}
 	defer l.Close()
-	w := &countersWatch{app: a, flags: &countersFlags{}, live: l, host: a.host()}
+	w := &countersWatch{app: a, flags: &countersFlags{}, source: l, host: a.host(context.Background(), l)}
 	before, began, err := w.read(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)

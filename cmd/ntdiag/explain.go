@@ -81,7 +81,7 @@ func (a *app) explain(ctx context.Context, q *query.Query, limit int, verbose bo
 	return a.explainFound(ctx, l, q, got, verbose)
 }
 
-func (a *app) explainFound(ctx context.Context, l *capture.Live, q *query.Query, got finding, verbose bool) (*report.Explain, error) {
+func (a *app) explainFound(ctx context.Context, l capture.Source, q *query.Query, got finding, verbose bool) (*report.Explain, error) {
 	s, err := snapshot(ctx, l)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ type near struct {
 // find asks the kernel for the entry of a whole tuple, and reads the table
 // only for what the kernel cannot look up: partial queries, a tuple as it is
 // between the two rewrites, an id, another zone.
-func find(ctx context.Context, l *capture.Live, q *query.Query, limit int) (finding, error) {
+func find(ctx context.Context, l capture.Source, q *query.Query, limit int) (finding, error) {
 	var out finding
 	if err := out.lookUp(ctx, l, q); err != nil || len(out.matches) > 0 {
 		return out, err
@@ -44,7 +44,7 @@ func find(ctx context.Context, l *capture.Live, q *query.Query, limit int) (find
 	return out, out.dump(ctx, l, q, limit)
 }
 
-func (o *finding) lookUp(ctx context.Context, l *capture.Live, q *query.Query) error {
+func (o *finding) lookUp(ctx context.Context, l capture.Source, q *query.Query) error {
 	for _, t := range q.Lookups() {
 		f, err := l.Get(ctx, t, capture.Original, q.Family, uint16(q.Zone.N))
 		switch {
@@ -72,7 +72,7 @@ func (o *finding) add(f *host.Flow, form query.Form) {
 	}
 }
 
-func (o *finding) dump(ctx context.Context, l *capture.Live, q *query.Query, limit int) error {
+func (o *finding) dump(ctx context.Context, l capture.Source, q *query.Query, limit int) error {
 	filter := capture.Filter{Family: q.Family}
 	if q.Zone.Set {
 		filter.HasZone, filter.Zone = true, uint16(q.Zone.N)

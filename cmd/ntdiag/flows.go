@@ -311,7 +311,7 @@ func (a *app) flows(cmd *cobra.Command, f *flowFlags) error {
 	if err != nil {
 		return cannot(err)
 	}
-	end.Header = report.NewHeader("flows", a.host(), unread(info))
+	end.Header = report.NewHeader("flows", a.host(cmd.Context(), l), unread(info))
 	if err := w.Close(end); err != nil {
 		return incomplete(err)
 	}

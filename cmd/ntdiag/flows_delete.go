@@ -85,7 +85,7 @@ func (a *app) flowsDelete(cmd *cobra.Command, d *deleteFlags, args []string) err
 	if err := d.check(); err != nil {
 		return err
 	}
-	l, err := a.open()
+	l, err := a.openLive()
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (a *app) flowsDelete(cmd *cobra.Command, d *deleteFlags, args []string) err
 	if errors.Is(failed, errNo) {
 		return failed
 	}
-	doc.Header = report.NewHeader("flows.delete", a.host(), doc.Missing)
+	doc.Header = report.NewHeader("flows.delete", a.host(cmd.Context(), l), doc.Missing)
 	doc.Removal = report.NewRemoval(results, path, d.dryRun)
 	if err := format.FlowsDelete(cmd.OutOrStdout(), doc, style); err != nil {
 		return incomplete(err)

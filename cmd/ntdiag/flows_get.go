@@ -69,7 +69,7 @@ func (a *app) flowsGet(ctx context.Context, q *query.Query, limit int) (*report.
 		return nil, cannot(err)
 	}
 	doc := &report.Entries{
-		Header: report.NewHeader("flows.get", a.host(), got.missing),
+		Header: report.NewHeader("flows.get", a.host(ctx, l), got.missing),
 		Query:  q.Text, ReadAs: q.Kind, Flows: []report.Flow{}, More: got.more,
 	}
 	for i := range got.matches {

@@ -99,7 +99,7 @@ func (a *app) flowsInsert(cmd *cobra.Command, ins *insertFlags, args []string) e
 	if err != nil {
 		return usage(err)
 	}
-	l, err := a.open()
+	l, err := a.openLive()
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (a *app) flowsInsert(cmd *cobra.Command, ins *insertFlags, args []string) e
 		return incomplete(fmt.Errorf("inserted, but not there to be read: %w", err))
 	}
 	doc := &report.Entries{
-		Header: report.NewHeader("flows.insert", a.host(), nil),
+		Header: report.NewHeader("flows.insert", a.host(cmd.Context(), l), nil),
 		Query:  e.text, Flows: []report.Flow{{Flow: *made}},
 	}
 	if err := format.Entries(cmd.OutOrStdout(), doc, a.style(format)); err != nil {

@@ -204,7 +204,7 @@ func (a *app) flowsUpdate(cmd *cobra.Command, u *updateFlags, args []string) err
 		}
 		q = &parsed
 	}
-	l, err := a.open()
+	l, err := a.openLive()
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (a *app) flowsUpdate(cmd *cobra.Command, u *updateFlags, args []string) err
 	if err != nil {
 		return cannot(err)
 	}
-	run.end.Header = report.NewHeader("flows.update", a.host(), missing)
+	run.end.Header = report.NewHeader("flows.update", a.host(cmd.Context(), l), missing)
 	if err := run.out.Close(run.end); err != nil {
 		return incomplete(err)
 	}

@@ -204,7 +204,7 @@ func (a *app) watch(cmd *cobra.Command, w *watchFlags, args []string) error {
 	if err != nil {
 		return usage(err)
 	}
-	l, err := a.open()
+	l, err := a.openLive()
 	if err != nil {
 		return err
 	}

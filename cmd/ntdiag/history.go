@@ -66,27 +66,29 @@ func kindNames() (out []string) {
 	return out
 }
 
-// filter reads the flags.
-func (f *historyFlags) filter(now time.Time) (out report.HistoryFilter, err error) {
+// filter reads the flags; ago is how long before now it begins, less than 0
+// where that is not how it is said.
+func (f *historyFlags) filter() (out report.HistoryFilter, ago time.Duration, err error) {
 	out.Seq, out.Limit = f.change, f.limit
 	if f.limit < 0 {
-		return out, fmt.Errorf("--limit: must not be negative")
+		return out, -1, fmt.Errorf("--limit: must not be negative")
 	}
 	for _, k := range f.kinds {
 		if !slices.Contains(kindNames(), k) {
-			return out, fmt.Errorf("--kind %q: known are %s", k, strings.Join(kindNames(), ", "))
+			return out, -1, fmt.Errorf("--kind %q: known are %s", k, strings.Join(kindNames(), ", "))
 		}
 		out.Kinds = append(out.Kinds, history.Kind(k))
 	}
 	if f.since == "" {
-		return out, nil
+		return out, -1, nil
 	}
-	if ago, err := time.ParseDuration(f.since); err == nil && ago >= 0 {
-		out.Since = now.Add(-ago)
-	} else if out.Since, err = time.Parse(time.RFC3339, f.since); err != nil {
-		return out, fmt.Errorf("--since %q: neither a time (2026-11-27T10:00:00Z) nor how long ago (90m)", f.since)
+	if ago, err = time.ParseDuration(f.since); err == nil && ago >= 0 {
+		return out, ago, nil
 	}
-	return out, nil
+	if out.Since, err = time.Parse(time.RFC3339, f.since); err != nil {
+		return out, -1, fmt.Errorf("--since %q: neither a time (2026-11-27T10:00:00Z) nor how long ago (90m)", f.since)
+	}
+	return out, -1, nil
 }
 
 func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
@@ -94,7 +96,7 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 	if err != nil {
 		return err
 	}
-	filter, err := f.filter(time.Now())
+	filter, ago, err := f.filter()
 	if err != nil {
 		return usage(err)
 	}
@@ -103,11 +105,14 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 		return err
 	}
 	defer l.Close()
+	if ago >= 0 {
+		filter.Since = l.Now().Add(-ago)
+	}
 	h, id, err := readHistory(l, f.dir)
 	if err != nil {
 		return err
 	}
-	d := report.NewHistory(a.host(), h, id, filter)
+	d := report.NewHistory(a.host(cmd.Context(), l), h, id, filter)
 	if f.change != 0 && len(d.Changes) == 0 {
 		return incomplete(fmt.Errorf("there is no record %d in %s", f.change, h.Path))
 	}

@@ -108,12 +108,15 @@ type invalidRun struct {
 	*app
 	cmd   *cobra.Command
 	flags *invalidFlags
-	live  *capture.Live // nil for files that are not joined
-	log   *capture.Loggers
-	mu    sync.Mutex // of tally, while a screen shows it
-	tally *invalid.Tally
-	away  away
-	doc   *report.Invalid
+	// source is what packets are looked up in, nil for files that are not joined;
+	// live is the same where the kernel is listened to.
+	source capture.Source
+	live   *capture.Live
+	log    *capture.Loggers
+	mu     sync.Mutex // of tally, while a screen shows it
+	tally  *invalid.Tally
+	away   away
+	doc    *report.Invalid
 	// lost is how many messages were lost so far.
 	lost func() uint64
 	// from is what messages come from, in words.
@@ -140,11 +143,10 @@ func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error 
 	}
 	r := &invalidRun{app: a, cmd: cmd, flags: f, tally: invalid.NewTally(), doc: &report.Invalid{}, lost: func() uint64 { return 0 }, from: sourceName(f.nflog, args)}
 	if len(args) == 0 || f.join {
-		if r.live, err = a.open(); err != nil {
+		if err = r.open(); err != nil {
 			return err
 		}
-		defer r.live.Close()
-		r.recover()
+		defer r.source.Close()
 	}
 	shown := r.show(format)
 	switch {
@@ -164,6 +166,17 @@ func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error 
 		return err
 	}
 	return r.answer(format)
+}
+
+func (r *invalidRun) open() (err error) {
+	if r.source, err = r.app.open(); err != nil {
+		return err
+	}
+	if live, ok := r.source.(*capture.Live); ok {
+		r.live = live
+		r.recover()
+	}
+	return nil
 }
 
 // show begins what is shown of messages as they come, and returns what ends it.
@@ -195,8 +208,8 @@ func (r *invalidRun) show(format report.Format) func() error {
 // kernelOf is the release of the kernel that logs.
 func (r *invalidRun) kernelOf() host.Release {
 	text := r.flags.kernel
-	if r.live != nil && text == "" {
-		text = r.host().Kernel
+	if r.source != nil && text == "" {
+		text = r.host(context.Background(), r.source).Kernel
 	}
 	k, _ := host.ParseRelease(text)
 	return k
@@ -230,12 +243,12 @@ func (r *invalidRun) answer(format report.Format) error {
 	ctx := context.WithoutCancel(r.cmd.Context())
 	r.kernel = r.kernelOf()
 	c := &invalid.Case{Groups: r.tally.Groups(), Kernel: r.kernel}
-	snap := r.host()
-	if r.live == nil {
+	snap := r.host(ctx, r.source)
+	if r.source == nil {
 		snap.Netns = ""
 	}
 	if r.joins() {
-		s, err := snapshot(ctx, r.live)
+		s, err := snapshot(ctx, r.source)
 		if err != nil {
 			return err
 		}
@@ -273,7 +286,7 @@ func (r *invalidRun) joins() bool {
 	switch {
 	case r.flags.noJoin:
 		r.doc.NotJoined = "--no-join"
-	case r.live == nil:
+	case r.source == nil:
 		r.doc.NotJoined = "a file can be of another host; --join says that it is of this one"
 	}
 	return r.doc.NotJoined == ""
@@ -290,7 +303,7 @@ func (r *invalidRun) lookUp(ctx context.Context, c *invalid.Case) error {
 		r.limit("of %d flows the %d with most packets were looked up in the table", len(all), len(flows))
 	}
 	var err error
-	if c.Found, c.Table, err = invalid.Find(ctx, r.live, flows); err != nil {
+	if c.Found, c.Table, err = invalid.Find(ctx, r.source, flows); err != nil {
 		return err
 	}
 	e := explain.New(c.Host)

@@ -17,14 +17,14 @@ const nearFlush = 2 * time.Minute
 func (r *invalidRun) recorded(c *invalid.Case, d *invalid.Diagnosis) {
 	for i := range d.Causes {
 		x := &d.Causes[i]
-		if x.Name != "flushed" || r.live == nil {
+		if x.Name != "flushed" || r.source == nil {
 			continue
 		}
-		h, _, err := readHistory(r.live, "")
+		h, _, err := readHistory(r.source, "")
 		if err != nil {
 			return
 		}
-		if text := changesNear(h.Changes, c.Table.Oldest, time.Now()); text != "" {
+		if text := changesNear(h.Changes, c.Table.Oldest, r.source.Now()); text != "" {
 			x.Evidence = append(x.Evidence, text)
 		}
 	}

@@ -53,7 +53,7 @@ func (r *invalidRun) past() error {
 		return cannot(err)
 	}
 	r.total = true
-	if r.counted, err = r.live.Stats(r.cmd.Context()); err != nil {
+	if r.counted, err = r.source.Stats(r.cmd.Context()); err != nil {
 		r.miss("counters", err.Error())
 	} else {
 		t := r.counted.Total()
@@ -133,7 +133,7 @@ func (r *invalidRun) count(ctx context.Context, before *counters.Stats) {
 }
 
 func (r *invalidRun) loggers() *capture.Loggers {
-	g := r.live.Loggers()
+	g := r.source.Loggers()
 	return &g
 }
 

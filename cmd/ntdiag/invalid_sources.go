@@ -92,7 +92,7 @@ func (r *invalidRun) followFiles(paths []string) error {
 func (r *invalidRun) readFiles(ctx context.Context, in *kernlog.Reader, paths []string) error {
 	defer in.Close()
 	x := records{r: r}
-	if r.live != nil {
+	if r.source != nil {
 		x.of = &whose{file: true}
 		if err := r.devices(ctx, x.of); err != nil {
 			return cannot(err)

@@ -41,7 +41,7 @@ func (r *invalidRun) whose(ctx context.Context) (*whose, error) {
 	g := r.log
 	w := &whose{names: g.Release.AtLeast(6, 17)}
 	if g.Initial != rules.Yes {
-		id, err := r.live.Identity()
+		id, err := r.source.Identity()
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (r *invalidRun) whose(ctx context.Context) (*whose, error) {
 
 // devices notes the devices of the namespace in w; nil where they are not known.
 func (r *invalidRun) devices(ctx context.Context, w *whose) error {
-	s, err := r.live.Snapshot(ctx)
+	s, err := r.source.Snapshot(ctx)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (a *app) record(cmd *cobra.Command, f *recordFlags) error {
 	case f.dur < 0:
 		return usage(errors.New("--for: must not be negative"))
 	}
-	l, err := a.open()
+	l, err := a.openLive()
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func (a *app) removePlanned(ctx context.Context, l *capture.Live, plan []remove.
 }
 
 func (a *app) journalHeader(l *capture.Live) journal.Header {
-	s := a.host()
+	s := a.host(context.Background(), l)
 	return journal.Header{
 		Host: journal.Host{Hostname: s.Hostname, Kernel: s.Kernel}, Netns: a.netns, Place: l.Place(),
 		Command: strings.Join(os.Args, " "), Created: time.Now(),

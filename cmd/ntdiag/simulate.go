@@ -176,7 +176,7 @@ func (a *app) simulate(ctx context.Context, p query.Packet, wants []simulate.Exp
 
 // entry is one that is there for the packet's own tuple, nil when there is none
 // or the tuple is not whole: its packets follow the entry, and not the rules.
-func (a *app) entry(ctx context.Context, l *capture.Live, p *query.Packet) *report.Flow {
+func (a *app) entry(ctx context.Context, l capture.Source, p *query.Packet) *report.Flow {
 	if p.SportOpen || p.IDOpen {
 		return nil
 	}

@@ -167,7 +167,6 @@ func (f *staleFlags) choice(cmd *cobra.Command) (staleChoice, error) {
 		if f.olderThan <= 0 {
 			return c, errors.New("--older-than: must be longer than nothing")
 		}
-		c.before = time.Now().Add(-f.olderThan).UnixNano()
 	}
 	for _, name := range f.class {
 		if !slices.Contains(stale.Classes(), stale.Class(name)) {
@@ -247,6 +246,9 @@ func (a *app) stale(cmd *cobra.Command, f *staleFlags) error {
 		return err
 	}
 	defer l.Close()
+	if f.olderThan > 0 {
+		c.before = l.Now().Add(-f.olderThan).UnixNano()
+	}
 	style := a.style(format)
 	style.Verbose = f.expand
 	if *f.on["all"] || f.expand {
@@ -259,7 +261,7 @@ func (a *app) stale(cmd *cobra.Command, f *staleFlags) error {
 		if err != nil {
 			return err
 		}
-		p := &staleRun{app: a, live: l, flags: f, choice: c, snapshot: s, format: format, style: style, writer: format.Stale(out, style),
+		p := &staleRun{app: a, source: l, flags: f, choice: c, snapshot: s, format: format, style: style, writer: format.Stale(out, style),
 			history: past, unrecorded: unrecorded}
 		if err := p.run(cmd.Context()); err != nil {
 			return err
@@ -302,7 +304,7 @@ func (p *staleRun) write(out *held, doc *report.Stale) error {
 }
 
 // recorded is what was recorded of the namespace of l, or why there is nothing.
-func recorded(l *capture.Live, dir string) (*history.History, string) {
+func recorded(l capture.Source, dir string) (*history.History, string) {
 	h, _, err := readHistory(l, dir)
 	switch {
 	case errors.Is(err, history.ErrNoStore):
@@ -316,7 +318,7 @@ func recorded(l *capture.Live, dir string) (*history.History, string) {
 // staleRun is the table judged once by one snapshot.
 type staleRun struct {
 	*app
-	live     *capture.Live
+	source   capture.Source
 	flags    *staleFlags
 	choice   staleChoice
 	snapshot *host.Snapshot
@@ -364,7 +366,7 @@ func (p *staleRun) run(ctx context.Context) error {
 	p.tally = stale.NewTally(each, staleExpanded)
 	p.judge = stale.New(p.snapshot)
 	stream := p.judge.Stream(runtime.GOMAXPROCS(0), p.verdict)
-	info, err := p.live.Flows(ctx, kernelFilter(&p.choice.flows), func(f *host.Flow) error {
+	info, err := p.source.Flows(ctx, kernelFilter(&p.choice.flows), func(f *host.Flow) error {
 		if !p.choice.flows.Match(f) || !p.old(f) {
 			return nil
 		}
@@ -444,7 +446,7 @@ func (p *staleRun) ofRule(v *stale.Verdict) bool {
 
 // changed says that the rules are not those that the flows were judged by.
 func (p *staleRun) changed(ctx context.Context) (string, error) {
-	now, err := p.live.Generation(ctx)
+	now, err := p.source.Generation(ctx)
 	if err != nil || now == p.snapshot.Rules.Generation {
 		return "", err
 	}

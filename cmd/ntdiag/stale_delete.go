@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/journal"
 	"github.com/ntdiag/ntdiag/diagnose/packet"
@@ -59,6 +60,10 @@ func (p *staleRun) keep(v *stale.Verdict) {
 
 // remove deletes what is to go, and writes what became of it.
 func (p *staleRun) remove(cmd *cobra.Command, out *held, doc *report.Stale) error {
+	live, ok := p.source.(*capture.Live)
+	if !ok {
+		return usage(errors.New("--delete: a file cannot be changed"))
+	}
 	if p.torn || p.snapshot.RulesUnread() {
 		return incomplete(fmt.Errorf("%s: nothing is deleted", strings.Join(host.MissingText(doc.Missing), "; ")))
 	}
@@ -69,7 +74,7 @@ func (p *staleRun) remove(cmd *cobra.Command, out *held, doc *report.Stale) erro
 		}
 		return finish(cmd, doc.Header, doc.Likely > 0)
 	}
-	results, path, failed := p.removeFlows(cmd, p.live, p.plan, removeOptions{
+	results, path, failed := p.removeFlows(cmd, live, p.plan, removeOptions{
 		removal: &p.flags.removal, format: p.format, judge: p.judge,
 		show: func(w io.Writer) error {
 			return report.StalePlan(w, doc, p.flags.takes, ownSession(p.plan), p.style)

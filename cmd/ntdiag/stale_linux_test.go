@@ -45,7 +45,7 @@ func TestStaleOfFormerRules(t *testing.T) {
 	}
 	cmd := newStaleCmd(a)
 	cmd.SetContext(t.Context())
-	p := &staleRun{app: a, live: live, flags: &staleFlags{}, snapshot: s}
+	p := &staleRun{app: a, source: live, flags: &staleFlags{}, snapshot: s}
 	if text, err := p.changed(t.Context()); text != "" || err != nil {
 		t.Errorf("nothing changed: %q, %v", text, err)
 	}

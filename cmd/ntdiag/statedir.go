@@ -37,7 +37,7 @@ func stateDirFlag(cmd *cobra.Command, to *string) {
 
 // readHistory reads what was recorded of the namespace of l. Without any record
 // the error says how to begin.
-func readHistory(l *capture.Live, dir string) (*history.History, host.NetnsID, error) {
+func readHistory(l capture.Source, dir string) (*history.History, host.NetnsID, error) {
 	id, err := l.Identity()
 	if err != nil {
 		return nil, id, incomplete(err)

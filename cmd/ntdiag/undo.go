@@ -72,7 +72,7 @@ func (a *app) undo(cmd *cobra.Command, path string, format report.Format, force 
 	if !cmd.Flags().Changed("netns") {
 		a.netns = j.Netns
 	}
-	l, err := a.open()
+	l, err := a.openLive()
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (a *app) undo(cmd *cobra.Command, path string, format report.Format, force 
 	}
 	defer table.Close()
 	undone, failed := remove.Undo(cmd.Context(), table, j, w)
-	doc := report.NewUndo(report.NewHeader("undo", a.host(), nil), path, j, undone)
+	doc := report.NewUndo(report.NewHeader("undo", a.host(cmd.Context(), l), nil), path, j, undone)
 	done := doc.Count(journal.Restored) + doc.Count(journal.There)
 	if w != nil && failed == nil && done == len(undone) && j.Undone.IsZero() {
 		failed = w.Undone(time.Now())
