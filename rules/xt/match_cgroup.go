@@ -42,7 +42,7 @@ func cgroupHead(r *reader) *cgroup {
 }
 
 func (x *cgroup) Statements(c *Context) []rules.Statement {
-	return []rules.Statement{&ofCgroup{c.Span}}
+	return []rules.Statement{&OfCgroup{c.Span}}
 }
 
 func (x *cgroup) Save(_ *Context, o *Options) {
@@ -54,15 +54,15 @@ func (x *cgroup) Save(_ *Context, o *Options) {
 	}
 }
 
-// ofCgroup asks for the cgroup of the packet's socket. Inverted or not, it does
+// OfCgroup asks for the cgroup of the packet's socket. Inverted or not, it does
 // not hold of a packet without one.
-type ofCgroup struct{ rules.Span }
+type OfCgroup struct{ rules.Span }
 
-func (*ofCgroup) String() string { return "cgroup" }
+func (*OfCgroup) String() string { return "cgroup" }
 
 // Test follows cgroup_mt_v2: a packet that was received has no socket but
 // where it is delivered, by early demultiplexing.
-func (*ofCgroup) Test(p *rules.Packet) rules.Answer {
+func (*OfCgroup) Test(p *rules.Packet) rules.Answer {
 	if p.Hook == rules.Forward || p.Hook == rules.Postrouting || p.Hook == rules.Prerouting {
 		switch p.Iif.State {
 		case rules.IfaceKnown:

@@ -33,7 +33,7 @@ func decodeConnbytes(_ *Context, r *reader) Extension {
 }
 
 func (x *connbytes) Statements(c *Context) []rules.Statement {
-	return []rules.Statement{&countedBytes{c.Span, *x}}
+	return []rules.Statement{&CountedBytes{c.Span, x.from, x.to, x.what, x.dir}}
 }
 
 func (x *connbytes) Save(_ *Context, o *Options) {
@@ -47,28 +47,35 @@ func (x *connbytes) Save(_ *Context, o *Options) {
 	o.Word("--connbytes-mode", connbytesWhat[x.what], "--connbytes-dir", connbytesDir[x.dir])
 }
 
-// countedBytes asks what the entry has counted.
-type countedBytes struct {
+// CountedBytes asks what the entry has counted.
+type CountedBytes struct {
 	rules.Span
-	connbytes
+	From, To uint64
+	What     uint8 // XT_CONNBYTES_*: 0 packets, 1 bytes, 2 their ratio
+	Dir      uint8 // XT_CONNBYTES_DIR_*: 0 original, 1 reply, 2 both
 }
 
-func (x *countedBytes) String() string {
+// Valid tells whether What and Dir are numbers of the kernel's.
+func (x *CountedBytes) Valid() bool {
+	return int(x.What) < len(connbytesWhat) && int(x.Dir) < len(connbytesDir)
+}
+
+func (x *CountedBytes) String() string {
 	o := &Options{}
-	x.Save(nil, o)
+	(&connbytes{x.From, x.To, x.What, x.Dir}).Save(nil, o)
 	return strings.ReplaceAll(o.String(), "--", "")
 }
 
 // Test follows connbytes_mt. The first packet is counted when conntrack has
 // seen it (nf_ct_refresh_acct), one and not yet answered; an entry that counts
 // nothing (nf_conntrack_acct) does not match.
-func (x *countedBytes) Test(p *rules.Packet) rules.Answer {
+func (x *CountedBytes) Test(p *rules.Packet) rules.Answer {
 	is := rules.Answer{Unknown: rules.Of(rules.FromCtCounters)}
 	n := uint64(0)
-	if x.dir != connbytesReply {
+	if x.Dir != connbytesReply {
 		n = 1
 	}
-	if x.what == connbytesPackets || x.dir == connbytesReply {
+	if x.What == connbytesPackets || x.Dir == connbytesReply {
 		if is = rules.Decided(x.holds(n)); is.Truth == rules.Yes {
 			is.Assumed = rules.Of(rules.FromCtCounters)
 		}
@@ -80,9 +87,9 @@ func (x *countedBytes) Test(p *rules.Packet) rules.Answer {
 	return tracked.And(is)
 }
 
-func (x *connbytes) holds(n uint64) bool {
-	if x.to >= x.from {
-		return n <= x.to && n >= x.from
+func (x *CountedBytes) holds(n uint64) bool {
+	if x.To >= x.From {
+		return n <= x.To && n >= x.From
 	}
-	return n < x.to || n > x.from
+	return n < x.To || n > x.From
 }

@@ -18,7 +18,7 @@ func decodeHelper(_ *Context, r *reader) Extension {
 }
 
 func (x *helper) Statements(c *Context) []rules.Statement {
-	var cond rules.Condition = &ofHelper{c.Span, x.name}
+	var cond rules.Condition = &OfHelper{c.Span, x.name}
 	if x.invert {
 		cond = &rules.NotOf{Span: c.Span, Part: cond}
 	}
@@ -27,17 +27,17 @@ func (x *helper) Statements(c *Context) []rules.Statement {
 
 func (x *helper) Save(_ *Context, o *Options) { o.Opt(x.invert, "--helper", quote(x.name)) }
 
-// ofHelper holds when the master connection has a helper whose name Name
+// OfHelper holds when the master connection has a helper whose name Name
 // begins with, or any for an empty Name.
-type ofHelper struct {
+type OfHelper struct {
 	rules.Span
 	Name string
 }
 
-func (x *ofHelper) String() string { return "helper " + quote(x.Name) }
+func (x *OfHelper) String() string { return "helper " + quote(x.Name) }
 
 // Test follows helper_mt.
-func (x *ofHelper) Test(p *rules.Packet) rules.Answer {
+func (x *OfHelper) Test(p *rules.Packet) rules.Answer {
 	is := rules.Decided(p.Ct.Helper != "" && (x.Name == "" || strings.HasPrefix(x.Name, p.Ct.Helper)))
 	if p.Ct.HelperKnown == rules.Unknown {
 		is = rules.Answer{Unknown: rules.Of(rules.FromCtHelper)}

@@ -29,7 +29,7 @@ func decodeRpfilter(_ *Context, r *reader) Extension {
 }
 
 func (x *rpfilter) Statements(c *Context) []rules.Statement {
-	var cond rules.Condition = &reversePath{c.Span, x.flags}
+	var cond rules.Condition = &ReversePath{c.Span, x.flags}
 	if x.flags&rpfilterInvert != 0 {
 		cond = &rules.NotOf{Span: c.Span, Part: cond}
 	}
@@ -44,22 +44,22 @@ func (x *rpfilter) Save(_ *Context, o *Options) {
 	}
 }
 
-// reversePath holds when an answer would leave by the device by which the
+// ReversePath holds when an answer would leave by the device by which the
 // packet came.
-type reversePath struct {
+type ReversePath struct {
 	rules.Span
-	flags uint8
+	Flags uint8 // XT_RPFILTER_*
 }
 
-func (x *reversePath) String() string {
+func (x *ReversePath) String() string {
 	o := &Options{}
 	o.Word("rpfilter")
-	(&rpfilter{x.flags &^ rpfilterInvert}).Save(nil, o)
+	(&rpfilter{x.Flags &^ rpfilterInvert}).Save(nil, o)
 	return strings.ReplaceAll(o.String(), "--", "")
 }
 
 // Test follows rpfilter_mt of ipt_rpfilter.c and ip6t_rpfilter.c.
-func (x *reversePath) Test(p *rules.Packet) rules.Answer {
+func (x *ReversePath) Test(p *rules.Packet) rules.Answer {
 	src, ok1 := p.Addr(false)
 	dst, ok2 := p.Addr(true)
 	open := rules.Answer{Unknown: rules.Of(rules.FromRoute)}
@@ -105,7 +105,7 @@ func unroutable(src, dst netip.Addr) bool {
 func isBroadcast(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
 
 // inVRF: such a packet asks the VRF's own table.
-func (x *reversePath) inVRF(p *rules.Packet) bool {
+func (x *ReversePath) inVRF(p *rules.Packet) bool {
 	if p.Iif.Link.Kind == "vrf" {
 		return true
 	}
@@ -132,10 +132,10 @@ func route(h rules.Host, q rules.RouteQuery) (rules.Route, rules.Truth) {
 }
 
 // lookup follows rpfilter_lookup_reverse and rpfilter_lookup_reverse6.
-func (x *reversePath) lookup(p *rules.Packet, src, dst netip.Addr) rules.Answer {
+func (x *ReversePath) lookup(p *rules.Packet, src, dst netip.Addr) rules.Answer {
 	open := rules.Answer{Unknown: rules.Of(rules.FromRoute)}
 	q := rules.RouteQuery{Dst: src, Src: dst, MarkKnown: true}
-	if x.flags&rpfilterValidMark != 0 {
+	if x.Flags&rpfilterValidMark != 0 {
 		assumed, unknown := p.Mark.Sources()
 		if !p.Mark.IsKnown() {
 			open.Unknown |= unknown
@@ -164,14 +164,14 @@ func (x *reversePath) lookup(p *rules.Packet, src, dst netip.Addr) rules.Answer 
 
 // passes tells whether the route found is one by which an answer may go;
 // Unknown where another of the same destination may be.
-func (x *reversePath) passes(r *rules.Route, dev uint32, v6 bool) rules.Truth {
-	local := x.flags&rpfilterAcceptLocal != 0
+func (x *ReversePath) passes(r *rules.Route, dev uint32, v6 bool) rules.Truth {
+	local := x.Flags&rpfilterAcceptLocal != 0
 	switch {
 	case r.Type == rules.AddrLocal && (v6 || !local):
 		return rules.TruthOf(local)
 	case r.Type != rules.AddrUnicast && r.Type != rules.AddrLocal:
 		return rules.No
-	case x.flags&rpfilterLoose != 0:
+	case x.Flags&rpfilterLoose != 0:
 		return rules.Yes
 	case r.Multipath:
 		return rules.Unknown // one next hop of several is enough

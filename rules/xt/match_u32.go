@@ -24,27 +24,27 @@ const u32Max = 11
 // longestPacket is more than GSO_MAX_SIZE, the most that a packet can hold.
 const longestPacket = 1 << 20
 
-// u32Step reads (the first, and @) or changes a number.
-type u32Step struct {
-	number uint32
-	op     uint8
+// U32Step reads (the first, and @) or changes a number.
+type U32Step struct {
+	Number uint32
+	Op     uint8 // XT_U32_*
 }
 
-// u32Test is struct xt_u32_test: a number of the packet, and the ranges of
+// U32Test is struct xt_u32_test: a number of the packet, and the ranges of
 // which it must be in one.
-type u32Test struct {
-	steps  []u32Step
-	ranges [][2]uint32
+type U32Test struct {
+	Steps  []U32Step
+	Ranges [][2]uint32
 }
 
 // u32 is struct xt_u32.
 type u32 struct {
-	tests  []u32Test
+	tests  []U32Test
 	invert bool
 }
 
 func decodeU32(_ *Context, r *reader) Extension {
-	x := &u32{tests: make([]u32Test, u32Max)}
+	x := &u32{tests: make([]U32Test, u32Max)}
 	for i := range x.tests {
 		x.tests[i] = r.u32Test()
 	}
@@ -61,43 +61,50 @@ func decodeU32(_ *Context, r *reader) Extension {
 	return x
 }
 
-func (r *reader) u32Test() u32Test {
-	t := u32Test{steps: make([]u32Step, u32Max), ranges: make([][2]uint32, u32Max)}
-	for i := range t.steps {
-		t.steps[i] = u32Step{r.u32(), r.u8()}
+func (r *reader) u32Test() U32Test {
+	t := U32Test{Steps: make([]U32Step, u32Max), Ranges: make([][2]uint32, u32Max)}
+	for i := range t.Steps {
+		t.Steps[i] = U32Step{r.u32(), r.u8()}
 		r.align(4)
 	}
-	for i := range t.ranges {
-		t.ranges[i] = [2]uint32{r.u32(), r.u32()}
+	for i := range t.Ranges {
+		t.Ranges[i] = [2]uint32{r.u32(), r.u32()}
 	}
 	steps, ranges := int(r.u8()), int(r.u8())
 	r.align(4)
 	// one past the end is noted by check; the first step is always taken
-	t.steps = t.steps[:min(max(steps, 1), u32Max)]
-	t.ranges = t.ranges[:min(ranges, u32Max)]
+	t.Steps = t.Steps[:min(max(steps, 1), u32Max)]
+	t.Ranges = t.Ranges[:min(ranges, u32Max)]
 	if steps > u32Max || ranges > u32Max {
-		t.steps = nil
+		t.Steps = nil
 	}
 	return t
 }
 
-// check follows u32_mt_checkentry.
-func (t *u32Test) check(r *reader) {
-	if t.steps == nil {
-		r.fail("more operators or ranges than %d", u32Max)
-		return
+func (t *U32Test) check(r *reader) {
+	if err := t.Valid(); err != nil {
+		r.fail("%w", err)
 	}
-	for _, s := range t.steps[1:] {
-		if s.op > u32At || (s.op == u32Left || s.op == u32Right) && s.number >= 32 {
-			r.fail("operator %d by %d", s.op, s.number)
+}
+
+// Valid follows u32_mt_checkentry: there is a first step, and operators are
+// those that there are.
+func (t *U32Test) Valid() error {
+	if len(t.Steps) == 0 || len(t.Steps) > u32Max || len(t.Ranges) > u32Max {
+		return fmt.Errorf("more operators or ranges than %d", u32Max)
+	}
+	for _, s := range t.Steps[1:] {
+		if s.Op > u32At || (s.Op == u32Left || s.Op == u32Right) && s.Number >= 32 {
+			return fmt.Errorf("operator %d by %d", s.Op, s.Number)
 		}
 	}
+	return nil
 }
 
 func (x *u32) Statements(c *Context) []rules.Statement {
 	all := &rules.AllOf{Span: c.Span}
 	for i := range x.tests {
-		all.Parts = append(all.Parts, &u32Condition{c.Span, x.tests[i]})
+		all.Parts = append(all.Parts, &U32Condition{c.Span, x.tests[i]})
 	}
 	if x.invert {
 		return []rules.Statement{&rules.NotOf{Span: c.Span, Part: all}}
@@ -113,45 +120,45 @@ func (x *u32) Save(_ *Context, o *Options) {
 	o.Opt(x.invert, "--u32", `"`+strings.Join(tests, "&&")+`"`)
 }
 
-func (t *u32Test) String() string {
+func (t *U32Test) String() string {
 	var b strings.Builder
-	for i, s := range t.steps {
+	for i, s := range t.Steps {
 		if i > 0 {
-			b.WriteString(u32Signs[s.op])
+			b.WriteString(u32Signs[s.Op])
 		}
-		fmt.Fprintf(&b, "0x%x", s.number)
+		fmt.Fprintf(&b, "0x%x", s.Number)
 	}
 	sep := "="
-	for _, v := range t.ranges {
+	for _, v := range t.Ranges {
 		fmt.Fprintf(&b, "%s0x%x", sep, v[0])
 		if v[0] != v[1] {
 			fmt.Fprintf(&b, ":0x%x", v[1])
 		}
 		sep = ","
 	}
-	if len(t.ranges) == 0 {
+	if len(t.Ranges) == 0 {
 		b.WriteByte('=')
 	}
 	return b.String()
 }
 
-// u32Condition asks one test of the packet, which begins with its IP header.
-type u32Condition struct {
+// U32Condition asks one test of the packet, which begins with its IP header.
+type U32Condition struct {
 	rules.Span
-	u32Test
+	U32Test
 }
 
-func (t *u32Condition) String() string { return "u32 " + t.u32Test.String() }
+func (t *U32Condition) String() string { return "u32 " + t.U32Test.String() }
 
 // Test follows u32_match_it. Numbers are in network order, but for the
 // operators that shift.
-func (t *u32Condition) Test(p *rules.Packet) rules.Answer {
+func (t *U32Condition) Test(p *rules.Packet) rules.Answer {
 	there := rules.Decided(true)
 	var at uint64
-	v := t.read(p, uint64(t.steps[0].number), &there)
-	for _, s := range t.steps[1:] {
-		n := beBytes(s.number)
-		switch s.op {
+	v := t.read(p, uint64(t.Steps[0].Number), &there)
+	for _, s := range t.Steps[1:] {
+		n := beBytes(s.Number)
+		switch s.Op {
 		case u32And:
 			v = (&rules.Bitwise{X: held{v}, Mask: n, Xor: make([]byte, 4)}).Eval(p)
 		case u32Left, u32Right:
@@ -166,12 +173,12 @@ func (t *u32Condition) Test(p *rules.Packet) rules.Answer {
 				return rules.Answer{Truth: rules.No, Assumed: assumed}
 			}
 			there.Assumed |= assumed
-			v = t.read(p, at+uint64(s.number), &there)
+			v = t.read(p, at+uint64(s.Number), &there)
 			v.AssumedBy |= assumed
 		}
 	}
 	in := rules.Decided(false)
-	for _, r := range t.ranges {
+	for _, r := range t.Ranges {
 		if r[0] <= r[1] {
 			in = in.Or(v.Within(beBytes(r[0]), beBytes(r[1])))
 		}
@@ -181,7 +188,7 @@ func (t *u32Condition) Test(p *rules.Packet) rules.Answer {
 
 // read loads four bytes. Past the headers that a packet has at the least it is
 // not known whether there are any.
-func (t *u32Condition) read(p *rules.Packet, off uint64, there *rules.Answer) rules.Value {
+func (t *U32Condition) read(p *rules.Packet, off uint64, there *rules.Answer) rules.Value {
 	v := rules.UnknownBytes(4, rules.FromPayload)
 	if off+4 <= uint64(p.Net.N) {
 		return p.Net.Read(int(off), 4)
@@ -209,12 +216,12 @@ func (t *u32Condition) read(p *rules.Packet, off uint64, there *rules.Answer) ru
 }
 
 // shift works on numbers, whatever the order of the packet's host.
-func shift(p *rules.Packet, v rules.Value, s u32Step) rules.Value {
-	if s.number == 0 {
+func shift(p *rules.Packet, v rules.Value, s U32Step) rules.Value {
+	if s.Number == 0 {
 		return v
 	}
 	host := &rules.Byteorder{X: held{v}, Size: 4, Len: 4}
-	moved := &rules.Shift{X: host, Left: s.op == u32Left, By: s.number, Len: 4}
+	moved := &rules.Shift{X: host, Left: s.Op == u32Left, By: s.Number, Len: 4}
 	return (&rules.Byteorder{X: moved, ToNetwork: true, Size: 4, Len: 4}).Eval(p)
 }
 
