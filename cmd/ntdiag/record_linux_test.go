@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/ntdiag/ntdiag/diagnose/history"
 	"github.com/ntdiag/ntdiag/diagnose/lab"
 )
 
@@ -80,8 +81,8 @@ func TestUnit(t *testing.T) {
 	if cmd, _, err := newRootCmd().Find(command[1:]); err != nil || cmd.Name() != "record" {
 		t.Errorf("%q: %v", command, err)
 	}
-	if got := unitValue(t, "StateDirectory"); "/var/lib/"+got != stateDir {
-		t.Errorf("its state directory is %s, not %s", got, stateDir)
+	if got := unitValue(t, "StateDirectory"); "/var/lib/"+got != history.DefaultDir {
+		t.Errorf("its state directory is %s, not %s", got, history.DefaultDir)
 	}
 	for _, line := range strings.Split(unit, "\n") {
 		if line != "" && !regexp.MustCompile(`^(#.*|\[(Unit|Service|Install)\]|[A-Z][A-Za-z]+=\S.*)$`).MatchString(line) {

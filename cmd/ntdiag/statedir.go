@@ -14,13 +14,10 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/host"
 )
 
-// stateDir is where programs of this host keep what must last.
-const stateDir = "/var/lib/ntdiag"
-
 // inState is a path in the state directory: the one told, that of a service
 // manager, or that of the host.
 func inState(told string, elem ...string) string {
-	dir := stateDir
+	dir := history.DefaultDir
 	if given, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); given != "" {
 		dir = given
 	}

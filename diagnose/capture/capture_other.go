@@ -14,7 +14,7 @@ import (
 var errLinux = errors.New("live capture needs Linux")
 
 // Live is an open network namespace; there is none here.
-type Live struct{}
+type Live struct{ StateDir string }
 
 // Open fails: live capture needs Linux.
 func Open(netns string) (*Live, error) { return nil, errLinux }

@@ -16,6 +16,9 @@ import (
 // Live is an open network namespace of the running kernel. Its methods may be
 // used from several goroutines.
 type Live struct {
+	// StateDir is where History reads; "" is history.DefaultDir.
+	StateDir string
+
 	netns string
 	ns    *worker
 	once  sync.Once

@@ -50,7 +50,7 @@ type Whole interface {
 	Uptime() host.Fact[time.Duration]
 }
 
-var _ Source = (*Live)(nil)
+var _ Whole = (*Live)(nil)
 
 // Now is the time.
 func (l *Live) Now() time.Time { return time.Now() }

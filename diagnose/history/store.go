@@ -53,6 +53,9 @@ var (
 	ErrLocked = errors.New("another process records this network namespace")
 )
 
+// DefaultDir is the state directory of a host where no other is told.
+const DefaultDir = "/var/lib/ntdiag"
+
 // Path is the file of a namespace in the state directory.
 func Path(dir string, n host.NetnsID) string {
 	return filepath.Join(dir, fmt.Sprintf("netns-%d.db", n.Inode))

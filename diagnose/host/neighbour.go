@@ -24,7 +24,7 @@ type XfrmPolicy struct {
 	Src, Dst         netip.Prefix
 	SrcPort, DstPort uint16 // 0 for any
 	Proto            uint8  // 0 for any
-	Dir              uint8  // XFRM_POLICY_*: 0 in, 1 out, 2 forward
+	Dir              uint8  // XFRM_POLICY_*: 0 in, 1 out, 2 forward; 3 and 4 in and out of one socket
 	Action           uint8  // XFRM_POLICY_*: 0 allow, 1 block
 	Priority, Index  uint32
 	Ifindex          uint32

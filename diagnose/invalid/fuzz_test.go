@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/ntdiag/ntdiag/diagnose/kernlog"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
@@ -76,6 +77,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		checkMessage(t, &m, text)
+		if !kernlog.Netfilter(text) {
+			t.Error("what keeps netfilter's lines of a log leaves it out")
+		}
 		// a word that nobody knows is left over, wherever it stands
 		const word = "qX7=1"
 		var again Message
