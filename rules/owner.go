@@ -232,3 +232,65 @@ func like(pattern, name string) bool {
 	}
 	return false
 }
+
+// OwnerName is what a name is of, for OwnerFixed.
+type OwnerName uint8
+
+const (
+	OwnerTable OwnerName = iota
+	OwnerChain
+	OwnerComment
+	OwnerDevice
+)
+
+// patterns are those that names of a sort are compared with.
+func (o *owner) patterns(of OwnerName) []string {
+	switch of {
+	case OwnerTable:
+		return o.tables
+	case OwnerChain:
+		return slices.Concat(o.chains, o.weak)
+	case OwnerComment:
+		return o.comments
+	}
+	return o.weakDevs
+}
+
+// OwnerFixed tells which bytes of a name owners are recognised by, those that
+// stand in a pattern and not for its *, and the patterns that the name fits. A
+// name with the same patterns has the same owner.
+func OwnerFixed(of OwnerName, name string) (fixed []bool, patterns []string) {
+	for i := range owners {
+		for _, p := range owners[i].patterns(of) {
+			if !like(p, name) {
+				continue
+			}
+			if fixed == nil {
+				fixed = make([]bool, len(name))
+			}
+			mark(fixed, p, name)
+			patterns = append(patterns, p)
+		}
+	}
+	return fixed, patterns
+}
+
+// mark sets the bytes of a name that the pattern it fits has, each * as short
+// as can be.
+func mark(fixed []bool, pattern, name string) {
+	at := 0
+	for {
+		head, rest, star := strings.Cut(pattern, "*")
+		for i := range head {
+			fixed[at+i] = true
+		}
+		at += len(head)
+		if !star || rest == "" {
+			return
+		}
+		for !like(rest, name[at:]) {
+			at++
+		}
+		pattern = rest
+	}
+}

@@ -1,0 +1,176 @@
+package redact
+
+import (
+	"crypto/sha256"
+	"net/netip"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// Mapper redacts. It is for one goroutine.
+type Mapper struct {
+	trees
+	names names
+	why   *Constraints
+	seen  Originals
+	words *wordIndex // of names, for Text
+}
+
+// New makes a Mapper. The same key and constraints map alike. c is not changed,
+// and not looked at later.
+func New(key Key, c *Constraints) *Mapper {
+	own := &Constraints{}
+	if c != nil {
+		own.Add(c)
+	}
+	return &Mapper{trees: newTrees(key, own), names: newNames(key, own), why: own}
+}
+
+// Addr maps an address; the zone of an IPv6 one is a device's name.
+func (m *Mapper) Addr(a netip.Addr) netip.Addr { return m.addr(a, false) }
+
+func (m *Mapper) addr(a netip.Addr, back bool) netip.Addr {
+	switch {
+	case !a.IsValid():
+		return a
+	case a.Is4():
+		if !back {
+			m.seen.addr(a)
+		}
+		return m.v4.image(wordAddr(a), 0, back).addr4()
+	}
+	zone := a.Zone()
+	if zone != "" {
+		a = a.WithZone("")
+		if back {
+			zone = m.names.reveal(zone)
+		} else {
+			zone = m.Name(Device, zone)
+		}
+	}
+	if !back {
+		m.seen.addr(a)
+	}
+	return m.map6(wordAddr(a), back).addr16().WithZone(zone)
+}
+
+// Network maps a prefix; what follows its length is 0 as before.
+func (m *Mapper) Network(p netip.Prefix) netip.Prefix {
+	if !p.IsValid() {
+		return p
+	}
+	m.seen.network(p)
+	return netip.PrefixFrom(m.plain(p.Masked().Addr(), false), p.Bits()).Masked()
+}
+
+// plain maps without a note of it.
+func (m *Mapper) plain(a netip.Addr, back bool) netip.Addr {
+	if a.Is4() {
+		return m.v4.image(wordAddr(a), 0, back).addr4()
+	}
+	return m.map6(wordAddr(a), back).addr16()
+}
+
+// HostIn maps an address that is written with the length of its subnet.
+func (m *Mapper) HostIn(p netip.Prefix) netip.Prefix {
+	if !p.IsValid() {
+		return p
+	}
+	return netip.PrefixFrom(m.Addr(p.Addr()), p.Bits())
+}
+
+// Range maps a range, both ends included: a prefix to a prefix's, another to
+// the images of its ends, which are in order where Constraints.Range has it.
+func (m *Mapper) Range(lo, hi netip.Addr) (netip.Addr, netip.Addr) {
+	return m.span(lo, hi, false)
+}
+
+func (m *Mapper) span(lo, hi netip.Addr, back bool) (netip.Addr, netip.Addr) {
+	if lo.IsValid() && lo.BitLen() == hi.BitLen() && lo.Zone() == "" && hi.Zone() == "" && lo.Less(hi) {
+		if p, is := prefixOf(lo, hi); is {
+			if !back {
+				m.seen.addr(lo)
+				m.seen.addr(hi)
+			}
+			p = netip.PrefixFrom(m.plain(lo, back), p.Bits()).Masked()
+			return p.Addr(), lastOf(p)
+		}
+	}
+	return m.addr(lo, back), m.addr(hi, back)
+}
+
+// lastOf is the last address of a prefix.
+func lastOf(p netip.Prefix) netip.Addr {
+	w := wordAddr(p.Addr())
+	w = w.or(ones(p.Addr().BitLen()).without(ones(p.Bits())))
+	if p.Addr().Is4() {
+		return w.addr4()
+	}
+	return w.addr16()
+}
+
+// Original is the address that a is the image of.
+func (m *Mapper) Original(a netip.Addr) netip.Addr { return m.addr(a, true) }
+
+// Bytes maps the beginning of an address, or all of its 4 or 16 bytes, in
+// place, as rules hold them: in network order.
+func (m *Mapper) Bytes(f rules.Family, b []byte) {
+	w := wordOf(b[:min(len(b), 16)])
+	var image word
+	if f == rules.FamilyIPv6 {
+		b = b[:min(len(b), 16)]
+		image = m.map6(w, false)
+	} else {
+		b = b[:min(len(b), 4)]
+		w = w.first(32)
+		image = m.v4.image(w, 0, false)
+	}
+	switch len(b) {
+	case 4:
+		if f != rules.FamilyIPv6 {
+			m.seen.addr(w.addr4())
+		}
+	case 16:
+		m.seen.addr(w.addr16())
+	}
+	out := image.bytes()
+	copy(b, out[:])
+}
+
+// MAC maps a hardware address in place; a shorter one is its beginning. Bytes
+// after the sixth (InfiniBand has 20) hang on all before them.
+func (m *Mapper) MAC(b []byte) {
+	m.seen.mac(b)
+	m.hardware(b, false)
+}
+
+func (m *Mapper) hardware(b []byte, back bool) {
+	source := append([]byte(nil), b...)
+	out := m.mac.image(wordOf(b[:min(len(b), 6)]), 0, back).bytes()
+	copy(b[:min(len(b), 6)], out[:])
+	if back {
+		copy(source, b[:min(len(b), 6)])
+	}
+	for i := 6; i < len(b); i++ {
+		sum := sha256.Sum256(append(append(m.mac.key[:len(Key{}):len(Key{})], 'm'), source[:i]...))
+		b[i] ^= sum[0]
+		if back {
+			source[i] = b[i]
+		}
+	}
+}
+
+// Tuple maps one tuple.
+func (m *Mapper) Tuple(t rules.Tuple) rules.Tuple {
+	t.Src, t.Dst = m.Addr(t.Src), m.Addr(t.Dst)
+	return t
+}
+
+// Flow maps an entry in place: its addresses, and the names of its helper and
+// of its security context.
+func (m *Mapper) Flow(f *host.Flow) {
+	f.Original, f.Reply, f.Master = m.Tuple(f.Original), m.Tuple(f.Reply), m.Tuple(f.Master)
+	f.Helper = m.Name(Helper, f.Helper)
+	f.Secctx = m.Name(Secctx, f.Secctx)
+}
