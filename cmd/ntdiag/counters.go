@@ -174,30 +174,37 @@ func (w *countersWatch) read(ctx context.Context) (*counters.Stats, time.Time, e
 
 // once reads twice where there is an interval, and says what it means.
 func (w *countersWatch) once(cmd *cobra.Command, format report.Format) error {
-	ctx := context.WithoutCancel(cmd.Context())
-	s, began, err := w.read(ctx)
+	doc, err := w.answer(cmd.Context())
 	if err != nil {
 		return err
+	}
+	if err := format.Counters(cmd.OutOrStdout(), doc, w.app.style(format)); err != nil {
+		return incomplete(err)
+	}
+	return finish(cmd, doc.Header, doc.Wrong())
+}
+
+func (w *countersWatch) answer(cancel context.Context) (*report.Counters, error) {
+	ctx := context.WithoutCancel(cancel)
+	s, began, err := w.read(ctx)
+	if err != nil {
+		return nil, err
 	}
 	first := s
 	var took time.Duration
 	if w.flags.interval > 0 {
 		select {
 		case <-time.After(w.flags.interval):
-		case <-cmd.Context().Done(): // what was counted until then
+		case <-cancel.Done(): // what was counted until then
 		}
 		now, at, err := w.read(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		delta := now.Since(s)
 		s, took = &delta, at.Sub(began)
 	}
-	doc := w.document(ctx, s, first.Entries, took, true)
-	if err := format.Counters(cmd.OutOrStdout(), doc, w.app.style(format)); err != nil {
-		return incomplete(err)
-	}
-	return finish(cmd, doc.Header, doc.Wrong())
+	return w.document(ctx, s, first.Entries, took, true), nil
 }
 
 // document says what s means; look for with evidence.

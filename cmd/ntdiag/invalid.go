@@ -141,7 +141,7 @@ func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error 
 	if err != nil {
 		return usage(err)
 	}
-	r := &invalidRun{app: a, cmd: cmd, flags: f, tally: invalid.NewTally(), doc: &report.Invalid{}, lost: func() uint64 { return 0 }, from: sourceName(f.nflog, args)}
+	r := a.newInvalidRun(cmd, args, f)
 	if len(args) == 0 || f.join {
 		if err = r.open(); err != nil {
 			return err
@@ -166,6 +166,10 @@ func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error 
 		return err
 	}
 	return r.answer(format)
+}
+
+func (a *app) newInvalidRun(cmd *cobra.Command, args []string, f *invalidFlags) *invalidRun {
+	return &invalidRun{app: a, cmd: cmd, flags: f, tally: invalid.NewTally(), doc: &report.Invalid{}, lost: func() uint64 { return 0 }, from: sourceName(f.nflog, args)}
 }
 
 func (r *invalidRun) open() (err error) {
@@ -240,7 +244,22 @@ func (r *invalidRun) answer(format report.Format) error {
 	if r.flags.output != format.Name { // following made it jsonl
 		format, _ = report.FormatByName(r.flags.output)
 	}
-	ctx := context.WithoutCancel(r.cmd.Context())
+	limit := maxFlowsOfEach
+	if format.Human {
+		limit = maxShownOfTable
+	}
+	d, err := r.document(context.WithoutCancel(r.cmd.Context()), limit)
+	if err != nil {
+		return err
+	}
+	if err := format.Invalid(r.cmd.OutOrStdout(), r.doc, r.style(format)); err != nil {
+		return incomplete(err)
+	}
+	return finish(r.cmd, r.doc.Header, d.Bad())
+}
+
+// document fills in the document, with at most limit flows of each message.
+func (r *invalidRun) document(ctx context.Context, limit int) (*invalid.Diagnosis, error) {
 	r.kernel = r.kernelOf()
 	c := &invalid.Case{Groups: r.tally.Groups(), Kernel: r.kernel}
 	snap := r.host(ctx, r.source)
@@ -250,11 +269,11 @@ func (r *invalidRun) answer(format report.Format) error {
 	if r.joins() {
 		s, err := snapshot(ctx, r.source)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		snap, c.Host = s, s
 		if err = r.lookUp(ctx, c); err != nil {
-			return cannot(err)
+			return nil, cannot(err)
 		}
 		r.doc.Joined = true
 	}
@@ -263,10 +282,6 @@ func (r *invalidRun) answer(format report.Format) error {
 	}
 	d := invalid.Diagnose(c)
 	r.recorded(c, d)
-	limit := maxFlowsOfEach
-	if format.Human {
-		limit = maxShownOfTable
-	}
 	r.doc.Header = report.NewHeader("invalid", snap, append(r.missing, c.Table.Missing...))
 	r.doc.Ours, r.doc.Unparsed = r.tally.Messages, r.doc.Unparsed+r.tally.Rest
 	in := &report.InvalidInput{Case: c, Diagnosis: d, MaxFlows: limit, Limits: r.limits}
@@ -275,10 +290,7 @@ func (r *invalidRun) answer(format report.Format) error {
 		r.doc.Unparsed += r.away.tally.Rest
 	}
 	r.doc.Fill(in)
-	if err := format.Invalid(r.cmd.OutOrStdout(), r.doc, r.style(format)); err != nil {
-		return incomplete(err)
-	}
-	return finish(r.cmd, r.doc.Header, d.Bad())
+	return d, nil
 }
 
 // joins tells whether the packets are looked up here, and notes why not.

@@ -143,6 +143,11 @@ func (a *app) rules(ctx context.Context, f *rulesFlags) (*report.Rules, error) {
 		return nil, err
 	}
 	defer l.Close()
+	return rulesOf(ctx, l, f)
+}
+
+// rulesOf are the rules of l, as f chooses them.
+func rulesOf(ctx context.Context, l capture.Source, f *rulesFlags) (*report.Rules, error) {
 	s, err := snapshot(ctx, l)
 	if err != nil {
 		return nil, err

@@ -254,36 +254,47 @@ func (a *app) stale(cmd *cobra.Command, f *staleFlags) error {
 	if *f.on["all"] || f.expand {
 		style.Rows = 0
 	}
-	past, unrecorded := recorded(l, f.stateDir)
 	out := &held{w: cmd.OutOrStdout()}
+	p := &staleRun{app: a, source: l, flags: f, choice: c, format: format, style: style}
+	if err := p.judgeAll(cmd.Context(), out); err != nil {
+		return err
+	}
+	return p.end(cmd, out)
+}
+
+// judgeAll judges the table by rules that do not change meanwhile, if it can.
+func (p *staleRun) judgeAll(ctx context.Context, out *held) error {
+	first := *p
+	first.history, first.unrecorded = recorded(p.source, p.flags.stateDir)
 	for try := 1; ; try++ {
-		s, err := snapshot(cmd.Context(), l)
-		if err != nil {
+		*p = first
+		var err error
+		if p.snapshot, err = snapshot(ctx, p.source); err != nil {
 			return err
 		}
-		p := &staleRun{app: a, source: l, flags: f, choice: c, snapshot: s, format: format, style: style, writer: format.Stale(out, style),
-			history: past, unrecorded: unrecorded}
-		if err := p.run(cmd.Context()); err != nil {
+		p.writer = p.format.Stale(out, p.style)
+		if err := p.run(ctx); err != nil {
 			return err
 		}
-		changed, err := p.changed(cmd.Context())
+		changed, err := p.changed(ctx)
 		if err != nil {
 			return cannot(err)
 		}
-		if changed != "" {
-			if try < staleTries && out.reset() {
-				continue
-			}
-			p.torn = true
-			p.missing = append(p.missing, host.Missing{What: "present rules", Why: changed})
+		if changed == "" {
+			return nil
 		}
-		return p.end(cmd, out)
+		if try < staleTries && out.reset() {
+			continue
+		}
+		p.torn = true
+		p.missing = append(p.missing, host.Missing{What: "present rules", Why: changed})
+		return nil
 	}
 }
 
 // end writes what was found, and deletes what is to go.
 func (p *staleRun) end(cmd *cobra.Command, out *held) error {
-	doc := p.document(cmd)
+	doc := p.document(commandLine(cmd))
 	if p.flags.delete {
 		return p.remove(cmd, out, doc)
 	}
@@ -453,9 +464,10 @@ func (p *staleRun) changed(ctx context.Context) (string, error) {
 	return fmt.Sprintf("they changed while the flows were judged (nf_tables generation %d, then %d): this is by the former", p.snapshot.Rules.Generation, now), nil
 }
 
-func (p *staleRun) document(cmd *cobra.Command) *report.Stale {
+// document is what was found; command is what found it.
+func (p *staleRun) document(command string) *report.Stale {
 	d := report.NewStale(p.tally, p.snapshot, p.missing, p.history)
 	d.NotChosen, d.Undated, d.OlderThan = p.notChosen, p.undated, p.flags.olderThan
-	d.Command, d.Unrecorded = commandLine(cmd), p.unrecorded
+	d.Command, d.Unrecorded = command, p.unrecorded
 	return d
 }
