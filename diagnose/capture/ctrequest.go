@@ -55,11 +55,7 @@ func (f Filter) attributes() []byte {
 	}
 	if f.HasStatus {
 		w.beU32(ctaStatus, f.Status)
-		mask := f.StatusMask
-		if mask == 0 {
-			mask = f.Status
-		}
-		if mask != 0 {
+		if mask := f.statusMask(); mask != 0 {
 			w.beU32(ctaStatusMask, mask)
 		}
 	}
@@ -86,6 +82,13 @@ func (f Filter) attributes() []byte {
 	return w.b
 }
 
+func (f Filter) statusMask() uint32 {
+	if f.StatusMask == 0 {
+		return f.Status
+	}
+	return f.StatusMask
+}
+
 func orAll(mask uint32) uint32 {
 	if mask == 0 {
 		return ^uint32(0)
@@ -97,11 +100,16 @@ func (p TuplePart) comparesPorts() bool {
 	return p.Proto == host.ProtoTCP || p.Proto == host.ProtoUDP
 }
 
+// comparesAddr: of IPv6 addresses the kernel leaves out the entries that have
+// them, and gives the others (ctnetlink_filter_match_tuple takes ipv6_addr_cmp
+// for a test that they are equal; 5.8 to 6.18 at least). It is not asked.
+func comparesAddr(a netip.Addr) bool { return a.Is4() }
+
 func (p TuplePart) flags() (fl uint32) {
-	if p.Src.IsValid() {
+	if comparesAddr(p.Src) {
 		fl |= filterSrc
 	}
-	if p.Dst.IsValid() {
+	if comparesAddr(p.Dst) {
 		fl |= filterDst
 	}
 	if p.Proto != 0 {

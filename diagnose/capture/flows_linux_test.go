@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -216,12 +217,53 @@ func TestFilter(t *testing.T) {
 		{"reply destination", Filter{Reply: TuplePart{Dst: netip.MustParseAddr("192.168.1.2")}}, 3},
 		{"protocol", Filter{Family: rules.FamilyIPv6, Orig: TuplePart{Proto: 58}}, 1},
 	}
+	all, _ := flowsOf(t, l, Filter{})
 	for _, tt := range tests {
 		flows, info := flowsOf(t, l, tt.f)
 		if !info.Filtered && tt.f.Family == rules.FamilyUnspec {
 			t.Logf("%s: not filtered by this kernel: %s", tt.name, info.Why)
 		} else if len(flows) != tt.want {
 			t.Errorf("%s: %d flows, want %d (%+v)", tt.name, len(flows), tt.want, info)
+		}
+		n := 0
+		for i := range all {
+			if tt.f.Match(&all[i]) {
+				n++
+			}
+		}
+		if n != tt.want {
+			t.Errorf("%s: Match takes %d flows, want %d", tt.name, n, tt.want)
+		}
+	}
+}
+
+// Kernels compare IPv6 addresses the wrong way round.
+func TestFilterIPv6Addresses(t *testing.T) {
+	newNetns(t)
+	insertAll(t)
+	l := openHere(t, "")
+	for _, f := range []Filter{
+		{Orig: TuplePart{Src: netip.MustParseAddr("2001:db8::10")}},
+		{Orig: TuplePart{Dst: netip.MustParseAddr("2001:db8::1"), Proto: 17, DstPort: 53}},
+		{Reply: TuplePart{Src: netip.MustParseAddr("fd00::53")}},
+	} {
+		flows, _ := flowsOf(t, l, f)
+		all, _ := flowsOf(t, l, Filter{})
+		given := func(want *host.Flow) bool {
+			return slices.ContainsFunc(flows, func(have host.Flow) bool { return have.ID == want.ID })
+		}
+		n := 0
+		for i := range all {
+			if !f.Match(&all[i]) {
+				continue
+			}
+			n++
+			if !given(&all[i]) {
+				t.Errorf("%+v: the dump lacks %+v", f, all[i])
+			}
+		}
+		if n == 0 {
+			t.Errorf("%+v: no entry has it", f)
 		}
 	}
 }
