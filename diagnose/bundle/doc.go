@@ -1,18 +1,26 @@
 // Package bundle is a support bundle: what one or more network namespaces of a
 // machine were at one moment, in a file that every reading command works on.
 //
-// A bundle is a tar archive, compressed with zstd. Its members, in order:
+// A bundle is a tar archive, compressed with zstd: `tar --zstd -xf` unpacks
+// it. Its members:
 //
-//	format.json             Format and what wrote it: enough to refuse a newer one
-//	NAME/state.json         all of a namespace but its flows
-//	NAME/flows-1/0001.jsonl its flows, an object of package flowjson a line
-//	NAME/flows-2/0001.jsonl and again, some seconds later
-//	NAME/text/…             the same for people: ruleset.nft, conntrack.txt, …
-//	NAME/findings/…         what each command said: explain.json, …
-//	manifest.json           what was asked, what is missing, a sum of each file
+//	format.json                the first: Format, and what wrote it
+//	text/NAME                  for people, of the machine
+//	netns-0/state.json         all of a namespace but its flows (State)
+//	netns-0/flows-1/0001.jsonl its flows, an object of package flowjson a line
+//	netns-0/flows-2/0001.jsonl and again, some seconds later
+//	netns-0/text/ruleset.nft   the same for people: rules, routes, counters, …
+//	netns-0/text/conntrack-1/0001.txt  the flows of flows-1/0001.jsonl
+//	netns-0/findings/stale.json what a command said, as -o json has it
+//	manifest.json              the last (Manifest): what was asked, what is
+//	                           missing and why, a sum of every member
 //
-// NAME is a directory for each namespace: "netns-0", "netns-1", …; the
-// manifest tells which is which.
+// There is a directory for each namespace, netns-0, netns-1, …; the manifest
+// tells which is which. Between the first and the last, members come in any
+// order. A part of the flows takes about 4 MiB.
+//
+// Writer writes one, in constant memory and within a size. Reader reads one,
+// of anybody: nothing is unpacked, and nothing is believed.
 package bundle
 
 import (

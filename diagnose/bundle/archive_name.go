@@ -1,0 +1,55 @@
+package bundle
+
+import (
+	"fmt"
+	"regexp"
+)
+
+const (
+	formatName   = "format.json"
+	manifestName = "manifest.json"
+)
+
+// Kinds of members: what they hold and how large one may be.
+type kind struct {
+	name  string
+	shape *regexp.Regexp
+	max   int64
+	json  bool // one document
+	lines bool // records of one line
+	keep  bool // read when the bundle is opened
+}
+
+// word is a file's name without tricks: not hidden, nothing that a shell or a
+// file system takes for something else.
+const word = `[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*`
+
+var kinds = []kind{
+	{"format", regexp.MustCompile(`^format\.json$`), 4 << 10, true, false, true},
+	{"manifest", regexp.MustCompile(`^manifest\.json$`), 64 << 20, true, false, true},
+	{"state", regexp.MustCompile(`^netns-[0-9]{1,5}/state\.json$`), 4 << 30, true, false, false},
+	{"flows", regexp.MustCompile(`^netns-[0-9]{1,5}/flows-[0-9]{1,3}/[0-9]{4,6}\.jsonl$`), partBytes + maxLine, false, true, false},
+	{"text", regexp.MustCompile(`^(?:netns-[0-9]{1,5}/)?text/` + word + `(?:/[0-9]{4,6}\.txt)?$`), maxText, false, false, false},
+	{"finding", regexp.MustCompile(`^(?:netns-[0-9]{1,5}/)?findings/` + word + `\.json$`), maxDoc, true, false, false},
+}
+
+var namespaceDir = regexp.MustCompile(`^netns-[0-9]{1,5}$`)
+
+var wordOnly = regexp.MustCompile(`^` + word + `$`)
+
+// kindOf is the kind of a member by its name, nil for one that is not known.
+func kindOf(name string) *kind {
+	for i := range kinds {
+		if kinds[i].shape.MatchString(name) {
+			return &kinds[i]
+		}
+	}
+	return nil
+}
+
+func checkWord(what, s string) error {
+	if !wordOnly.MatchString(s) || len(s) > 100 {
+		return fmt.Errorf("%s %q: want small letters, digits, -, _ and dots between them", what, s)
+	}
+	return nil
+}
