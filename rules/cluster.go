@@ -9,6 +9,8 @@ type Cluster struct {
 	Span
 	Total, Nodes, Seed uint32
 	Invert             bool
+	// Blind: addresses stand for others, of which the hash is not known.
+	Blind bool
 }
 
 // Test follows xt_cluster_mt. Without an entry it does not hold, inverted or
@@ -26,7 +28,7 @@ func (c *Cluster) Test(p *Packet) Answer {
 	}
 	const expected = 1 // IPS_EXPECTED
 	status := p.Ct.Status
-	if !p.Ct.Original.Src.IsValid() || !status.IsKnown() || status.Uint(p.order())&expected != 0 {
+	if c.Blind || !p.Ct.Original.Src.IsValid() || !status.IsKnown() || status.Uint(p.order())&expected != 0 {
 		return entry.And(Answer{Unknown: Of(FromHash)})
 	}
 	// of an IPv6 address too the first four bytes alone are hashed:

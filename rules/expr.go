@@ -300,6 +300,9 @@ type Hash struct {
 	X                     Expr
 	Modulus, Seed, Offset uint32
 	HasSeed               bool
+	// Blind: what is hashed stands for something else, so that the kernel's
+	// hash is another one.
+	Blind bool
 }
 
 func (*Hash) Width() int { return 4 }
@@ -308,7 +311,7 @@ func (*Hash) Width() int { return 4 }
 // are known, so is the hash. The seed that the kernel draws itself it does not
 // tell, nor that of the symmetric hash.
 func (h *Hash) Eval(p *Packet) Value {
-	if h.Symmetric || !h.HasSeed || h.Modulus == 0 {
+	if h.Symmetric || !h.HasSeed || h.Blind || h.Modulus == 0 {
 		return below(p, h.Modulus, h.Offset, FromHash)
 	}
 	x := h.X.Eval(p)

@@ -11,6 +11,8 @@ type NPT struct {
 	X        Expr // 16 bytes
 	From, To netip.Addr
 	Bits     int // the longer one of both prefixes, up to 64
+	// Blind: addresses stand for others, of which the checksum is not known.
+	Blind bool
 }
 
 func (*NPT) Width() int { return 16 }
@@ -20,7 +22,7 @@ func (*NPT) Width() int { return 16 }
 func (n *NPT) Eval(p *Packet) Value {
 	v := n.X.Eval(p)
 	v.OneOf = nil
-	if v.N != 16 || !v.IsKnown() {
+	if n.Blind || v.N != 16 || !v.IsKnown() {
 		return UnknownBytes(16, FromIPHeader)
 	}
 	to := n.To.As16()

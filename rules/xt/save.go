@@ -307,3 +307,34 @@ func addrText(a netip.Addr) string {
 	}
 	return a.String()
 }
+
+// RawTexts are the matches and targets that the raw expressions of r are, each
+// as iptables-save prints it: "-m multiport --dports 80,443", "-j DNAT
+// --to-destination 10.0.0.1"; empty for an expression that is none, and for the
+// standard target of iptables-legacy.
+func RawTexts(r *rules.Rule) []string {
+	out := make([]string, len(r.Raw))
+	if r.Chain == nil || r.Chain.Table == nil {
+		return out
+	}
+	l := &line{ctx: contextOf(r)}
+	for _, s := range r.Statements {
+		at := s.Covers()
+		if len(at) != 1 || at[0] >= len(out) {
+			l.native(s)
+			continue
+		}
+		b, target, ok := blobOf(l.ctx.Order, &r.Raw[at[0]])
+		switch {
+		case !ok || b.Name == "":
+			l.native(s)
+		case out[at[0]] == "":
+			one := &line{ctx: l.ctx, protoNumber: l.protoNumber}
+			one.extension(s, &b, target)
+			var o Options
+			one.saveMatches(&o)
+			out[at[0]] = o.String() + one.target
+		}
+	}
+	return out
+}

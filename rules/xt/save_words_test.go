@@ -51,19 +51,9 @@ func statementOf(r *rules.Rule, raw int) rules.Statement {
 
 // stripBytes puts text in place of the bytes of a rule's extensions.
 func stripBytes(r *rules.Rule) {
-	ctx := contextOf(r)
-	for i := range r.Raw {
-		l := &line{ctx: ctx}
-		x := &r.Raw[i]
-		s := statementOf(r, i)
-		if b, target, ok := blobOf(ctx.Order, x); ok && s != nil && b.Name != "" {
-			l.extension(s, &b, target)
-			if x.Text = l.target; !target {
-				var o Options
-				l.saveMatches(&o)
-				x.Text = o.String()
-			}
-			x.Data = nil
+	for i, text := range RawTexts(r) {
+		if text != "" {
+			r.Raw[i].Text, r.Raw[i].Data = text, nil
 		}
 	}
 }
