@@ -45,7 +45,7 @@ func sameRaw(a, b *rules.Rule) bool {
 		return false
 	}
 	return slices.EqualFunc(a.Raw, b.Raw, func(x, y rules.RawExpr) bool {
-		return x.Name == y.Name && x.Name != exprLookup && bytes.Equal(x.Data, y.Data)
+		return x.Name == y.Name && x.Name != exprLookup && x.Text == y.Text && bytes.Equal(x.Data, y.Data)
 	})
 }
 

@@ -29,6 +29,8 @@ type Context struct {
 	// there.
 	Chain func(name string) *rules.Chain
 	IPSet func(id uint16) *rules.IPSet
+	// setNamed finds a set where a text names it; nil where there are none.
+	setNamed func(name string) *rules.IPSet
 }
 
 // Extension is one decoded match or target.

@@ -53,6 +53,19 @@ var legacyTables = map[string]struct {
 
 func at(p int32) func(rules.Hook) int32 { return func(rules.Hook) int32 { return p } }
 
+// baseChain is how a table of iptables hangs at a hook.
+func baseChain(table string, hook rules.Hook) *rules.BaseChain {
+	props, known := legacyTables[table]
+	if !known {
+		props.typ, props.priority = rules.ChainFilter, at(0)
+	}
+	b := &rules.BaseChain{Type: props.typ, Hook: hook, Priority: props.priority(hook), Policy: rules.VerdictAccept}
+	if table == "mangle" && hook == rules.Output {
+		b.Type = rules.ChainRoute // ipt_mangle_out routes anew
+	}
+	return b
+}
+
 // legacyChains are the names of the chains that a table begins with.
 var legacyChains = [5]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 
@@ -167,9 +180,7 @@ func (d *legacyDecoder) entry(b []byte, at int) (entry, error) {
 // chains finds where each chain begins and ends: those of the hooks by the
 // table's info, the others behind an entry whose target ERROR names them.
 func (d *legacyDecoder) chains() error {
-	props, known := legacyTables[d.info.Name]
-	if !known {
-		props.typ, props.priority = rules.ChainFilter, at(0)
+	if _, known := legacyTables[d.info.Name]; !known {
 		d.table.Incomplete = append(d.table.Incomplete, "a table of this name is not known: its priority is not either")
 	}
 	for h := range legacyChains {
@@ -183,15 +194,10 @@ func (d *legacyDecoder) chains() error {
 		}
 		hook := rules.Hook(h)
 		policy := d.entries[to]
-		base := &rules.BaseChain{
-			Type: props.typ, Hook: hook, Priority: props.priority(hook), Policy: rules.VerdictAccept,
-			HasCounter: true, Packets: policy.packets, Bytes: policy.bytes,
-		}
+		base := baseChain(d.info.Name, hook)
+		base.HasCounter, base.Packets, base.Bytes = true, policy.packets, policy.bytes
 		if d.verdict(&policy) == stdDrop {
 			base.Policy = rules.VerdictDrop
-		}
-		if d.info.Name == "mangle" && hook == rules.Output {
-			base.Type = rules.ChainRoute // ipt_mangle_out routes anew
 		}
 		d.addChain(&rules.Chain{Name: legacyChains[h], Base: base}, from, to)
 	}

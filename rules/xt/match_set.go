@@ -123,7 +123,7 @@ func decodeSetCounters(r *reader, counter func() rules.IPSetCounterMatch) Extens
 func (x *setMatch) in(c *Context) *rules.InIPSet {
 	s := x.InIPSet
 	s.Span = c.Span
-	if c.IPSet != nil {
+	if c.IPSet != nil && s.Set == nil {
 		s.Set = c.IPSet(x.ID)
 	}
 	if s.Set != nil {

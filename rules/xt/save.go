@@ -76,14 +76,23 @@ func (w *words) text() string {
 func (l *line) text(chain string) string {
 	var o Options
 	o.Word("-A", quoteChain(chain))
-	for _, w := range []string{l.entry, l.src, l.dst, l.in, l.out, l.proto, l.frag} {
-		if w != "" {
-			o.Word(w)
-		}
+	if w := l.head(); w != "" {
+		o.Word(w)
 	}
 	l.saveMatches(&o)
 	if l.target != "" {
 		o.Word(l.target)
+	}
+	return o.String()
+}
+
+// head is what the entry itself asks for.
+func (l *line) head() string {
+	var o Options
+	for _, w := range []string{l.entry, l.src, l.dst, l.in, l.out, l.proto, l.frag} {
+		if w != "" {
+			o.Word(w)
+		}
 	}
 	return o.String()
 }

@@ -20,10 +20,11 @@ type setRef struct {
 	id    uint16
 	dim   uint8
 	flags uint8
+	named *rules.IPSetRef // of a text, which has names
 }
 
 func (r *reader) setRef() setRef {
-	s := setRef{r.u16(), r.u8(), r.u8()}
+	s := setRef{id: r.u16(), dim: r.u8(), flags: r.u8()}
 	if s.dim > ipsetDims {
 		r.fail("%d directions", s.dim)
 	}
@@ -46,10 +47,13 @@ func (r *reader) setRef0() setRef {
 	return s
 }
 
-func (s *setRef) none() bool { return s.id == rules.IPSetNoID }
+func (s *setRef) none() bool { return s.id == rules.IPSetNoID && s.named == nil }
 
 // resolve looks the set up.
 func (s *setRef) resolve(c *Context) rules.IPSetRef {
+	if s.named != nil {
+		return *s.named
+	}
 	ref := rules.IPSetRef{ID: s.id}
 	if c.IPSet != nil {
 		ref.Set = c.IPSet(s.id)
