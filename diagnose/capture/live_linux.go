@@ -59,11 +59,7 @@ func (l *Live) Snapshot(ctx context.Context) (*host.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", context.Cause(ctx))
 	}
-	s.Prepare()
-	s.Rules.DeviceName = func(index uint32) (string, bool) {
-		link, ok := s.LinkByIndex(index)
-		return link.Name, ok
-	}
+	s.Ready()
 	return s, nil
 }
 

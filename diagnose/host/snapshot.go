@@ -75,6 +75,16 @@ type Snapshot struct {
 	lookups atomic.Pointer[index]
 }
 
+// Ready makes what follows from the rest, once all of it is there: the index,
+// and the names of devices that rules know by number.
+func (s *Snapshot) Ready() {
+	s.Prepare()
+	s.Rules.DeviceName = func(index uint32) (string, bool) {
+		link, ok := s.LinkByIndex(index)
+		return link.Name, ok
+	}
+}
+
 // RulesUnread tells whether some rules, of nf_tables or of iptables-legacy,
 // could not be read.
 func (s *Snapshot) RulesUnread() bool {
