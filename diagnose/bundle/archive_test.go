@@ -60,7 +60,7 @@ func writeTest(t testing.TB, info Info, n int) []byte {
 	w, err := NewWriter(&out, info)
 	must(t, err)
 	ns := w.Namespace("blue", "/run/netns/blue", host.Place{BootID: "b", Inode: 7, Cookie: 9})
-	must(t, ns.State(&State{Enter: "ip netns exec blue"}))
+	must(t, ns.State(&State{Enter: "ip netns exec blue", Snapshot: &host.Snapshot{Rules: &rules.Ruleset{}}}))
 	must(t, ns.Text("ruleset.nft", func(w io.Writer) error { _, err := io.WriteString(w, "table ip nat {\n}\n"); return err }))
 	must(t, w.Text("readme.txt", func(w io.Writer) error { _, err := io.WriteString(w, "a\xff\xe4b\n"); return err }))
 	for round := 1; round <= 2; round++ {

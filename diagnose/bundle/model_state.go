@@ -58,14 +58,14 @@ func EncodeState(w io.Writer, s *State) error {
 // one. The state is ready for use: what is looked up is indexed, and the rules
 // know the names of devices. The error says where it is not right.
 func DecodeState(r io.Reader) (*State, error) {
-	s, err := decodeState(r, StateVersion, migrations)
+	s, err := readState(r, StateVersion, migrations)
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)
 	}
 	return s, nil
 }
 
-func decodeState(from io.Reader, newest uint64, steps map[uint64]func(jsonform.Tree) (jsonform.Tree, error)) (*State, error) {
+func readState(from io.Reader, newest uint64, steps map[uint64]func(jsonform.Tree) (jsonform.Tree, error)) (*State, error) {
 	r := jsonform.NewReader(from, 0)
 	v, err := r.Version("state")
 	switch {
@@ -103,7 +103,7 @@ func decodeState(from io.Reader, newest uint64, steps map[uint64]func(jsonform.T
 	if err := w.Flush(); err != nil {
 		return nil, err
 	}
-	return decodeState(&b, newest, nil)
+	return readState(&b, newest, nil)
 }
 
 func checkState(s *State) error {

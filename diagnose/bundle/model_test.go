@@ -174,7 +174,7 @@ func TestOlderStates(t *testing.T) {
 		{`{"state":1,"readings":[{}],` + snapshot + `}`, "reading 0 has no counters"},
 		{`{"state":1,"history":{"changes":[{"v":2}]},` + snapshot + `}`, "history.changes[0], byte 40: record of version 2"},
 	} {
-		s, err := decodeState(strings.NewReader(tc.in), 1, steps)
+		s, err := readState(strings.NewReader(tc.in), 1, steps)
 		switch {
 		case tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)):
 			t.Errorf("%s: %v, want %q", tc.in, err, tc.err)

@@ -45,7 +45,7 @@ type format struct {
 }
 
 var formats = map[int]*format{
-	1: {decodeState, flowjson.Read},
+	1: {DecodeState, flowjson.Read},
 }
 
 // Open opens a bundle and verifies it: a file as it was written or packed again

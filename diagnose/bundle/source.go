@@ -37,12 +37,7 @@ var _ capture.Whole = (*Source)(nil)
 // NewSource makes a Source of a namespace and its flows. It takes the state
 // over.
 func NewSource(s *State, t Table) *Source {
-	snap := s.Snapshot
-	snap.Prepare()
-	snap.Rules.DeviceName = func(index uint32) (string, bool) {
-		link, ok := snap.LinkByIndex(index)
-		return link.Name, ok
-	}
+	s.Snapshot.Ready()
 	return &Source{s, t}
 }
 

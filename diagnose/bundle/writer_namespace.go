@@ -46,7 +46,7 @@ func (n *NamespaceWriter) State(s *State) error {
 	s, cut := trim(s, name, n.w.info.MaxBytes/8)
 	m := n.w.member(name)
 	if m.err == nil {
-		m.err = encodeState(m, s)
+		m.err = EncodeState(m, s)
 	}
 	err := m.close()
 	if errors.Is(err, errNoRoom) {
