@@ -43,7 +43,7 @@ type Set struct {
 	UserData   []byte
 	// Exprs are the statements of each element as the set declares them.
 	Exprs []Statement
-	// Elements in listing order. Intervals are normalised: an element with
+	// Elements in the order in which nft lists them. Intervals are normalised: an element with
 	// KeyEnd stands for the keys from Key to KeyEnd, both included.
 	Elements []Element
 	// Missing says why elements are not here; empty when all are.

@@ -65,7 +65,7 @@ func (c *collector) value(p piece, b []byte) []byte {
 	switch {
 	case p.address() && p.off > 0:
 		c.bits(p.meaning, p.off, slices.Repeat([]byte{0xff}, len(b)))
-	case p.meaning == device && p.off == 0 && len(b) < wholeOf[device] && !slices.Contains(b, 0):
+	case p.meaning == deviceName && p.off == 0 && len(b) < wholeOf[deviceName] && !slices.Contains(b, 0):
 		c.c.DevicePrefix(string(b))
 	}
 	return b
@@ -77,7 +77,7 @@ func (c *collector) interval(p piece, lo, hi []byte) (l, h []byte) {
 		c.bits(p.meaning, p.off, slices.Repeat([]byte{0xff}, len(lo)))
 	case p.address():
 		c.c.Range(addrOf(p.meaning, lo, 0), addrOf(p.meaning, hi, 0xff), "a range in a rule or a set")
-	case p.meaning == device:
+	case p.meaning == deviceName:
 		if name, ok := wildcard(lo, hi); ok {
 			c.c.DevicePrefix(name)
 		}
@@ -121,6 +121,12 @@ func (c *collector) bits(m meaning, off int, mask []byte) {
 	c.c.Bits(a, "a mask in a rule")
 }
 
+func (c *collector) literal(b []byte) {
+	if a, ok := netip.AddrFromSlice(b); ok {
+		c.c.Pin(a, "a mask in a rule, and what is compared behind it")
+	}
+}
+
 func (c *collector) hostPart(m meaning, n int) {
 	c.c.HostPart(familyOf(m), n, "a rule that maps one network to another")
 }
@@ -159,12 +165,23 @@ func (c *collector) ipset(s *rules.IPSet) {
 	if s.Bitmask.IsValid() {
 		if _, ok := prefixLen(s.Bitmask.AsSlice()); !ok {
 			c.c.Bits(s.Bitmask, "the bitmask of an ipset")
+			for i := range s.Elements {
+				c.element(&s.Elements[i])
+			}
 		}
+		c.literal(s.Bitmask.AsSlice())
 	}
 	for i := range s.Elements {
 		if e := &s.Elements[i]; e.Wildcard {
 			c.c.DevicePrefix(e.Iface)
 		}
+	}
+}
+
+// element is one of a set with a mask that is no prefix's.
+func (c *collector) element(e *rules.IPSetElement) {
+	for _, p := range []netip.Prefix{e.IP, e.IP2} {
+		c.literal(p.Addr().AsSlice())
 	}
 }
 
@@ -211,6 +228,7 @@ func (nothing) value(_ piece, b []byte) []byte                { return b }
 func (nothing) interval(_ piece, lo, hi []byte) (l, h []byte) { return lo, hi }
 func (nothing) choice(_ piece, lo, hi []byte) (l, h []byte)   { return lo, hi }
 func (nothing) bits(meaning, int, []byte)                     {}
+func (nothing) literal([]byte)                                {}
 func (nothing) hostPart(meaning, int)                         {}
 func (nothing) blind(x rules.Expr) rules.Expr                 { return x }
 func (nothing) blinds() bool                                  { return false }

@@ -84,8 +84,8 @@ func or(a, b []byte) []byte {
 	return out
 }
 
-// step is the number b, by 1 more or less.
-func step(b []byte, by int) []byte {
+// nextTo is the number b, by 1 more or less.
+func nextTo(b []byte, by int) []byte {
 	out := append([]byte(nil), b...)
 	for i := len(out) - 1; i >= 0; i-- {
 		out[i] += byte(by)

@@ -106,6 +106,9 @@ func (w *walker) masked(x rules.Expr, lay layout, mask, xor []byte) (rules.Expr,
 		m, flip := cut(mask, at, p.n), cut(xor, at, p.n)
 		at += p.n
 		n, prefix := prefixLen(m)
+		if p.address() {
+			w.literal(m) // the mask is written as an address
+		}
 		switch {
 		case p.stays() || p.meaning == secret:
 		case prefix && n == 8*p.n && isZero(flip):
@@ -113,9 +116,9 @@ func (w *walker) masked(x rules.Expr, lay layout, mask, xor []byte) (rules.Expr,
 			p.bits = min(p.bits, n)
 		case p.address():
 			w.bits(p.meaning, p.off, m)
-			p = piece{meaning: kept, n: p.n}
+			p = piece{meaning: unmapped, n: p.n}
 		case p.meaning == mac && p.off == 0 && m[0]&^3 == 0 && isZero(m[1:]):
-			p = piece{meaning: kept, n: p.n} // whether it is of a group, or given by hand
+			p = piece{meaning: unmapped, n: p.n} // whether it is of a group, or given by hand
 		default:
 			w.differs("a comparison of names, or of hardware addresses, behind a mask")
 			return w.blind(x), plainly(x.Width())
@@ -139,10 +142,11 @@ func cut(b []byte, at, n int) []byte {
 // compare is what lay is compared with.
 func (w *walker) compare(lay layout, op rules.CmpOp, right []byte) []byte {
 	switch {
-	case lay.plain():
-		return right
 	case op <= rules.CmpNeq:
 		return w.each(lay, right)
+	}
+	if lay.plain() {
+		return right
 	}
 	top, zero := make([]byte, len(right)), make([]byte, len(right))
 	for i := range top {
@@ -156,11 +160,11 @@ func (w *walker) compare(lay layout, op rules.CmpOp, right []byte) []byte {
 		_, hi := w.between(lay, zero, right)
 		return hi
 	case op == rules.CmpGt && string(right) != string(top):
-		lo, _ := w.between(lay, step(right, 1), top)
-		return step(lo, -1)
+		lo, _ := w.between(lay, nextTo(right, 1), top)
+		return nextTo(lo, -1)
 	case op == rules.CmpLt && !isZero(right):
-		_, hi := w.between(lay, zero, step(right, -1))
-		return step(hi, 1)
+		_, hi := w.between(lay, zero, nextTo(right, -1))
+		return nextTo(hi, 1)
 	}
 	return right
 }
@@ -175,6 +179,9 @@ func (w *walker) each(lay layout, b []byte) []byte {
 			break
 		}
 		v := b[at:end]
+		if p.meaning == unmapped {
+			w.literal(v)
+		}
 		if !p.stays() {
 			p.n, p.bits = len(v), min(p.bits, 8*len(v))
 			v = w.value(p, v)
@@ -198,6 +205,10 @@ func (w *walker) parts(lay layout, lo, hi []byte, do func(piece, []byte, []byte)
 			break
 		}
 		a, b := lo[at:end], hi[at:end]
+		if p.meaning == unmapped {
+			w.literal(a)
+			w.literal(b)
+		}
 		if !p.stays() {
 			p.n, p.bits = len(a), min(p.bits, 8*len(a))
 			if string(a) == string(b) {
@@ -249,14 +260,14 @@ func (w *walker) set(s *rules.Set) {
 	for i := range s.Elements {
 		e := &s.Elements[i]
 		k, end, d := e.Key, e.KeyEnd, e.Data
-		if !e.Catchall && !key.plain() {
+		if !e.Catchall {
 			if end == nil {
 				k = w.each(key, k)
 			} else {
 				k, end = w.between(key, k, end)
 			}
 		}
-		if len(d) > 0 && !data.plain() {
+		if len(d) > 0 {
 			d = w.data(data, d, u)
 		}
 		if w.blinds() {

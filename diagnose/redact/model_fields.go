@@ -46,8 +46,8 @@ func each(do func(*model, string) string) row {
 	return apply
 }
 
-// addresses maps one address.
-func addresses(r *model, v reflect.Value) { at[netip.Addr](v, r.m.Addr) }
+// mapAddr maps one address.
+func mapAddr(r *model, v reflect.Value) { at[netip.Addr](v, r.m.Addr) }
 
 // networks maps a prefix whose host part is 0, hosts one that is an address
 // with the length of its subnet. prefixes can be either.
@@ -99,7 +99,7 @@ var fieldRows = map[string]row{
 	"host.Flow.TCPScale":           stays,
 	"host.Missing.What":            each((*model).missing),
 	"host.Missing.Why":             text,
-	"host.Neighbour.Addr":          addresses,
+	"host.Neighbour.Addr":          mapAddr,
 	"host.Neighbour.MAC":           hardware,
 	"host.NetnsID.Boot":            stays, // drawn by lot at each boot
 	"host.Place.BootID":            stays,
@@ -109,20 +109,20 @@ var fieldRows = map[string]row{
 	"host.PolicyRule.Other":        stays, // names of selectors
 	"host.PolicyRule.Src":          prefixes,
 	"host.RouteEntry.Dst":          networks,
-	"host.RouteEntry.Gateway":      addresses,
-	"host.RouteEntry.PrefSrc":      addresses,
+	"host.RouteEntry.Gateway":      mapAddr,
+	"host.RouteEntry.PrefSrc":      mapAddr,
 	"host.Snapshot.Hostname":       as(Hostname),
 	"host.Snapshot.Kernel":         stays, // what is known of a release hangs on it
 	"host.Snapshot.Netns":          as(Namespace),
 	"host.Snapshot.Sysctls":        after,
 	"host.XfrmPolicy.Dst":          prefixes,
 	"host.XfrmPolicy.Src":          prefixes,
-	"host.XfrmTemplate.Dst":        addresses,
-	"host.XfrmTemplate.Src":        addresses,
+	"host.XfrmTemplate.Dst":        mapAddr,
+	"host.XfrmTemplate.Src":        mapAddr,
 	"rules.Link.Kind":              stays,
 	"rules.Link.Name":              as(Device),
-	"rules.Tuple.Dst":              addresses,
-	"rules.Tuple.Src":              addresses,
+	"rules.Tuple.Dst":              mapAddr,
+	"rules.Tuple.Src":              mapAddr,
 
 	// rules
 	"rules.BaseChain.Type":        stays,

@@ -8,18 +8,18 @@ import (
 type meaning uint8
 
 const (
-	plain  meaning = iota // a number, a port, flags: stays
-	kept                  // bits of an address that stay, for the sake of what is made of them
-	addr4                 // of IPv4
-	addr6                 // of IPv6
-	mac                   // a hardware address
-	device                // a device's name, padded with zeros
-	helper                // the name of a conntrack helper, padded with zeros
-	secret                // payload of which nothing is known: hidden
+	plain      meaning = iota // a number, a port, flags: stays
+	unmapped                  // bits of an address that stay, for the sake of what is made of them
+	addr4                     // of IPv4
+	addr6                     // of IPv6
+	mac                       // a hardware address
+	deviceName                // a device's name, padded with zeros
+	helperName                // the name of a conntrack helper, padded with zeros
+	secret                    // payload of which nothing is known: hidden
 )
 
 // wholeOf is how many bytes a thing has, 0 where that is not fixed.
-var wholeOf = [...]int{addr4: 4, addr6: 16, mac: 6, device: 16, helper: 16, secret: 0}
+var wholeOf = [...]int{addr4: 4, addr6: 16, mac: 6, deviceName: 16, helperName: 16, secret: 0}
 
 // piece is n bytes of what an expression loads: from byte off of the thing on.
 // Of an address behind the mask of a prefix only the first bits count, the
@@ -33,7 +33,7 @@ type piece struct {
 type layout []piece
 
 // stays tells whether what it is of is not mapped.
-func (m meaning) stays() bool { return m <= kept }
+func (m meaning) stays() bool { return m <= unmapped }
 
 func plainly(n int) layout { return layout{{meaning: plain, n: n}} }
 

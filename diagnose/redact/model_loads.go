@@ -19,7 +19,7 @@ func (w *walker) loads(x rules.Expr, h *headers) layout {
 		return w.ct(x, h)
 	case *rules.Fib:
 		if x.Result == rules.FibOifname && x.Flags&rules.FibPresent == 0 {
-			return wholly(device)
+			return wholly(deviceName)
 		}
 	case *rules.Rt:
 		switch x.Key {
@@ -55,7 +55,7 @@ var deviceKeys = map[rules.MetaKey]bool{
 func metaLayout(x *rules.Meta) layout {
 	switch {
 	case deviceKeys[x.Key]:
-		return wholly(device)
+		return wholly(deviceName)
 	case x.Key == rules.MetaBriIifhwaddr:
 		return wholly(mac)
 	}
@@ -66,7 +66,7 @@ func metaLayout(x *rules.Meta) layout {
 func (w *walker) ct(x *rules.Ct, h *headers) layout {
 	switch x.Key {
 	case rules.CtHelper:
-		return wholly(helper)
+		return wholly(helperName)
 	case rules.CtSrc, rules.CtDst, rules.CtSrcIP, rules.CtDstIP, rules.CtSrcIP6, rules.CtDstIP6:
 		n := x.Width()
 		switch {
@@ -122,11 +122,11 @@ func exthdrLayout(x *rules.Exthdr) layout {
 // setTypes is what nft's datatypes are (enum datatypes), with their width; the
 // numbers that are not here have none that is told, or are numbers.
 var setTypes = map[uint32]layout{
-	2: plainly(1), 5: wholly(helper), 7: wholly(addr4), 8: wholly(addr6), 9: wholly(mac), 10: plainly(2), 11: plainly(2), 12: plainly(1),
+	2: plainly(1), 5: wholly(helperName), 7: wholly(addr4), 8: wholly(addr6), 9: wholly(mac), 10: plainly(2), 11: plainly(2), 12: plainly(1),
 	13: plainly(2), 14: plainly(1), 15: plainly(1), 16: plainly(1), 17: plainly(1), 18: plainly(8), 19: plainly(4), 20: plainly(4),
 	21: plainly(2), 22: plainly(4), 23: plainly(4), 24: plainly(4), 25: plainly(4), 26: plainly(4), 27: plainly(1), 28: plainly(4),
 	29: plainly(1), 30: plainly(16), 31: plainly(1), 32: plainly(1), 33: plainly(1), 34: plainly(1), 35: plainly(4), 36: plainly(1),
-	37: plainly(1), 38: plainly(4), 39: plainly(1), 40: plainly(4), 41: wholly(device), 42: plainly(1), 43: plainly(8), 44: plainly(4),
+	37: plainly(1), 38: plainly(4), 39: plainly(1), 40: plainly(4), 41: wholly(deviceName), 42: plainly(1), 43: plainly(8), 44: plainly(4),
 	45: plainly(1), 46: plainly(8),
 }
 
@@ -182,7 +182,7 @@ func typeFields(number uint32) []uint32 {
 func fieldType(id uint32, n int, used layout) layout {
 	own, known := setTypes[id]
 	switch {
-	case used.has(kept):
+	case used.has(unmapped):
 		return used
 	case surely[id] && own.width() == n && (used == nil || used.sameBut(own)):
 		if used != nil {

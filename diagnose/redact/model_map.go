@@ -70,9 +70,9 @@ func (r *model) value(p piece, b []byte) []byte {
 		r.prefix(p, out)
 	case p.meaning == mac:
 		r.m.MAC(out[:p.bits/8])
-	case p.meaning == device:
+	case p.meaning == deviceName:
 		return r.name(Device, out)
-	case p.meaning == helper:
+	case p.meaning == helperName:
 		return r.name(Helper, out)
 	}
 	return out
@@ -97,11 +97,15 @@ func (r *model) prefix(p piece, b []byte) {
 // is the beginning of one.
 func (r *model) name(k Kind, b []byte) []byte {
 	s, _, ended := bytes.Cut(b, []byte{0})
-	if !ended && len(b) < wholeOf[device] {
+	if !ended && len(b) < wholeOf[deviceName] {
 		return []byte(r.m.devicePrefix(string(b)))
 	}
+	name := r.m.Name(k, string(s))
+	if len(b) < wholeOf[deviceName] {
+		return append([]byte(name), 0) // compared with its end
+	}
 	out := make([]byte, len(b))
-	copy(out, r.m.Name(k, string(s)))
+	copy(out, name)
 	return out
 }
 
@@ -128,7 +132,7 @@ func (r *model) interval(p piece, lo, hi []byte) (l, h []byte) {
 	case p.address():
 		a, b := r.m.Range(addrOf(p.meaning, lo, 0), addrOf(p.meaning, hi, 0xff))
 		return a.AsSlice()[:len(lo)], b.AsSlice()[:len(hi)]
-	case p.meaning == device:
+	case p.meaning == deviceName:
 		if name, ok := wildcard(lo, hi); ok {
 			return r.wildcard(name, len(lo))
 		}

@@ -20,6 +20,8 @@ type handler interface {
 	// bits are those of addresses that are looked at whatever stands before
 	// them; mask begins at byte off of the address.
 	bits(m meaning, off int, mask []byte)
+	// literal is an address that stays, as the mask that stands in a rule does.
+	literal(b []byte)
 	// hostPart: what follows n bits of an address is carried elsewhere.
 	hostPart(m meaning, n int)
 	// blind stands for x, which is computed from an address in a way that no
@@ -111,7 +113,7 @@ func (w *walker) statement(s rules.Statement, h *headers) rules.Statement {
 		x, lay := w.expr(s.Left, h)
 		right := w.compare(lay, s.Op, s.Right)
 		if w.blinds() {
-			s.Left, s.Right = x, right
+			s.Left, s.Right = asLong(x, len(right)), right
 		}
 	case *rules.MatchRange:
 		x, lay := w.expr(s.Left, h)
@@ -155,6 +157,15 @@ func (w *walker) statement(s rules.Statement, h *headers) rules.Statement {
 		return w.u32(s, h)
 	}
 	return s
+}
+
+// asLong is x where what it is compared with is n bytes now: a name is compared
+// as far as it goes.
+func asLong(x rules.Expr, n int) rules.Expr {
+	if s, ok := x.(*rules.Slice); ok && s.Off == 0 && s.Len != n {
+		return &rules.Slice{X: s.X, Len: n}
+	}
+	return x
 }
 
 func (w *walker) conditions(parts []rules.Condition, h *headers) {
@@ -223,7 +234,7 @@ func (w *walker) key(x rules.Expr, s *rules.Set, h *headers) rules.Expr {
 		return y
 	}
 	switch u := w.useOf(s); {
-	case u.key == nil || u.key.plain() && !u.key.has(kept):
+	case u.key == nil || u.key.plain() && !u.key.has(unmapped):
 		u.key = lay
 	case !w.gathering && len(lay) == 1 && lay.sameBut(u.key) && lay[0].bits != u.key[0].bits && lay[0].address():
 		// by the network here and by the address there: both are found with

@@ -152,7 +152,7 @@ func TestIntervals(t *testing.T) {
 		{"end given with the key", rules.SetInterval, [][]byte{elem(start(0, 10), value(10, 0, 12)), start(0, 40), end(0, 50)}, "000a-000c 0028-0031"},
 		{"catchall last", rules.SetInterval, [][]byte{n32(3, 2), start(0, 10), end(0, 12)}, "000a-000b *"},
 		{"ranges of fields", rules.SetInterval | rules.SetConcat, [][]byte{elem(start(0, 10), value(10, 0, 12)), elem(start(0, 40), value(10, 0, 40))}, "000a-000c 0028"},
-		{"no intervals", 0, [][]byte{start(0, 10), start(0, 5)}, "000a 0005"},
+		{"no intervals", 0, [][]byte{start(0, 10), start(0, 5)}, "0005 000a"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			msgs := []recorded{{"table", tableMsg()}, {"set", setMsg("s", tc.flags, 2)}}

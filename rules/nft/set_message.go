@@ -167,6 +167,7 @@ func (p *setParts) finish(t *tableParts, s scope) {
 			p.Missing = err.Error()
 		}
 	}
+	p.Elements = newPrinter(t.Family, s.order).sorted(p.Set)
 	p.raw, p.exprs = nil, nil
 	p.Prepare()
 }

@@ -344,6 +344,14 @@ func (p *printer) pair(s, next rules.Statement) bool {
 	return true
 }
 
+// yields is how the data of a map is printed, if s is one.
+func (p *printer) yields(s *rules.Set) typed {
+	if s == nil || s.Flags&rules.SetMap == 0 {
+		return typed{}
+	}
+	return p.dataType(s)
+}
+
 // inSet renders a lookup.
 func (p *printer) inSet(m *rules.InSet) {
 	t := p.expr(m.Key)
@@ -351,5 +359,5 @@ func (p *printer) inSet(m *rules.InSet) {
 	if m.Invert {
 		not = "!= "
 	}
-	p.add(t.text + " " + not + p.setRef(m.Set, t, typed{}))
+	p.add(t.text + " " + not + p.setRef(m.Set, t, p.yields(m.Set)))
 }

@@ -108,10 +108,10 @@ func (p *printer) missText(s rules.Statement, got *rules.Value) string {
 		if m.Invert {
 			relation = "in"
 		}
-		return p.miss(t, got, relation, p.shortSet(m.Set, t, typed{}))
+		return p.missNet(m.Key, t, got, relation, p.shortSet(m.Set, t))
 	case *rules.VerdictMap:
 		t := p.expr(m.Key)
-		return p.miss(t, got, "not in", p.shortSet(m.Set, t, typed{}))
+		return p.missNet(m.Key, t, got, "not in", p.shortSet(m.Set, t))
 	}
 	p.statement(s)
 	return p.text() + " did not hold"
@@ -137,12 +137,19 @@ func (p *printer) missMatch(m *rules.Match, got *rules.Value) string {
 	if bw, ok := left.(*rules.Bitwise); ok && isZero(bw.Xor) && p.masked(m, bw) {
 		return p.missMasked(m, bw, got)
 	}
+	if sl, ok := left.(*rules.Slice); ok && p.front(m, sl) {
+		return p.missFront(m, sl, got)
+	}
 	t := p.expr(left)
 	sign := "≠"
 	if int(m.Op) < len(missSigns) {
 		sign = missSigns[m.Op]
 	}
 	if _, ok := left.(*rules.Bitwise); ok && got != nil && got.IsKnown() {
+		if t.typ == typeIPAddr || t.typ == typeIP6Addr {
+			// what is left of an address is none
+			return fmt.Sprintf("%s %s %s", t.text, sign, p.list(t, right))
+		}
 		t.text += " =" // meta mark & 0x1 = 0x0 ≠ 0x1
 	}
 	return p.miss(t, got, sign, p.list(t, right))
@@ -184,6 +191,20 @@ func (p *printer) missMasked(m *rules.Match, bw *rules.Bitwise, got *rules.Value
 	return want + ": has " + strings.ReplaceAll(p.value(t, got.Bytes()), " | ", ",")
 }
 
+// missFront: of the packet's address the same bytes are shown as are compared.
+func (p *printer) missFront(m *rules.Match, sl *rules.Slice, got *rules.Value) string {
+	t := p.expr(sl.X)
+	if got == nil || !got.IsKnown() {
+		return t.text + " not known (" + p.text() + ")"
+	}
+	net := func(b []byte) string {
+		data := make([]byte, t.n)
+		copy(data, b[:len(m.Right)])
+		return fmt.Sprintf("%s/%d", p.value(t, data), 8*len(m.Right))
+	}
+	return fmt.Sprintf("%s %s %s %s", t.text, net(got.Bytes()), missSigns[m.Op], net(m.Right))
+}
+
 // miss joins what is looked at, what it is, and what it should be.
 func (p *printer) miss(t typed, got *rules.Value, relation, want string) string {
 	switch {
@@ -195,11 +216,25 @@ func (p *printer) miss(t typed, got *rules.Value, relation, want string) string 
 	return fmt.Sprintf("%s %s %s %s", t.text, p.list(t, got.Bytes()), relation, want)
 }
 
+// missNet is miss for a key that may be a network: it is written with its length.
+func (p *printer) missNet(key rules.Expr, t typed, got *rules.Value, relation, want string) string {
+	bw, ok := key.(*rules.Bitwise)
+	if !ok || got == nil || !got.IsKnown() || t.typ != typeIPAddr && t.typ != typeIP6Addr {
+		return p.miss(t, got, relation, want)
+	}
+	n, ok := prefixLen(bw.Mask)
+	if !ok || !isZero(bw.Xor) {
+		return fmt.Sprintf("%s %s %s", t.text, relation, want)
+	}
+	return fmt.Sprintf("%s %s/%d %s %s", t.text, p.value(t, got.Bytes()), n, relation, want)
+}
+
 // shortElements is how many elements of a set are listed in a reason.
 const shortElements = 6
 
 // shortSet is a set as a rule writes it, cut when it is long.
-func (p *printer) shortSet(s *rules.Set, key, data typed) string {
+func (p *printer) shortSet(s *rules.Set, key typed) string {
+	data := p.yields(s)
 	if s == nil || s.Flags&rules.SetAnonymous == 0 || len(s.Elements) <= shortElements {
 		return p.setRef(s, key, data)
 	}

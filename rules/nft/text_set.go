@@ -21,13 +21,15 @@ func (p *printer) setRef(s *rules.Set, key, data typed) string {
 	return "{ " + strings.Join(p.elements(s, key, data), ", ") + " }"
 }
 
-// elements prints each element, the catchall last as nft does.
+// elements prints each element in the order of listing, the catchall last as
+// nft does.
 func (p *printer) elements(s *rules.Set, key, data typed) []string {
 	if s.Missing != "" && len(s.Elements) == 0 {
 		return []string{"?"}
 	}
 	var out, last []string
-	for _, e := range p.sorted(s, key) {
+	for i := range s.Elements {
+		e := &s.Elements[i]
 		text := p.element(s, e, key, data)
 		if e.Catchall {
 			last = append(last, text)
@@ -40,27 +42,28 @@ func (p *printer) elements(s *rules.Set, key, data typed) []string {
 
 // sorted is the elements by key as numbers, as nft lists them; those of a
 // concatenation with intervals it leaves as the kernel gives them.
-func (p *printer) sorted(s *rules.Set, key typed) []*rules.Element {
+func (p *printer) sorted(s *rules.Set) []rules.Element {
+	key := p.key(s)
 	if s.Flags&rules.SetInterval != 0 && len(key.parts) > 1 {
-		out := make([]*rules.Element, len(s.Elements))
-		for i := range s.Elements {
-			out[i] = &s.Elements[i]
-		}
-		return out
+		return s.Elements
 	}
 	type sortable struct {
-		e   *rules.Element
+		rules.Element
 		key []byte
 	}
 	rows := make([]sortable, len(s.Elements))
 	for i := range s.Elements {
-		e := &s.Elements[i]
-		rows[i] = sortable{e, p.comparable(key, e.Key)}
+		rows[i] = sortable{s.Elements[i], p.comparable(key, s.Elements[i].Key)}
 	}
-	slices.SortStableFunc(rows, func(a, b sortable) int { return bytes.Compare(a.key, b.key) })
-	out := make([]*rules.Element, len(rows))
+	slices.SortStableFunc(rows, func(a, b sortable) int {
+		if a.Catchall != b.Catchall {
+			return map[bool]int{true: 1, false: -1}[a.Catchall]
+		}
+		return bytes.Compare(a.key, b.key)
+	})
+	out := make([]rules.Element, len(rows))
 	for i := range rows {
-		out[i] = rows[i].e
+		out[i] = rows[i].Element
 	}
 	return out
 }

@@ -91,7 +91,9 @@ func TestMissText(t *testing.T) {
 	name := func(s string) *rules.Value { v := rules.KnownBytes(nameBytes(s)); return &v }
 	unknown := rules.UnknownBytes(4, rules.FromMark)
 	absent := rules.Missing(4)
-	anon := &rules.Set{Flags: rules.SetAnonymous, Elements: []rules.Element{{Key: []byte{10, 0, 0, 2}}, {Key: []byte{10, 0, 0, 1}}}}
+	toAddr := &rules.Set{Flags: rules.SetAnonymous | rules.SetMap, DataType: 7, DataLen: 4,
+		Elements: []rules.Element{{Key: []byte{10, 0, 0, 1}, Data: []byte{192, 168, 1, 7}}}}
+	anon := &rules.Set{Flags: rules.SetAnonymous, Elements: []rules.Element{{Key: []byte{10, 0, 0, 1}}, {Key: []byte{10, 0, 0, 2}}}}
 	long := &rules.Set{Flags: rules.SetAnonymous}
 	for i := range 9 {
 		long.Elements = append(long.Elements, rules.Element{Key: []byte{0, byte(i)}})
@@ -114,6 +116,13 @@ func TestMissText(t *testing.T) {
 		{&rules.Match{Left: textSix, Right: make([]byte, 16)}, known(append(make([]byte, 15), 1)...), "ip6 daddr ::1 ≠ ::"},
 		{&rules.MatchRange{Left: textDport, Lo: []byte{0, 1}, Hi: []byte{0, 9}}, known(0, 22), "th dport 22 not in 1-9"},
 		{&rules.InSet{Key: textDaddr, Set: anon}, known(10, 0, 0, 9), "ip daddr 10.0.0.9 not in { 10.0.0.1, 10.0.0.2 }"},
+		{&rules.InSet{Key: &rules.Bitwise{X: textDaddr, Mask: []byte{255, 255, 255, 0}, Xor: make([]byte, 4)}, Set: anon}, known(10, 0, 9, 0),
+			"ip daddr & 255.255.255.0 10.0.9.0/24 not in { 10.0.0.1, 10.0.0.2 }"},
+		{&rules.InSet{Key: textDaddr, Set: toAddr}, known(10, 0, 0, 9), "ip daddr 10.0.0.9 not in { 10.0.0.1 : 192.168.1.7 }"},
+		{&rules.Match{Left: &rules.Bitwise{X: textDaddr, Mask: []byte{255, 0, 0, 255}, Xor: make([]byte, 4)}, Right: []byte{10, 0, 0, 1}}, known(192, 0, 0, 2),
+			"ip daddr & 255.0.0.255 ≠ 10.0.0.1"},
+		{&rules.Match{Left: &rules.Slice{X: &rules.Ct{Key: rules.CtSrcIP, Dir: rules.CtDirOriginal}, Len: 2}, Right: []byte{192, 168}}, known(10, 0),
+			"ct original ip saddr 10.0.0.0/16 ≠ 192.168.0.0/16"},
 		{&rules.InSet{Key: textDaddr, Set: anon, Invert: true}, known(10, 0, 0, 1), "ip daddr 10.0.0.1 in { 10.0.0.1, 10.0.0.2 }"},
 		{&rules.InSet{Key: textDaddr, Set: &rules.Set{Name: "allowed"}}, known(10, 0, 0, 9), "ip daddr 10.0.0.9 not in @allowed"},
 		{&rules.InSet{Key: textDport, Set: long}, known(1, 187), "th dport 443 not in { 0, 1, 2, 3, 4, 5, … 3 more }"},
