@@ -40,6 +40,8 @@ type Codec struct {
 	Read  func(r *Reader, v reflect.Value) error
 	// Required: its fields have to be there, unless Optional.
 	Required bool
+	// Of is the struct whose form it is, for Describe; nil for none.
+	Of reflect.Type
 	// Zero tells what is left out, where that is not the zero value of Go.
 	Zero func(v reflect.Value) bool
 }
@@ -134,7 +136,6 @@ type plan struct {
 	fields   []field // of a struct
 	byName   map[string]int
 	after    func(r *Reader, v any) error
-	describe string
 }
 
 type field struct {
@@ -168,19 +169,16 @@ func (f *Form) plan(t reflect.Type) *plan {
 func (f *Form) fill(p *plan, t reflect.Type) {
 	if c, ok := f.Custom[t]; ok {
 		f.custom(p, c)
-		p.describe = t.String()
 		return
 	}
 	if c, ok := basic[t]; ok {
 		f.custom(p, c)
-		p.describe = t.String()
 		return
 	}
 	if u := f.Unions[t]; u != nil {
 		p.required = true
 		in := f.union(t, u)
 		p.write, p.read = in.write, in.read
-		p.describe = t.String()
 		return
 	}
 	if e := f.Enums[t]; e != nil {
@@ -189,7 +187,6 @@ func (f *Form) fill(p *plan, t reflect.Type) {
 		if !e.Bits && !e.ZeroLeftOut {
 			p.required, p.zero = true, func(reflect.Value) bool { return false }
 		}
-		p.describe = "name of " + t.String()
 		return
 	}
 	f.fillKind(p, t)
@@ -203,7 +200,6 @@ func (f *Form) custom(p *plan, c Codec) {
 }
 
 func (f *Form) fillKind(p *plan, t reflect.Type) {
-	p.describe = t.String()
 	switch t.Kind() {
 	case reflect.Bool:
 		p.write = func(w *Writer, v reflect.Value) { w.Bool(v.Bool()) }
@@ -225,7 +221,6 @@ func (f *Form) fillKind(p *plan, t reflect.Type) {
 		f.fillMap(p, t)
 	case reflect.Pointer:
 		elem := f.plan(t.Elem())
-		p.describe = elem.describe
 		p.write = func(w *Writer, v reflect.Value) { elem.write(w, v.Elem()) }
 		p.read = func(r *Reader, v reflect.Value) error {
 			if err := r.spend(int64(t.Elem().Size())); err != nil {

@@ -18,7 +18,6 @@ func (f *Form) fillSlice(p *plan, t reflect.Type) {
 		return
 	}
 	elem, size := f.plan(t.Elem()), int64(t.Elem().Size())
-	p.describe = "list of " + t.Elem().String()
 	p.write = func(w *Writer, v reflect.Value) {
 		w.open('[')
 		for i := range v.Len() {
@@ -101,7 +100,6 @@ func (f *Form) fillMap(p *plan, t reflect.Type) {
 		panic(fmt.Sprintf("jsonform: keys of %s are no strings", t))
 	}
 	elem, size := f.plan(t.Elem()), int64(t.Elem().Size())+64
-	p.describe = "object of " + t.Elem().String()
 	p.write = func(w *Writer, v reflect.Value) {
 		keys := v.MapKeys()
 		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })

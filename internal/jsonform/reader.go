@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// maxDepth is how deep objects and lists may be nested. A value of a rule is
+	// MaxDepth is how deep objects and lists may be nested. A value of a rule is
 	// computed from at most 256 others.
-	maxDepth = 1000
+	MaxDepth = 1000
 	// DefaultMemory bounds what a Reader takes, in bytes.
-	DefaultMemory = 4 << 30
+	DefaultMemory = 2 << 30
 
 	chunkSize  = 64 << 10
 	maxInterns = 1 << 16
@@ -24,7 +24,7 @@ const (
 var (
 	// ErrMemory: what is read would take more memory than it may.
 	ErrMemory  = errors.New("it takes more memory than it may")
-	errTooDeep = fmt.Errorf("nested more than %d deep", maxDepth)
+	errTooDeep = fmt.Errorf("nested more than %d deep", MaxDepth)
 )
 
 // Error is what is wrong, and where.
@@ -188,7 +188,7 @@ func (r *Reader) enter(c byte) error {
 	if err := r.want(c); err != nil {
 		return err
 	}
-	if r.depth++; r.depth > maxDepth {
+	if r.depth++; r.depth > MaxDepth {
 		return errTooDeep
 	}
 	return nil

@@ -47,8 +47,8 @@ func (w *Writer) Fail(err error) {
 func (w *Writer) open(c byte) {
 	w.b = append(w.b, c)
 	w.comma = false
-	if w.depth++; w.depth > maxDepth {
-		w.Fail(fmt.Errorf("nested more than %d deep", maxDepth))
+	if w.depth++; w.depth > MaxDepth {
+		w.Fail(fmt.Errorf("nested more than %d deep", MaxDepth))
 	}
 }
 

@@ -2,6 +2,7 @@
 package modeldiff
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -55,11 +56,23 @@ func (d *differ) compare(a, b reflect.Value) {
 		if a.IsValid() != b.IsValid() {
 			d.differs(a.IsValid(), b.IsValid())
 		}
+	case sameOrder(a, b):
 	case a.Type() != b.Type():
 		d.differs(a.Type().String(), b.Type().String())
 	case !d.whole(a, b):
 		d.kind(a, b)
 	}
+}
+
+// sameOrder tells whether both are one byte order, of which the machine's own
+// is a type by itself.
+func sameOrder(a, b reflect.Value) bool {
+	if a.Kind() != reflect.Struct || !a.CanInterface() || !b.CanInterface() {
+		return false
+	}
+	x, ok := a.Interface().(binary.ByteOrder)
+	y, ok2 := b.Interface().(binary.ByteOrder)
+	return ok && ok2 && x.Uint16([]byte{0, 1}) == y.Uint16([]byte{0, 1})
 }
 
 // whole compares what is known by its value, whatever is inside.

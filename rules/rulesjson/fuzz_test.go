@@ -3,6 +3,7 @@ package rulesjson_test
 import (
 	"bytes"
 	"encoding/binary"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,42 @@ func packet(rs *rules.Ruleset, family rules.Family, known bool) *rules.Packet {
 	return p
 }
 
+var typeRE = regexp.MustCompile(`"type":"[a-z0-9_]+"`)
+
+// seeds are documents of one rule each, which together have every type that
+// the fixtures have.
+func seeds(t testing.TB) (out [][]byte) {
+	seen := map[string]bool{}
+	fresh := func(doc []byte) (any bool) {
+		for _, name := range typeRE.FindAllString(string(doc), -1) {
+			any = any || !seen[name]
+			seen[name] = true
+		}
+		return any
+	}
+	for _, rs := range fixtures(t) {
+		for _, table := range rs.Tables {
+			var all []*rules.Rule
+			for _, c := range table.Chains {
+				all, c.Rules = append(all, c.Rules...), nil
+			}
+			one := &rules.Ruleset{Order: rs.Order, IPSets: rs.IPSets, Tables: []*rules.Table{table}}
+			for _, r := range all {
+				r.Chain.Rules = []*rules.Rule{r}
+				doc, err := rulesjson.Marshal(one)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if fresh(doc) {
+					out = append(out, doc)
+				}
+				r.Chain.Rules = nil
+			}
+		}
+	}
+	return out
+}
+
 // slow is how long a document may take: what takes no bounded time takes far
 // longer.
 const slow = 20 * time.Second
@@ -63,11 +100,7 @@ const slow = 20 * time.Second
 // FuzzDecode: whatever a document is, it is decoded or refused; what is decoded
 // can be printed and walked, and is the same when it is written and read again.
 func FuzzDecode(f *testing.F) {
-	for _, rs := range fixtures(f) {
-		b, err := rulesjson.Marshal(rs)
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, b := range seeds(f) {
 		f.Add(b)
 	}
 	for _, doc := range brokenDocuments {

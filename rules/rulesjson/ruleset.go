@@ -51,6 +51,7 @@ func Read(r *jsonform.Reader) (*rules.Ruleset, error) {
 // tableCodec opens a scope for each table, and closes it behind.
 func tableCodec(f *jsonform.Form) jsonform.Codec {
 	return jsonform.Codec{
+		Of: reflect.TypeFor[rules.Table](),
 		Write: func(w *jsonform.Writer, v reflect.Value) {
 			t, s := v.Interface().(*rules.Table), w.Ctx.(*scope)
 			s.openTable()

@@ -141,6 +141,7 @@ func nameOrPlace(r *jsonform.Reader) (name string, place int, byPlace bool, err 
 // definitions is how the things themselves are written.
 func definitions[T any](f *jsonform.Form, of func(*scope) *names[T]) jsonform.Codec {
 	return jsonform.Codec{
+		Of: reflect.TypeFor[T](),
 		Write: func(w *jsonform.Writer, v reflect.Value) {
 			w.List(v.Len(), func(i int) {
 				if v.Index(i).IsNil() {
