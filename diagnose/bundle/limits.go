@@ -1,5 +1,7 @@
 package bundle
 
+import "github.com/ntdiag/ntdiag/internal/jsonform"
+
 // Bounds of what is written and of what is read. What is read comes from
 // anybody: nothing of it is believed before it was counted.
 const (
@@ -13,9 +15,9 @@ const (
 	spoolMemory  = 4 << 20 // compressed; what is longer goes to a file without a name
 	blockSize    = 512     // of tar
 
-	maxLine   = 64 << 10  // of a flow
-	maxName   = 256       // of a member
-	maxDepth  = 200       // of JSON: rules nest expressions
+	maxLine   = 64 << 10 // of a flow
+	maxName   = 256      // of a member
+	maxDepth  = jsonform.MaxDepth
 	maxStrata = 1 << 16   // told apart; flows of further ones are counted as one
 	maxListed = 500       // strata that a manifest lists for a round
 	maxText   = 1 << 30   // of one plain text

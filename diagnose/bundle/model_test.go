@@ -23,8 +23,7 @@ import (
 // filler gives every field a value of its own, so that one that is not carried
 // shows.
 type filler struct {
-	rnd   *rand.Rand
-	depth int
+	rnd *rand.Rand
 }
 
 func (f *filler) fill(v reflect.Value) {

@@ -83,7 +83,7 @@ func TestForm(t *testing.T) {
 			Addr: netip.MustParseAddr("::ffff:1.2.3.4"), Net: netip.PrefixFrom(netip.MustParseAddr("10.0.0.1"), -1),
 			Named: map[string]int64{"b": math.MinInt64, "\xff": 1, "hex:": 2}, Colour: 7, Marks: 0x25, Tagged: true,
 		},
-		Leaves: []leaf{{}, {Text: "\xff\"", Colour: 1}},
+		Leaves: []leaf{{hidden: 1}, {Text: "\xff\"", Colour: 1}},
 		Shapes: []shape{one, &pile{On: &square{}, Under: one}, one},
 	}
 	const want = `{"leaf":{"bytes":"00fe","empty":"","mac":"000000000001","text":"a\"\u0000\\é` + "\u2028" + `","many_ipsets":[18446744073709551615,0],` +
