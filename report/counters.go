@@ -32,6 +32,8 @@ type Counters struct {
 	Evicted   uint64           `json:"evicted"` // entries, of a full table
 	Findings  []CounterFinding `json:"findings"`
 	Notes     []string         `json:"notes,omitempty"`
+	// Meanwhile is what was counted between the two readings of a bundle.
+	Meanwhile *Counters `json:"meanwhile,omitempty"`
 
 	// PerCPU: the text has a row for each CPU.
 	PerCPU bool `json:"-"`

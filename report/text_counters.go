@@ -34,8 +34,22 @@ func countersText(w io.Writer, d *Counters, s Style) error {
 		return err
 	}
 	missingText(&b, d.Header, s)
+	d.meanwhile(&b, s)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// meanwhile is what the second reading adds to the first.
+func (d *Counters) meanwhile(b *strings.Builder, s Style) {
+	m := d.Meanwhile
+	if m == nil {
+		return
+	}
+	b.WriteByte('\n')
+	wrap(b, s.width(), "Between the two readings: ", "  ", m.answer()+"; "+m.fillText())
+	for i := range m.Findings {
+		findingText(b, &m.Findings[i], s, false)
+	}
 }
 
 // lead is the finding that is the answer, nil where it is not one alone.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +23,11 @@ import (
 type app struct {
 	netns string
 	color string
+	from  string // a file to read in place of the kernel
+	round int
+	// captured is of what and when the file is, once it is open.
+	captured *captured
+	warn     io.Writer
 }
 
 var colors = []string{"auto", "always", "never"}
@@ -29,21 +36,28 @@ func (a *app) flags(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.StringVar(&a.netns, "netns", "", "network namespace: a name of ip netns, a path, or a process id")
 	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never (NO_COLOR is respected)")
-	_ = root.RegisterFlagCompletionFunc("netns", completeNetns)
+	a.fromFlags(root)
+	_ = root.RegisterFlagCompletionFunc("netns", a.completeNetns)
 	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colors, cobra.ShellCompDirectiveNoFileComp))
 }
 
-func (a *app) check(*cobra.Command) error {
-	for _, c := range colors {
-		if a.color == c {
-			return nil
-		}
+func (a *app) check(cmd *cobra.Command) error {
+	if !slices.Contains(colors, a.color) {
+		return usage(fmt.Errorf("--color %q: known are %s", a.color, strings.Join(colors, ", ")))
 	}
-	return usage(fmt.Errorf("--color %q: known are %s", a.color, strings.Join(colors, ", ")))
+	if err := a.checkFrom(cmd); err != nil {
+		return usage(err)
+	}
+	a.warn = cmd.ErrOrStderr()
+	return nil
 }
 
-// open is what a reading command works on: the namespace asked for.
-func (a *app) open() (capture.Source, error) {
+// open is what a reading command works on: the namespace asked for, of the
+// running kernel or of a file.
+func (a *app) open(ctx context.Context) (capture.Source, error) {
+	if a.from != "" {
+		return a.openFile(ctx)
+	}
 	l, err := a.openLive()
 	if err != nil {
 		return nil, err // and no nil *Live
@@ -54,6 +68,9 @@ func (a *app) open() (capture.Source, error) {
 // openLive enters the namespace asked for, for what changes or follows it.
 func (a *app) openLive() (*capture.Live, error) {
 	l, err := capture.Open(a.netns)
+	if errors.Is(err, capture.ErrLinux) {
+		return nil, incomplete(fmt.Errorf("%w; --from reads a bundle", err))
+	}
 	if err != nil {
 		return nil, cannot(err)
 	}
@@ -86,6 +103,9 @@ func (a *app) style(format report.Format) report.Style {
 			s.Rows = max(h-4, 5)
 			s.Fold = w
 		}
+	}
+	if a.captured != nil {
+		s.Now = a.captured.at
 	}
 	s.Color = a.color == "always" ||
 		a.color == "auto" && tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
@@ -126,9 +146,17 @@ func finish(cmd *cobra.Command, h report.Header, something bool) error {
 	return incomplete(fmt.Errorf("the answer is not complete: %s", strings.Join(host.MissingText(h.Missing), "; ")))
 }
 
+// named is the namespace as it is called on the machine.
+func (a *app) named() string {
+	if a.captured != nil {
+		return a.captured.netns
+	}
+	return a.netns
+}
+
 // host names the machine that l is of, where nothing else of it is read.
 func (a *app) host(ctx context.Context, l capture.Source) *host.Snapshot {
-	if _, live := l.(*capture.Live); l != nil && !live {
+	if l != nil && !isLive(l) {
 		if s, err := l.Snapshot(ctx); err == nil {
 			return &host.Snapshot{Hostname: s.Hostname, Kernel: s.Kernel, Netns: s.Netns, CapturedAt: s.CapturedAt}
 		}
@@ -140,6 +168,12 @@ func (a *app) host(ctx context.Context, l capture.Source) *host.Snapshot {
 		s.Kernel = strings.TrimSpace(string(b))
 	}
 	return s
+}
+
+// isLive tells whether l is of the running kernel, and nothing stands between.
+func isLive(l capture.Source) bool {
+	_, live := l.(*capture.Live)
+	return live
 }
 
 // snapshot reads everything but the flows.

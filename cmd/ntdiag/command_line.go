@@ -12,14 +12,14 @@ import (
 
 // showing are the flags that say how an answer is shown, or what is done with
 // it, and not what it is about.
-var showing = []string{"output", "color", "all", "expand", "delete", "yes", "include", "dry-run", "journal"}
+var showing = []string{"output", "color", "all", "expand", "delete", "yes", "include", "dry-run", "journal", "from", "round"}
 
-// commandLine is the command again, with what was chosen and without how it was
+// commandLine is the command again for the machine itself, with what was chosen and without how it was
 // to be shown.
-func commandLine(cmd *cobra.Command) string {
+func (a *app) commandLine(cmd *cobra.Command) string {
 	words := []string{cmd.CommandPath()}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if slices.Contains(showing, f.Name) {
+		if slices.Contains(showing, f.Name) || a.captured != nil && f.Name == "netns" {
 			return
 		}
 		words = append(words, "--"+f.Name)
@@ -32,5 +32,8 @@ func commandLine(cmd *cobra.Command) string {
 			}
 		}
 	})
+	if a.captured != nil && a.captured.netns != "" { // as it was called on the machine
+		words = append(words, "--netns", report.ShellWord(a.captured.netns))
+	}
 	return strings.Join(words, " ")
 }

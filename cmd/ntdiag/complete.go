@@ -16,8 +16,11 @@ import (
 // maxCompletions bounds what a shell is offered.
 const maxCompletions = 100
 
-// completeNetns offers the names that ip netns knows.
-func completeNetns(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+// completeNetns offers the names that ip netns knows, or those of a file.
+func (a *app) completeNetns(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if a.from != "" {
+		return a.completeFrom(cmd.Context(), prefix), cobra.ShellCompDirectiveNoFileComp
+	}
 	var out []string
 	for _, dir := range []string{"/run/netns", "/var/run/netns"} {
 		entries, err := os.ReadDir(dir)
@@ -38,7 +41,7 @@ func completeNetns(_ *cobra.Command, _ []string, prefix string) ([]string, cobra
 func (a *app) completeOf(names func(*host.Snapshot) []string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		const stop = cobra.ShellCompDirectiveNoFileComp
-		l, err := a.open()
+		l, err := a.open(cmd.Context())
 		if err != nil {
 			return nil, stop
 		}
@@ -87,7 +90,7 @@ func (a *app) completeFlows(cmd *cobra.Command, args []string, prefix string) ([
 	if len(args) > 1 {
 		return nil, stop
 	}
-	l, err := a.open()
+	l, err := a.open(cmd.Context())
 	if err != nil {
 		return nil, stop
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ntdiag/ntdiag/diagnose/bundle"
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/counters"
 	"github.com/ntdiag/ntdiag/diagnose/host"
@@ -66,9 +67,11 @@ was counted between them. The columns tell the kernel's age, or --kernel does.
 }
 
 // check says what of the flags makes no sense.
-func (f *countersFlags) check(args []string, netns string) (host.Release, error) {
+func (f *countersFlags) check(args []string, netns, from string) (host.Release, error) {
 	var told host.Release
 	switch {
+	case len(args) > 0 && from != "":
+		return told, errors.New("--from and a FILE: a bundle has its own counters")
 	case f.interval < 0:
 		return told, fmt.Errorf("--interval %v: must not be negative", f.interval)
 	case len(args) > 0 && (f.interval > 0 || f.follow):
@@ -94,14 +97,14 @@ func (a *app) counters(cmd *cobra.Command, f *countersFlags, args []string) erro
 	if err != nil {
 		return err
 	}
-	told, err := f.check(args, a.netns)
+	told, err := f.check(args, a.netns, a.from)
 	if err != nil {
 		return usage(err)
 	}
 	if len(args) > 0 {
 		return a.countersFile(cmd, f, format, args[0], told)
 	}
-	l, err := a.open()
+	l, err := a.open(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -178,7 +181,7 @@ func (w *countersWatch) once(cmd *cobra.Command, format report.Format) error {
 	if err != nil {
 		return err
 	}
-	if err := format.Counters(cmd.OutOrStdout(), doc, w.app.style(format)); err != nil {
+	if err := format.Counters(w.app.out(cmd, format), doc, w.app.style(format)); err != nil {
 		return incomplete(err)
 	}
 	return finish(cmd, doc.Header, doc.Wrong())
@@ -186,6 +189,9 @@ func (w *countersWatch) once(cmd *cobra.Command, format report.Format) error {
 
 func (w *countersWatch) answer(cancel context.Context) (*report.Counters, error) {
 	ctx := context.WithoutCancel(cancel)
+	if r := readings(w.source); len(r) > 1 {
+		return w.of(ctx, r), nil
+	}
 	s, began, err := w.read(ctx)
 	if err != nil {
 		return nil, err
@@ -207,11 +213,23 @@ func (w *countersWatch) answer(cancel context.Context) (*report.Counters, error)
 	return w.document(ctx, s, first.Entries, took, true), nil
 }
 
+// of says what readings mean that were made before: the last of them, and apart
+// from that what was counted between the first and the last.
+func (w *countersWatch) of(ctx context.Context, r []bundle.Reading) *report.Counters {
+	first, last := r[0], r[len(r)-1]
+	doc := w.document(ctx, last.Stats, last.Stats.Entries, 0, true)
+	w.growth.Add(first.At, first.Stats.Entries)
+	w.growth.Add(last.At, last.Stats.Entries)
+	delta := last.Stats.Since(first.Stats)
+	doc.Meanwhile = w.document(ctx, &delta, first.Stats.Entries, last.At.Sub(first.At), true)
+	return doc
+}
+
 // document says what s means; look for with evidence.
 func (w *countersWatch) document(ctx context.Context, s *counters.Stats, before uint64, took time.Duration, look bool) *report.Counters {
 	release, _ := host.ParseRelease(w.host.Kernel)
 	c := &counters.Case{
-		Stats: s, Kernel: counters.KernelBy(s.Columns, release, ""), Netns: w.app.netns, Enter: w.source.Enter(),
+		Stats: s, Kernel: counters.KernelBy(s.Columns, release, ""), Netns: w.app.named(), Now: w.source.Now(), Enter: w.source.Enter(),
 		Before: before,
 	}
 	if took > 0 { // 0 is since boot

@@ -51,7 +51,7 @@ func newCounting(t *testing.T, rules string) *counting {
 func (c *counting) during(act func() error, counted ...func()) *report.Counters {
 	c.t.Helper()
 	a := &app{netns: c.Router.Path()}
-	l, err := a.open()
+	l, err := a.open(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
 	}

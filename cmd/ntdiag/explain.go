@@ -55,7 +55,7 @@ or the kernel log, id=N, or only an address or a port; see: ntdiag help queries`
 			}
 			style := a.style(format)
 			style.Verbose = verbose
-			if err := format.Explain(cmd.OutOrStdout(), doc, style); err != nil {
+			if err := format.Explain(a.out(cmd, format), doc, style); err != nil {
 				return incomplete(err)
 			}
 			return finish(cmd, doc.Header, somethingFound(doc))
@@ -69,7 +69,7 @@ or the kernel log, id=N, or only an address or a port; see: ntdiag help queries`
 
 // explain answers one query.
 func (a *app) explain(ctx context.Context, q *query.Query, limit int, verbose bool) (*report.Explain, error) {
-	l, err := a.open()
+	l, err := a.open(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -282,7 +282,7 @@ func (a *app) flows(cmd *cobra.Command, f *flowFlags) error {
 	if err != nil {
 		return usage(err)
 	}
-	l, err := a.open()
+	l, err := a.open(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -292,7 +292,7 @@ func (a *app) flows(cmd *cobra.Command, f *flowFlags) error {
 		style.Rows = f.limit
 	}
 	var end report.FlowsEnd
-	w := format.Flows(cmd.OutOrStdout(), style)
+	w := format.Flows(a.out(cmd, format), style)
 	info, err := l.Flows(cmd.Context(), kernelFilter(&x), func(flow *host.Flow) error {
 		end.Checked++
 		if !x.Match(flow) {

@@ -47,7 +47,7 @@ whole tuple asks the kernel for that entry alone. Exit code 1 when none fits.`,
 			if err != nil {
 				return err
 			}
-			if err := format.Entries(cmd.OutOrStdout(), doc, a.style(format)); err != nil {
+			if err := format.Entries(a.out(cmd, format), doc, a.style(format)); err != nil {
 				return incomplete(err)
 			}
 			return finish(cmd, doc.Header, len(doc.Flows) == 0)
@@ -59,7 +59,7 @@ whole tuple asks the kernel for that entry alone. Exit code 1 when none fits.`,
 }
 
 func (a *app) flowsGet(ctx context.Context, q *query.Query, limit int) (*report.Entries, error) {
-	l, err := a.open()
+	l, err := a.open(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 	if err != nil {
 		return usage(err)
 	}
-	l, err := a.open()
+	l, err := a.open(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (a *app) history(cmd *cobra.Command, f *historyFlags) error {
 	}
 	style := a.style(format)
 	style.Verbose = f.verbose || f.change != 0
-	if err := format.History(cmd.OutOrStdout(), d, style); err != nil {
+	if err := format.History(a.out(cmd, format), d, style); err != nil {
 		return incomplete(err)
 	}
 	return finish(cmd, d.Header, false)

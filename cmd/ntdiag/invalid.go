@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -84,8 +85,10 @@ read, and then what is written to the last of them, also when it is rotated.`,
 }
 
 // check refuses what does not go together.
-func (f *invalidFlags) check(args []string) error {
+func (f *invalidFlags) check(args []string, from string) error {
 	switch {
+	case len(args) > 0 && from == "-" && slices.Contains(args, "-"):
+		return errors.New("--from - and a FILE -: standard input is one of them")
 	case len(args) > 0 && (f.enable || f.nflog):
 		return errors.New("--enable and --nflog are for the running kernel, and not for files")
 	case len(args) > 0 && f.during > 0 && !f.follow:
@@ -136,13 +139,14 @@ type invalidRun struct {
 func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error {
 	format, err := formatOf(f.output)
 	if err == nil {
-		err = f.check(args)
+		err = f.check(args, a.from)
 	}
 	if err != nil {
 		return usage(err)
 	}
 	r := a.newInvalidRun(cmd, args, f)
-	if len(args) == 0 || f.join {
+	// whoever names a bundle beside a log says that they are of one machine
+	if len(args) == 0 || f.join || a.from != "" {
 		if err = r.open(); err != nil {
 			return err
 		}
@@ -173,7 +177,7 @@ func (a *app) newInvalidRun(cmd *cobra.Command, args []string, f *invalidFlags) 
 }
 
 func (r *invalidRun) open() (err error) {
-	if r.source, err = r.app.open(); err != nil {
+	if r.source, err = r.app.open(r.cmd.Context()); err != nil {
 		return err
 	}
 	if live, ok := r.source.(*capture.Live); ok {
@@ -252,7 +256,7 @@ func (r *invalidRun) answer(format report.Format) error {
 	if err != nil {
 		return err
 	}
-	if err := format.Invalid(r.cmd.OutOrStdout(), r.doc, r.style(format)); err != nil {
+	if err := format.Invalid(r.out(r.cmd, format), r.doc, r.style(format)); err != nil {
 		return incomplete(err)
 	}
 	return finish(r.cmd, r.doc.Header, d.Bad())

@@ -43,11 +43,11 @@ func (r *invalidRun) tell(changes []settings.Change, lead string) {
 func (r *invalidRun) past() error {
 	r.doc.Source = "kmsg"
 	r.logging(false)
-	k, err := capture.OpenKmsg(true)
+	read, done, err := r.openPast()
 	if err != nil {
-		return incomplete(fmt.Errorf("%w; --nflog --enable --for 60s does without it", err))
+		return err
 	}
-	defer k.Close()
+	defer done()
 	of, err := r.whose(r.cmd.Context())
 	if err != nil {
 		return cannot(err)
@@ -59,13 +59,28 @@ func (r *invalidRun) past() error {
 		t := r.counted.Total()
 		of.unfull = t.Has[counters.Drop] && t.Values[counters.Drop] == 0
 	}
-	if err := r.kmsg(r.cmd.Context(), k, of); err != nil {
-		return cannot(err)
-	}
-	if err := r.kmsgRest(k, of); err != nil {
+	if err := read(r.cmd.Context(), of); err != nil {
 		return cannot(err)
 	}
 	return nil
+}
+
+// openPast opens the log as it is: the running kernel's before anything else is
+// read, so that no message of what is counted then is missing.
+func (r *invalidRun) openPast() (read func(context.Context, *whose) error, done func(), err error) {
+	if w, ok := r.source.(capture.Whole); ok && r.live == nil {
+		return func(ctx context.Context, of *whose) error { return r.logOf(ctx, w, of) }, func() {}, nil
+	}
+	k, err := capture.OpenKmsg(true)
+	if err != nil {
+		return nil, nil, incomplete(fmt.Errorf("%w; --nflog --enable --for 60s does without it", err))
+	}
+	return func(ctx context.Context, of *whose) error {
+		if err := r.kmsg(ctx, k, of); err != nil {
+			return err
+		}
+		return r.kmsgRest(k, of)
+	}, func() { k.Close() }, nil
 }
 
 // source is what messages come from while it is listened.
@@ -318,8 +333,9 @@ func howLong(d time.Duration) string {
 }
 
 func (r *invalidRun) netnsFlag() string {
-	if r.netns == "" {
+	netns := r.named()
+	if netns == "" {
 		return ""
 	}
-	return " --netns " + report.ShellWord(r.netns)
+	return " --netns " + report.ShellWord(netns)
 }

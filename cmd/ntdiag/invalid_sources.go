@@ -167,6 +167,17 @@ func (r *invalidRun) kmsgRest(k *capture.Kmsg, of *whose) error {
 	return x.end()
 }
 
+// logOf reads what a file has of the kernel's log.
+func (r *invalidRun) logOf(ctx context.Context, w capture.Whole, of *whose) error {
+	x := records{r: r, of: of}
+	lost, err := w.Log(ctx, func(rec *kernlog.Record) error { return r.record(&x, rec) })
+	r.doc.Lost = lost
+	if err != nil {
+		return err
+	}
+	return x.end()
+}
+
 func (r *invalidRun) record(x *records, rec *kernlog.Record) error {
 	r.doc.Lines++
 	if rec.Foreign {

@@ -131,14 +131,14 @@ func (a *app) runRules(cmd *cobra.Command, f *rulesFlags) error {
 	if f.all {
 		style.Rows = 0
 	}
-	if err := format.Rules(cmd.OutOrStdout(), doc, style); err != nil {
+	if err := format.Rules(a.out(cmd, format), doc, style); err != nil {
 		return incomplete(err)
 	}
 	return finish(cmd, doc.Header, doc.Found())
 }
 
 func (a *app) rules(ctx context.Context, f *rulesFlags) (*report.Rules, error) {
-	l, err := a.open()
+	l, err := a.open(ctx)
 	if err != nil {
 		return nil, err
 	}

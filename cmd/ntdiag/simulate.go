@@ -91,7 +91,7 @@ func (a *app) runSimulate(cmd *cobra.Command, args []string, f *simulateFlags) e
 	}
 	style := a.style(format)
 	style.Verbose = f.verbose
-	if err := format.Simulate(cmd.OutOrStdout(), doc, style); err != nil {
+	if err := format.Simulate(a.out(cmd, format), doc, style); err != nil {
 		return incomplete(err)
 	}
 	if why := failed(doc); why != "" {
@@ -147,7 +147,7 @@ func expectations(texts []string) ([]simulate.Expectation, error) {
 
 // simulate answers for one packet.
 func (a *app) simulate(ctx context.Context, p query.Packet, wants []simulate.Expectation) (*report.Simulate, error) {
-	l, err := a.open()
+	l, err := a.open(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -241,7 +241,7 @@ func (a *app) stale(cmd *cobra.Command, f *staleFlags) error {
 	if err != nil {
 		return usage(err)
 	}
-	l, err := a.open()
+	l, err := a.open(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -254,7 +254,7 @@ func (a *app) stale(cmd *cobra.Command, f *staleFlags) error {
 	if *f.on["all"] || f.expand {
 		style.Rows = 0
 	}
-	out := &held{w: cmd.OutOrStdout()}
+	out := &held{w: a.out(cmd, format)}
 	p := &staleRun{app: a, source: l, flags: f, choice: c, format: format, style: style}
 	if err := p.judgeAll(cmd.Context(), out); err != nil {
 		return err
@@ -283,7 +283,8 @@ func (p *staleRun) judgeAll(ctx context.Context, out *held) error {
 		if changed == "" {
 			return nil
 		}
-		if try < staleTries && out.reset() {
+		// what a file says of it stays so
+		if p.captured == nil && try < staleTries && out.reset() {
 			continue
 		}
 		p.torn = true
@@ -294,7 +295,7 @@ func (p *staleRun) judgeAll(ctx context.Context, out *held) error {
 
 // end writes what was found, and deletes what is to go.
 func (p *staleRun) end(cmd *cobra.Command, out *held) error {
-	doc := p.document(commandLine(cmd))
+	doc := p.document(p.commandLine(cmd))
 	if p.flags.delete {
 		return p.remove(cmd, out, doc)
 	}

@@ -34,7 +34,7 @@ func TestStaleOfFormerRules(t *testing.T) {
 	}
 	change("first")
 	a := &app{netns: h.Path()}
-	live, err := a.open()
+	live, err := a.open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,14 @@ func stateDirFlag(cmd *cobra.Command, to *string) {
 // the error says how to begin.
 func readHistory(l capture.Source, dir string) (*history.History, host.NetnsID, error) {
 	id, err := l.Identity()
+	if w, whole := l.(capture.Whole); whole && !isLive(l) {
+		// of a file the records count, wherever they are from
+		h, err := w.History()
+		if err != nil {
+			return nil, id, incomplete(err)
+		}
+		return h, id, nil
+	}
 	if err != nil {
 		return nil, id, incomplete(err)
 	}

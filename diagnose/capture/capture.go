@@ -22,6 +22,9 @@ var ErrExists = errors.New("an entry with one of its tuples exists")
 // ErrChanged: the entry that has the tuple now is another one.
 var ErrChanged = errors.New("another entry has its tuple now")
 
+// ErrLinux: there is no kernel here whose state could be read.
+var ErrLinux = errors.New("live capture needs Linux")
+
 // ErrGroupTaken: another program receives what is logged to the group.
 var ErrGroupTaken = errors.New("the group has a listener")
 

@@ -4,80 +4,77 @@ package capture
 
 import (
 	"context"
-	"errors"
 
 	"github.com/ntdiag/ntdiag/diagnose/counters"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
-var errLinux = errors.New("live capture needs Linux")
-
 // Live is an open network namespace; there is none here.
 type Live struct{ StateDir string }
 
 // Open fails: live capture needs Linux.
-func Open(netns string) (*Live, error) { return nil, errLinux }
+func Open(netns string) (*Live, error) { return nil, ErrLinux }
 
 // Close does nothing.
 func (l *Live) Close() error { return nil }
 
 // Snapshot fails.
-func (l *Live) Snapshot(context.Context) (*host.Snapshot, error) { return nil, errLinux }
+func (l *Live) Snapshot(context.Context) (*host.Snapshot, error) { return nil, ErrLinux }
 
 // Generation fails.
-func (l *Live) Generation(context.Context) (uint32, error) { return 0, errLinux }
+func (l *Live) Generation(context.Context) (uint32, error) { return 0, ErrLinux }
 
 // Flows fails.
 func (l *Live) Flows(context.Context, Filter, func(*host.Flow) error) (FlowsInfo, error) {
-	return FlowsInfo{}, errLinux
+	return FlowsInfo{}, ErrLinux
 }
 
 // Get fails.
 func (l *Live) Get(context.Context, rules.Tuple, Direction, rules.Family, uint16) (*host.Flow, error) {
-	return nil, errLinux
+	return nil, ErrLinux
 }
 
 // Count fails.
-func (l *Live) Count() (n, max uint64, err error) { return 0, 0, errLinux }
+func (l *Live) Count() (n, max uint64, err error) { return 0, 0, ErrLinux }
 
 // Entries changes a conntrack table; there is none here.
 type Entries struct{}
 
 // Entries fails.
-func (l *Live) Entries() (*Entries, error) { return nil, errLinux }
+func (l *Live) Entries() (*Entries, error) { return nil, ErrLinux }
 
 // Close does nothing.
 func (e *Entries) Close() {}
 
 // Get fails.
-func (e *Entries) Get(context.Context, *host.Flow) (*host.Flow, error) { return nil, errLinux }
+func (e *Entries) Get(context.Context, *host.Flow) (*host.Flow, error) { return nil, ErrLinux }
 
 // Delete fails.
-func (e *Entries) Delete(context.Context, *host.Flow) error { return errLinux }
+func (e *Entries) Delete(context.Context, *host.Flow) error { return ErrLinux }
 
 // Insert fails.
-func (e *Entries) Insert(context.Context, *host.Flow) error { return errLinux }
+func (e *Entries) Insert(context.Context, *host.Flow) error { return ErrLinux }
 
 // Update fails.
-func (e *Entries) Update(context.Context, *host.Flow, Change) error { return errLinux }
+func (e *Entries) Update(context.Context, *host.Flow, Change) error { return ErrLinux }
 
 // Stats fails.
-func (l *Live) Stats(context.Context) (*counters.Stats, error) { return nil, errLinux }
+func (l *Live) Stats(context.Context) (*counters.Stats, error) { return nil, ErrLinux }
 
 // Place is not known.
 func (l *Live) Place() host.Place { return host.Place{} }
 
 // Watch fails.
-func (l *Live) Watch(context.Context, WatchOptions, func(*Event) error) error { return errLinux }
+func (l *Live) Watch(context.Context, WatchOptions, func(*Event) error) error { return ErrLinux }
 
 // WatchExpectations fails.
 func (l *Live) WatchExpectations(context.Context, []EventKind, func(*Event) error) error {
-	return errLinux
+	return ErrLinux
 }
 
 // Revisions fails.
-func (l *Live) Revisions() (*Revisions, error) { return nil, errLinux }
+func (l *Live) Revisions() (*Revisions, error) { return nil, ErrLinux }
 
 // Revisions tells of changes; there is none here.
 type Revisions struct{}
@@ -90,5 +87,5 @@ func (r *Revisions) Counted() bool { return false }
 
 // Snapshot fails.
 func (r *Revisions) Snapshot(context.Context, *Live) (*host.Snapshot, Revision, bool, error) {
-	return nil, Revision{}, false, errLinux
+	return nil, Revision{}, false, ErrLinux
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Changes fails.
-func (l *Live) Changes(context.Context, time.Duration, func(*Changed) error) error { return errLinux }
+func (l *Live) Changes(context.Context, time.Duration, func(*Changed) error) error { return ErrLinux }
 
 // Identity fails.
-func (l *Live) Identity() (host.NetnsID, error) { return host.NetnsID{}, errLinux }
+func (l *Live) Identity() (host.NetnsID, error) { return host.NetnsID{}, ErrLinux }

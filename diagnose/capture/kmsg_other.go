@@ -12,13 +12,13 @@ import (
 type Kmsg struct{}
 
 // OpenKmsg fails.
-func OpenKmsg(past bool) (*Kmsg, error) { return nil, errLinux }
+func OpenKmsg(past bool) (*Kmsg, error) { return nil, ErrLinux }
 
 // Next fails.
-func (k *Kmsg) Next(context.Context, *kernlog.Record) error { return errLinux }
+func (k *Kmsg) Next(context.Context, *kernlog.Record) error { return ErrLinux }
 
 // Pending fails.
-func (k *Kmsg) Pending(*kernlog.Record) (bool, error) { return false, errLinux }
+func (k *Kmsg) Pending(*kernlog.Record) (bool, error) { return false, ErrLinux }
 
 // Lost is 0.
 func (k *Kmsg) Lost() uint64 { return 0 }

@@ -9,10 +9,10 @@ import (
 )
 
 // Sysctl is not known.
-func (l *Live) Sysctl(string) host.Fact[string] { return host.Absent[string](errLinux.Error()) }
+func (l *Live) Sysctl(string) host.Fact[string] { return host.Absent[string](ErrLinux.Error()) }
 
 // SetSysctl fails.
-func (l *Live) SetSysctl(key, value string) error { return errLinux }
+func (l *Live) SetSysctl(key, value string) error { return ErrLinux }
 
 // Loggers are not known.
 func (l *Live) Loggers() Loggers { return Loggers{} }
@@ -24,7 +24,7 @@ func (l *Live) Enter() string { return "" }
 type NFLog struct{}
 
 // NFLog fails.
-func (l *Live) NFLog(uint16) (*NFLog, error) { return nil, errLinux }
+func (l *Live) NFLog(uint16) (*NFLog, error) { return nil, ErrLinux }
 
 // Start is empty.
 func (n *NFLog) Start() LogStart { return LogStart{} }
@@ -39,7 +39,7 @@ func (n *NFLog) Unparsed() uint64 { return 0 }
 func (n *NFLog) Close() {}
 
 // Run fails.
-func (n *NFLog) Run(context.Context, func(*Logged) error) error { return errLinux }
+func (n *NFLog) Run(context.Context, func(*Logged) error) error { return ErrLinux }
 
 // Drain fails.
-func (n *NFLog) Drain(func(*Logged) error) error { return errLinux }
+func (n *NFLog) Drain(func(*Logged) error) error { return ErrLinux }

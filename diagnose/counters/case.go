@@ -23,6 +23,8 @@ type Case struct {
 	Brief bool
 	// Before are the entries at the beginning of the interval.
 	Before uint64
+	// Now is when they were read.
+	Now time.Time
 	// Full is when the table is expected to be full; zero for never.
 	Full time.Time
 	// Netns names the namespace, as --netns does, "" for the one we are in; Enter

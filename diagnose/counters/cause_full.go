@@ -72,7 +72,7 @@ func (c *Case) filling(found []Finding) *Finding {
 	if fill < 0.5 {
 		near /= 12
 	}
-	if fill < roomy && !(grows && time.Until(c.Full) < near) {
+	if fill < roomy && !(grows && c.Full.Sub(c.Now) < near) {
 		return nil
 	}
 	for i := range found {

@@ -1,0 +1,48 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// Label is what a namespace is called to a person.
+func (n *Namespace) Label() string { return n.label() }
+
+// Source is a namespace with one round of its flows. It reads from r, which is
+// to be closed after it.
+func (r *Reader) Source(ctx context.Context, n *Namespace, round int) (*Source, error) {
+	at, ok := n.Round(round)
+	if !ok && len(n.Rounds) > 0 {
+		return nil, fmt.Errorf("%s: flows of %s were not read a %s time", r.path, n.label(), ordinal(round))
+	}
+	s, err := r.State(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	s.Missing = append(s.Missing, n.Missing...)
+	t := Table{Each: func(ctx context.Context, of *rules.Tuple, fn func(*host.Flow) error) error {
+		return r.Flows(ctx, n, round, fn)
+	}}
+	if ok {
+		t.At = at.At
+		t.Lacks, t.Why = at.lacks()
+	}
+	return NewSource(s, t), nil
+}
+
+// lacks is how many entries of the table the round does not have, and why.
+func (r *Round) lacks() (n int, why string) {
+	n, why = r.Unparsed, r.Why
+	left := int(r.Seen - r.Kept)
+	if left == 0 {
+		return n, why
+	}
+	text := "left out to keep the bundle small"
+	if n > 0 {
+		text += fmt.Sprintf(", but for %d: %s", n, why)
+	}
+	return n + left, text
+}
