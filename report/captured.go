@@ -1,6 +1,9 @@
 package report
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // CapturedLine says of which machine and when a document of a file is, and that
 // what is to be done is to be done there.
@@ -18,5 +21,7 @@ func CapturedLine(hostname, netns string, at, now time.Time, s Style) string {
 			text += " (" + ageText(ago) + " ago)"
 		}
 	}
-	return s.paint(dim, text+"; commands are for that host") + "\n"
+	var b strings.Builder
+	wrap(&b, s.width(), "", "  ", text+"; commands are for that host")
+	return s.paint(dim, strings.TrimSuffix(b.String(), "\n")) + "\n"
 }

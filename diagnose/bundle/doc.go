@@ -67,6 +67,8 @@ type LogLine struct {
 	Text    string
 	Seq     uint64
 	HasSeq  bool
-	Foreign bool
-	Repeats uint32
+	// Continues, Foreign and Repeats are those of kernlog.Record.
+	Continues bool
+	Foreign   bool
+	Repeats   uint32
 }

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,6 +145,11 @@ func (r *Round) Missing() []host.Missing {
 // without an error when fn returns capture.ErrStop. What the round lacks is
 // told by Round.Missing.
 func (r *Reader) Flows(ctx context.Context, n *Namespace, round int, fn func(*host.Flow) error) error {
+	return r.flows(ctx, n, round, nil, fn)
+}
+
+// flows leaves out lines without the text has.
+func (r *Reader) flows(ctx context.Context, n *Namespace, round int, has []byte, fn func(*host.Flow) error) error {
 	if _, ok := n.Round(round); !ok {
 		return fmt.Errorf("%s: flows were not read a %s time", r.path, ordinal(round))
 	}
@@ -159,6 +165,9 @@ func (r *Reader) Flows(ctx context.Context, n *Namespace, round int, fn func(*ho
 				return fmt.Errorf("line %d is longer than %d bytes", i, maxLine)
 			case err != nil && !errors.Is(err, io.EOF):
 				return err
+			}
+			if has != nil && !bytes.Contains(line, has) {
+				continue
 			}
 			if err := r.reads.flow(line, &f); err != nil {
 				return fmt.Errorf("line %d: %w", i, err)

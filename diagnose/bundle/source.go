@@ -180,7 +180,7 @@ func (s *Source) Log(ctx context.Context, fn func(*kernlog.Record) error) (lost 
 	}
 	for i := range s.state.Log {
 		l := &s.state.Log[i]
-		r := kernlog.Record{Text: []byte(l.Text), Seq: l.Seq, HasSeq: l.HasSeq, Foreign: l.Foreign, Repeats: l.Repeats}
+		r := kernlog.Record{Text: []byte(l.Text), Seq: l.Seq, HasSeq: l.HasSeq, Continues: l.Continues, Foreign: l.Foreign, Repeats: l.Repeats}
 		r.SetTime(l.At)
 		if err := errors.Join(ctx.Err(), fn(&r)); err != nil {
 			return s.state.LogLost, err
@@ -205,6 +205,7 @@ func (s *Source) Uptime() host.Fact[time.Duration] { return s.state.Uptime }
 
 // Parts of a namespace by their names in State.Missing.
 const (
+	PartFlows        = "conntrack entries"
 	PartCounters     = "conntrack statistics"
 	PartExpectations = "expectations"
 	PartNeighbours   = "neighbours"

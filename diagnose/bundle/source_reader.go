@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/flowjson"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -24,13 +26,31 @@ func (r *Reader) Source(ctx context.Context, n *Namespace, round int) (*Source, 
 	}
 	s.Missing = append(s.Missing, n.Missing...)
 	t := Table{Each: func(ctx context.Context, of *rules.Tuple, fn func(*host.Flow) error) error {
-		return r.Flows(ctx, n, round, fn)
+		if !ok {
+			return n.unread()
+		}
+		var has []byte
+		if of != nil {
+			has = flowjson.AppendTuple(nil, *of) // as the lines have it
+		}
+		return r.flows(ctx, n, round, has, fn)
 	}}
 	if ok {
 		t.At = at.At
 		t.Lacks, t.Why = at.lacks()
 	}
 	return NewSource(s, t), nil
+}
+
+// unread says why there are no flows.
+func (n *Namespace) unread() error {
+	why := "not captured"
+	for _, m := range n.Missing {
+		if m.What == PartFlows {
+			why = m.Why
+		}
+	}
+	return &capture.OpError{What: PartFlows, Why: why}
 }
 
 // lacks is how many entries of the table the round does not have, and why.

@@ -181,6 +181,9 @@ func appendAddr(b []byte, a netip.Addr) []byte {
 	return append(a.AppendTo(append(b, '"')), '"')
 }
 
+// AppendTuple appends t as it stands in the object of an entry.
+func AppendTuple(b []byte, t rules.Tuple) []byte { return appendTuple(b, t) }
+
 func appendTuple(b []byte, t rules.Tuple) []byte {
 	return append(appendEnds(append(b, '{'), t), '}')
 }
