@@ -15,6 +15,9 @@
 //	ntdiag history          the changes that record has kept, rule by rule
 //	ntdiag demo             all of this on a small network of its own
 //
+// What reads works on a bundle of another machine as well, without privilege
+// and on any system: ntdiag explain --from FILE QUERY….
+//
 // It adds no rule, sends no traffic, and loads no module. It changes conntrack
 // entries on request only: flows insert, update and delete, stale --delete,
 // undo; invalid --enable and --nflog set sysctls, and put them back (kernels
@@ -106,7 +109,11 @@ how sure that is, and what could not be known; which flows are stale; and why
 packets are invalid, or lost. It adds no rule and sends no traffic. Conntrack
 entries are changed on request only, by flows insert, update and delete, stale
 --delete, and undo; settings of logging while invalid --enable or --nflog runs,
-which puts them back.`,
+which puts them back.
+
+With --from FILE the commands that read (explain, flows, flows get, rules,
+simulate, stale, counters, invalid, history) work on a bundle that was made on
+another machine: without privilege, on any system, with the same answers.`,
 		Example: `  sudo ntdiag explain 10.0.0.10:5536 10.8.2.12:80
   sudo ntdiag flows --dnat --port 443
   sudo ntdiag rules
@@ -114,6 +121,7 @@ which puts them back.`,
   sudo ntdiag simulate 'tcp 10.0.0.10:5536 > 10.0.0.1:8080'
   sudo ntdiag counters --interval 10s
   sudo ntdiag invalid --enable --for 60s
+  ntdiag stale --from ticket-4711.tar.zst
   ntdiag demo`,
 		Args:              cobra.NoArgs,
 		SilenceErrors:     true,

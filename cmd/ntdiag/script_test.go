@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -45,8 +46,13 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // TestScript runs the scripts that need no kernel.
 func TestScript(t *testing.T) {
+	bundles, err := filepath.Abs("../../testdata/bundles")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:           "../../testdata/script",
+		Setup:         func(e *testscript.Env) error { e.Setenv("BUNDLES", bundles); return nil },
 		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		UpdateScripts: os.Getenv("NTDIAG_UPDATE") != "",
 	})

@@ -39,6 +39,9 @@ func readHistory(l capture.Source, dir string) (*history.History, host.NetnsID, 
 	if w, whole := l.(capture.Whole); whole && !isLive(l) {
 		// of a file the records count, wherever they are from
 		h, err := w.History()
+		if errors.Is(err, history.ErrNoStore) {
+			err = fmt.Errorf("%w before it was captured", err)
+		}
 		if err != nil {
 			return nil, id, incomplete(err)
 		}

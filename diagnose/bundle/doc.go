@@ -63,10 +63,10 @@ type Reading struct {
 
 // LogLine is one record of the kernel's log.
 type LogLine struct {
-	At      time.Time
-	Text    string
-	Seq     uint64
-	HasSeq  bool
+	At     time.Time
+	Text   string
+	Seq    uint64
+	HasSeq bool
 	// Continues, Foreign and Repeats are those of kernlog.Record.
 	Continues bool
 	Foreign   bool

@@ -18,7 +18,7 @@ func (n *Namespace) Label() string { return n.label() }
 func (r *Reader) Source(ctx context.Context, n *Namespace, round int) (*Source, error) {
 	at, ok := n.Round(round)
 	if !ok && len(n.Rounds) > 0 {
-		return nil, fmt.Errorf("%s: flows of %s were not read a %s time", r.path, n.label(), ordinal(round))
+		return nil, fmt.Errorf("%s: the flows of %s were read %d times, there is no round %d", r.path, n.label(), len(n.Rounds), round)
 	}
 	s, err := r.State(ctx, n)
 	if err != nil {
