@@ -14,7 +14,7 @@ type Mapper struct {
 	names names
 	why   *Constraints
 	seen  Originals
-	words *wordIndex // of names, for Text
+	words wordIndex
 }
 
 // New makes a Mapper. The same key and constraints map alike. c is not changed,

@@ -33,6 +33,7 @@ type names struct {
 	key     Key
 	tokens  map[Name]string
 	back    map[string]Name
+	found   wordIndex // of the tokens
 	devices deviceTokens
 }
 
@@ -50,10 +51,15 @@ func (m *Mapper) Name(k Kind, s string) string {
 	if t, has := m.names.tokens[Name{k, s}]; has {
 		return t
 	}
+	if k == LogPrefix { // what ends it stands before the packet
+		if head := strings.TrimRight(s, " :"); head != "" && head != s {
+			return m.Name(k, head) + s[len(head):]
+		}
+	}
 	t := m.names.make(k, s)
 	m.names.tokens[Name{k, s}] = t
 	if t != s {
-		m.words = nil
+		m.words.add(k, s, t)
 	}
 	return t
 }
@@ -97,6 +103,7 @@ func (n *names) unique(name Name, make func(Name, int) (string, bool)) string {
 		}
 		if t != name.Text {
 			n.back[t] = name
+			n.found.put(name.Kind, t, name.Text)
 		}
 		return t
 	}

@@ -38,7 +38,8 @@ var known = map[Kind][]string{
 	SetName:   {"DEFAULT", "map", "set"},
 	Object:    {"counter", "quota", "limit", "default"},
 	// The helpers of the kernel, net/netfilter/nf_conntrack_*.c.
-	Helper: {"ftp", "tftp", "sip", "irc", "amanda", "sane", "pptp", "snmp", "netbios-ns", "RAS", "Q.931", "H.245", "h323"},
+	Helper:    {"ftp", "tftp", "sip", "irc", "amanda", "sane", "pptp", "snmp", "netbios-ns", "RAS", "Q.931", "H.245", "h323"},
+	LogPrefix: {"[UFW BLOCK]", "[UFW AUDIT]", "[UFW ALLOW]", "[UFW LIMIT BLOCK]", "[UFW AUDIT INVALID]", "iptables denied", "DROP", "REJECT", "IPTABLES-DROP"},
 	// What processes of one label are told from others by is in the type.
 	Secctx: {"unconfined", "kernel", "system_u:object_r:unlabeled_t:s0", "system_u:object_r:unlabeled_t", "unlabeled"},
 	Path:   {"/", "/proc", "/sys", "/dev", "/run", "/run/netns", "/var/run/netns", "/proc/self/ns/net", "/proc/1/ns/net"},
