@@ -202,6 +202,9 @@ func (p *prose) inForm(a netip.Addr, as string) string {
 	if strings.ToUpper(as) == as && strings.ToLower(as) != as {
 		out = strings.ToUpper(out)
 	}
+	if w := wordAddr(a); strings.Contains(as, ".") && w.first(96) == (word{}) {
+		out = "::" + w.shl(96).addr4().String()
+	}
 	if zone != "" {
 		out += "%" + zone
 	}

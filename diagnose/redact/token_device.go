@@ -63,6 +63,8 @@ func newDeviceTokens(n *names, prefixes map[string]bool) deviceTokens {
 			token := stem + n.letters('P', p, try, each)
 			if try > 4096 || d.fits(p, token) && !d.begun(p, token) {
 				d.add(p, token)
+				n.back[token] = Name{Device, p}
+				n.found.put(Device, token, p)
 				break
 			}
 		}

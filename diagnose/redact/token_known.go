@@ -114,6 +114,8 @@ func isKnown(k Kind, s string) bool {
 	switch k {
 	case Device:
 		return isNumberedDevice(s)
+	case Chain:
+		return iptablesTargets[s]
 	case Comment:
 		return isCommon(s)
 	}
