@@ -7,16 +7,16 @@ type option struct {
 }
 
 var (
-	flag      = option{}
-	kept      = option{keepValue, nil} // a number, or words of the extension
-	keptTwo   = option{keepValue, keepValue}
-	addresses = option{addressValue, nil}
-	devices   = option{deviceValue, nil}
-	macs      = option{hardwareValue, nil}
-	chains    = option{nameValue(Chain), nil} // a number or a policy may follow
-	sets      = option{nameValue(SetName), setFlags}
-	objects   = option{orNumber(Object), nil}
-	opaque    = option{nameValue(Word), nameValue(Word)}
+	flag        = option{}
+	keptOne     = option{keepValue, nil} // a number, or words of the extension
+	keptTwo     = option{keepValue, keepValue}
+	addressList = option{addressValue, nil}
+	devices     = option{deviceValue, nil}
+	macs        = option{hardwareValue, nil}
+	chains      = option{nameValue(Chain), nil} // a number or a policy may follow
+	sets        = option{nameValue(SetName), setFlags}
+	objects     = option{orNumber(Object), nil}
+	opaque      = option{nameValue(Word), nameValue(Word)}
 )
 
 // iptablesOptions are the options of iptables, ip6tables, arptables and
@@ -40,7 +40,7 @@ var optionRows = []struct {
 	{option{nameValue(Chain), nameValue(Chain)}, "-E --rename-chain"},
 	{option{nameValue(Table), nil}, "-t --table"},
 	{option{extensionValue, nil}, "-m --match"},
-	{kept, "-p --protocol --proto"},
+	{keptOne, "-p --protocol --proto"},
 	{keptTwo, "-c --set-counters --tcp-flags --chunk-types"},
 	{flag, "-f --fragment -4 -6 --ipv4 --ipv6"},
 	{devices, "-i --in-interface -o --out-interface --physdev-in --physdev-out --oif --logical-in --logical-out"},
@@ -48,7 +48,7 @@ var optionRows = []struct {
 	// Of iptables -s and -d are addresses of IP, of ebtables hardware addresses.
 	{macs, "-s --source --src -d --destination --dst --mac-source --clustermac --source-mac --destination-mac --src-mac --dst-mac"},
 	{macs, "--mangle-mac-s --mangle-mac-d --to-src --to-dst --arpreply-mac --arp-mac-src --arp-mac-dst --among-src --among-dst"},
-	{addresses, `--src-range --dst-range --to-destination --to-source --to --on-ip --gateway --ctorigsrc --ctorigdst --ctreplsrc --ctrepldst
+	{addressList, `--src-range --dst-range --to-destination --to-source --to --on-ip --gateway --ctorigsrc --ctorigdst --ctreplsrc --ctrepldst
 		--tunnel-src --tunnel-dst --vaddr --src-pfx --dst-pfx --rt-0-addrs --srh-psid --srh-nsid --srh-lsid
 		--source-ip --destination-ip --src-ip --dst-ip --mangle-ip-s --mangle-ip-d
 		--ip-src --ip-source --ip-dst --ip-destination --ip6-src --ip6-source --ip6-dst --ip6-destination --arp-ip-src --arp-ip-dst`},
@@ -76,7 +76,7 @@ var optionRows = []struct {
 		--rt-0-res --rt-0-not-strict --hashlimit-rate-match --rateest-delta --led-always-blink --sack-perm --timestamp --ecn --new
 		--log --log-arp --log-ip --log-ip6 --alarm`},
 
-	{kept, `--dport --sport --destination-port --source-port --dports --sports --ports --destination-ports --source-ports --tcp-option
+	{keptOne, `--dport --sport --destination-port --source-port --dports --sports --ports --destination-ports --source-ports --tcp-option
 		--icmp-type --icmpv6-type --mh-type --dccp-types --dccp-option --header --ahspi --ahlen --espspi --ipcompspi --compres
 		--fragid --fraglen --rt-type --rt-segsleft --rt-len --hbh-len --hbh-opts --dst-len --dst-opts
 		--srh-next-hdr --srh-hdr-len-eq --srh-hdr-len-gt --srh-hdr-len-lt --srh-segs-left-eq --srh-segs-left-gt --srh-segs-left-lt

@@ -72,7 +72,7 @@ func (m *Mapper) message(s string) string {
 	return m.Name(Word, s)
 }
 
-// kernelText maps a text that conntrack or NAT printed: its device, its helper,
+// kernelText maps a text that conntrack or NAT printed: its deviceText, its helper,
 // its addresses.
 func (m *Mapper) kernelText(s string, msg *invalid.Message) string {
 	if dev := string(msg.Out); dev != "" && strings.HasPrefix(s, dev+" ") { // "eth0 ate my IP address"
@@ -122,7 +122,7 @@ var traceKinds = words("rule return policy")
 // logFields are what nf_log_syslog and ebt_log print as KEY=value, and how a
 // value is mapped. What has no function is a number, and stays if it is one.
 var logFields = map[string]func(*Mapper, string) string{
-	"IN": device, "OUT": device, "PHYSIN": device, "PHYSOUT": device,
+	"IN": deviceText, "OUT": deviceText, "PHYSIN": deviceText, "PHYSOUT": deviceText,
 	"MAC": hardwareText, "MACSRC": hardwareText, "MACDST": hardwareText,
 	"SRC": addressText, "DST": addressText, "IPSRC": addressText, "IPDST": addressText, "GATEWAY": addressText, "TUNNEL": tunnelText,
 	"PROTO": protocolText, "MACPROTO": nil, "VPROTO": nil, "VID": nil, "HTYPE": nil, "PTYPE": nil, "OPCODE": nil,
@@ -137,7 +137,7 @@ var logWords = words(`
 	INCOMPLETE, ARP, IP, priority= SCTP
 `)
 
-func device(m *Mapper, s string) string { return m.Name(Device, s) }
+func deviceText(m *Mapper, s string) string { return m.Name(Device, s) }
 
 func addressText(m *Mapper, s string) string {
 	a, err := netip.ParseAddr(s)

@@ -15,6 +15,9 @@ type Mapper struct {
 	why   *Constraints
 	seen  Originals
 	words wordIndex
+
+	unchanged, ambiguous uint64
+	ordinary             map[string]bool
 }
 
 // New makes a Mapper. The same key and constraints map alike. c is not changed,
@@ -36,7 +39,7 @@ func (m *Mapper) addr(a netip.Addr, back bool) netip.Addr {
 		return a
 	case a.Is4():
 		if !back {
-			m.seen.addr(a)
+			m.met(a)
 		}
 		return m.v4.image(wordAddr(a), 0, back).addr4()
 	}
@@ -50,7 +53,7 @@ func (m *Mapper) addr(a netip.Addr, back bool) netip.Addr {
 		}
 	}
 	if !back {
-		m.seen.addr(a)
+		m.met(a)
 	}
 	return m.map6(wordAddr(a), back).addr16().WithZone(zone)
 }
@@ -60,8 +63,20 @@ func (m *Mapper) Network(p netip.Prefix) netip.Prefix {
 	if !p.IsValid() {
 		return p
 	}
-	m.seen.network(p)
-	return netip.PrefixFrom(m.plain(p.Masked().Addr(), false), p.Bits()).Masked()
+	return m.network(p.Masked(), false)
+}
+
+// network maps a prefix that is masked.
+func (m *Mapper) network(p netip.Prefix, back bool) netip.Prefix {
+	image := netip.PrefixFrom(m.plain(p.Addr(), back), p.Bits()).Masked()
+	switch {
+	case back:
+	case p.IsSingleIP():
+		m.met(p.Addr())
+	default:
+		m.seen.base(p.Addr(), image.Addr())
+	}
+	return image
 }
 
 // plain maps without a note of it.
@@ -89,11 +104,10 @@ func (m *Mapper) Range(lo, hi netip.Addr) (netip.Addr, netip.Addr) {
 func (m *Mapper) span(lo, hi netip.Addr, back bool) (netip.Addr, netip.Addr) {
 	if lo.IsValid() && lo.BitLen() == hi.BitLen() && lo.Zone() == "" && hi.Zone() == "" && lo.Less(hi) {
 		if p, is := prefixOf(lo, hi); is {
+			p = m.network(p, back)
 			if !back {
-				m.seen.addr(lo)
-				m.seen.addr(hi)
+				m.seen.base(hi, lastOf(p))
 			}
-			p = netip.PrefixFrom(m.plain(lo, back), p.Bits()).Masked()
 			return p.Addr(), lastOf(p)
 		}
 	}
@@ -129,10 +143,10 @@ func (m *Mapper) Bytes(f rules.Family, b []byte) {
 	switch len(b) {
 	case 4:
 		if f != rules.FamilyIPv6 {
-			m.seen.addr(w.addr4())
+			m.met(w.addr4())
 		}
 	case 16:
-		m.seen.addr(w.addr16())
+		m.met(w.addr16())
 	}
 	out := image.bytes()
 	copy(b, out[:])

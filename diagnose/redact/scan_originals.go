@@ -8,55 +8,76 @@ import (
 // Originals are the addresses that were mapped: what a redacted file must not
 // hold. Each kind is remembered up to maxOriginals; what was too much is counted.
 type Originals struct {
-	v4, v6, macs hashSet
-	networks     map[netip.Prefix]bool
-	over         uint64 // networks that were too many
+	v4, v6, macs      hashSet
+	v6Heads, macHeads heads
+	// bases are the first addresses of networks, and both ends of ranges; images
+	// are what they became.
+	bases, images hashSet
 }
 
-const (
-	maxOriginals = 1 << 22
-	maxNetworks  = 1 << 20
-)
+const maxOriginals = 1 << 22
 
-func (o *Originals) addr(a netip.Addr) {
+// addr tells whether the address is a new one.
+func (o *Originals) addr(a netip.Addr) bool {
 	switch {
 	case !a.IsValid():
+		return false
 	case a.Is4():
-		b := a.As4()
-		o.v4.add(uint64(binary.BigEndian.Uint32(b[:])))
-	default:
-		b := a.As16()
-		o.v6.add(mix(word16(b[:])))
+		return o.v4.add(uint64(a4(a)))
+	}
+	w := wordAddr(a)
+	o.v6Heads.add(byte(w.hi>>56), byte(w.hi>>48))
+	return o.v6.add(mix(w))
+}
+
+// base notes an end of a network or of a range, and what it became.
+func (o *Originals) base(a, image netip.Addr) {
+	w := wordAddr(a)
+	if a.Is6() {
+		o.v6Heads.add(byte(w.hi>>56), byte(w.hi>>48))
+	}
+	if a != image {
+		o.bases.add(mixAddr(a))
+		o.images.add(mixAddr(image))
 	}
 }
 
-func (o *Originals) network(p netip.Prefix) {
-	if p.IsSingleIP() {
-		o.addr(p.Addr())
-		return
+func (o *Originals) isBase(a netip.Addr) bool      { return o.bases.has(mixAddr(a)) }
+func (o *Originals) isBaseImage(a netip.Addr) bool { return o.images.has(mixAddr(a)) }
+
+// mixAddr tells the families apart.
+func mixAddr(a netip.Addr) uint64 {
+	v := mix(wordAddr(a))
+	if a.Is4() {
+		v ^= 4
 	}
-	if o.networks == nil {
-		o.networks = map[netip.Prefix]bool{}
+	return v
+}
+
+func (o *Originals) hasAddr(a netip.Addr) bool {
+	if a.Is4() {
+		return o.v4.has(uint64(a4(a)))
 	}
-	if p = p.Masked(); o.networks[p] {
-		return
-	}
-	if len(o.networks) == maxNetworks {
-		o.over++
-		return
-	}
-	o.networks[p] = true
+	return o.v6.has(mix(wordAddr(a)))
+}
+
+func a4(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
 }
 
 // mac takes whole addresses only.
 func (o *Originals) mac(b []byte) {
 	if len(b) == 6 {
+		o.macHeads.add(b[0], b[1])
 		o.macs.add(mix(wordOf(b)))
 	}
 }
 
 // Left is how many were mapped and could not be remembered.
-func (o *Originals) Left() uint64 { return o.v4.over + o.v6.over + o.macs.over + o.over }
+func (o *Originals) Left() uint64 {
+	return o.v4.over + o.v6.over + o.macs.over + o.bases.over + o.images.over
+}
 
 // mix makes 64 bits of 128: what is wider than 64 bits is remembered by them.
 func mix(w word) uint64 {
@@ -75,32 +96,42 @@ type hashSet struct {
 	over  uint64
 }
 
-func (s *hashSet) add(v uint64) {
+// add tells whether the number is new. One too many is not kept, and
+// counted.
+func (s *hashSet) add(v uint64) bool {
 	if v == 0 {
+		was := s.zero
 		s.zero = true
-		return
+		return !was
 	}
 	if s.n*4 >= len(s.slots)*3 {
 		if s.has(v) {
-			return
+			return false
 		}
 		if s.n >= maxOriginals {
 			s.over++
-			return
+			return false
 		}
 		s.grow()
 	}
 	for i := spread(v); ; i++ {
 		slot := &s.slots[i&uint64(len(s.slots)-1)]
 		if *slot == v {
-			return
+			return false
 		}
 		if *slot == 0 {
 			*slot = v
 			s.n++
-			return
+			return true
 		}
 	}
+}
+
+func (s *hashSet) size() int {
+	if s.zero {
+		return s.n + 1
+	}
+	return s.n
 }
 
 func (s *hashSet) grow() {

@@ -38,11 +38,11 @@ type prose struct {
 	escape func(string) string
 }
 
-// step tries to map what begins at a place. It returns where that ends, or 0.
-type step func(p *prose, at int) int
+// textStep tries to map what begins at a place. It returns where that ends, or 0.
+type textStep func(p *prose, at int) int
 
 // steps are tried in this order where a word may begin.
-var steps = []step{(*prose).hardware, (*prose).address6, (*prose).address4}
+var steps = []textStep{(*prose).hardware, (*prose).address6, (*prose).address4}
 
 func (p *prose) run() string {
 	for i := 0; i < len(p.in); {

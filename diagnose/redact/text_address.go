@@ -58,7 +58,7 @@ func cut4(s string, at int) (netip.Addr, int) {
 
 // address6 maps an IPv6 address in any form that netip reads.
 func (p *prose) address6(at int) int {
-	if !p.before(at) || at > 0 && p.in[at-1] == ':' {
+	if !p.before(at) || at > 0 && p.in[at-1] == ':' && !isLabel(p.in, at) {
 		return 0
 	}
 	a, end := cut6(p.in, at)
@@ -157,10 +157,7 @@ func (m *Mapper) prefix(q netip.Prefix, back bool) netip.Addr {
 	if q != q.Masked() {
 		return m.addr(q.Addr(), back)
 	}
-	if !back {
-		m.seen.network(q)
-	}
-	return netip.PrefixFrom(m.plain(q.Addr(), back), q.Bits()).Masked().Addr()
+	return m.network(q, back).Addr()
 }
 
 // length reads /24 or /255.255.255.0 behind an address. A mask with holes is

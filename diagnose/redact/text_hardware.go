@@ -9,7 +9,7 @@ import (
 // six bytes are one address, but fourteen: those are the header of a frame, two
 // addresses and a protocol.
 func (p *prose) hardware(at int) int {
-	if !p.before(at) || at > 0 && strings.IndexByte(":-.", p.in[at-1]) >= 0 {
+	if !p.before(at) || at > 0 && strings.IndexByte(":-.", p.in[at-1]) >= 0 && !(p.in[at-1] == ':' && isLabel(p.in, at)) {
 		return 0
 	}
 	b, end, sep := cutHardware(p.in, at)

@@ -50,7 +50,7 @@ func (x *wordIndex) put(k Kind, name, token string) {
 
 // isDistinct tells whether a name can be told from other text.
 func isDistinct(name string) bool {
-	if len(name) < leastName || isCommon(name) || keywords[name] {
+	if len(name) < leastName || isCommon(name) || keywords[name] || isKnownToAny(name) {
 		return false
 	}
 	for i := range len(name) {

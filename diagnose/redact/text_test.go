@@ -70,6 +70,7 @@ func TestText(t *testing.T) {
 		"infiniband <80:00:02:08:fe:80:00:00:00:00:00:00:f4:52:14:03:00:7b:cb:a1>",
 		`iifname "{acme-uplink}" ip saddr @{acme-hosts} counter jump {acme}; acmex xacme, the {acme}-x`,
 		"the rule says {Bob's laptop}; Bob's laptops, bob",
+		"DNAT tcp dpt:80 to:<fd12:3456::1>, to:<10.9.1.2>:80, mac:<52:54:00:12:34:56>",
 		"std::cout x::1y port 1:2:3",
 	} {
 		m := New(testKey(1), c)

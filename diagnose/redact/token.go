@@ -16,6 +16,20 @@ var tokenStems = [...]string{
 	Path: "path-", Program: "prog-", Word: "word-",
 }
 
+// String is the kind as the key file names it.
+func (k Kind) String() string { return kindNames[k] }
+
+var kindNames = [...]string{
+	Device: "device", Hostname: "host", Namespace: "namespace", Table: "table", Chain: "chain", SetName: "set", Object: "object",
+	Comment: "comment", LogPrefix: "log prefix", Helper: "helper", Secctx: "security context", Cgroup: "cgroup", Path: "path",
+	Program: "program", Word: "text",
+}
+
+func kindNamed(s string) (Kind, bool) {
+	i := slices.Index(kindNames[:], s)
+	return Kind(max(i, 0)), i >= 0
+}
+
 const (
 	tokenLetters = "ghjkmnpqrstvwxyz"
 	tokenLength  = 8 // letters: 32 bits

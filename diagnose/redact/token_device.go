@@ -162,3 +162,8 @@ func beginsKnownDevice(p string) bool {
 	}
 	return false
 }
+
+// isPrefix tells whether a token stands for a prefix.
+func (d *deviceTokens) isPrefix(token string) bool {
+	return slices.ContainsFunc(d.prefixes, func(p devicePrefix) bool { return p.token == token })
+}

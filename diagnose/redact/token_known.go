@@ -122,6 +122,16 @@ func isKnown(k Kind, s string) bool {
 	return false
 }
 
+// isKnownToAny: a name of one kind that stays where it is one of another.
+func isKnownToAny(s string) bool {
+	for k := Device; k <= Word; k++ {
+		if isKnown(k, s) {
+			return true
+		}
+	}
+	return false
+}
+
 func isNumberedDevice(s string) bool {
 	for _, w := range numberedDevices {
 		if strings.HasPrefix(s, w) && isNumber(s[len(w):]) {

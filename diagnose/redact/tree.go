@@ -40,7 +40,8 @@ type level struct {
 	base     int    // the tie above, 0 for none: bits before it do not count
 	marks    []mark // at is without the bits before base, and sorted
 	cache    []chunk
-	mask     uint64
+	most     int            // entries of cache, a power of two
+	misses   int            // since cache got its size
 	big      map[word]flips // of chunks that many marks are in
 }
 
@@ -55,7 +56,8 @@ type chunk struct {
 }
 
 const (
-	// cacheBits bounds what a level remembers, at 56 bytes each.
+	// cacheBits bounds how many chunks a level remembers, at 56 bytes each; a
+	// level of IPv4 may remember 1<<16.
 	cacheBits = 12
 	// manyMarks of a chunk are not gone through twice.
 	manyMarks = 256
@@ -134,7 +136,7 @@ func (t *tree) levels(ties []int, marks []mark) []level {
 		if t.width == 32 {
 			size = min(start-base, 16)
 		}
-		out = append(out, level{start: start, n: end - start, base: base, marks: here, mask: 1<<min(start-base, size) - 1})
+		out = append(out, level{start: start, n: end - start, base: base, marks: here, most: 1 << min(start-base, size)})
 		start = end
 	}
 	return out
@@ -207,13 +209,14 @@ func (f *flips) walk(v uint64, n int, back bool) (image, from uint64) {
 // chunk is whether the nodes of a level below at change. at is without the bits
 // before the tie.
 func (t *tree) chunk(l *level, at word) *flips {
-	if l.cache == nil {
-		l.cache = make([]chunk, l.mask+1)
+	if len(l.cache) == 0 || l.misses > 2*len(l.cache) && len(l.cache) < l.most {
+		l.cache, l.misses = make([]chunk, min(max(16, 8*len(l.cache)), l.most)), 0
 	}
 	c := &l.cache[l.slot(at)]
 	if c.used && c.at == at {
 		return &c.flips
 	}
+	l.misses++
 	f, known := l.big[at]
 	if !known {
 		f = t.compute(l, at)
@@ -229,13 +232,14 @@ func (l *level) slot(at word) uint64 {
 		return 0
 	}
 	v := at.shr(128 - n)
-	if uint64(1)<<min(n, 63)-1 > l.mask {
+	mask := uint64(len(l.cache) - 1)
+	if uint64(1)<<min(n, 63)-1 > mask {
 		v.lo ^= v.hi * 0x9e3779b97f4a7c15
 		v.lo ^= v.lo >> 29
 		v.lo *= 0xbf58476d1ce4e5b9
 		v.lo ^= v.lo >> 32
 	}
-	return v.lo & l.mask
+	return v.lo & mask
 }
 
 func (t *tree) compute(l *level, at word) flips {

@@ -1,0 +1,180 @@
+package redact
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+)
+
+// nibbles is the value of a hexadecimal digit, 0xff of another byte.
+var nibbles = func() (t [256]byte) {
+	for c := range 256 {
+		switch b := byte(c); {
+		case isDigit(b):
+			t[c] = b - '0'
+		case isHex(b):
+			t[c] = b | 0x20 - 'a' + 10
+		default:
+			t[c] = 0xff
+		}
+	}
+	return t
+}()
+
+// text looks for what is written with separators.
+func (s *scan) text(text string, from, until int) {
+	for i := from; i < until; i++ {
+		c := text[i]
+		if nibbles[c] == 0xff && c != ':' || i > 0 && nibbles[text[i-1]] != 0xff {
+			continue
+		}
+		// The separator, if there is one, is near.
+		j := i
+		for j < len(text) && j < i+5 && nibbles[text[j]] != 0xff {
+			j++
+		}
+		if j == len(text) {
+			continue
+		}
+		switch text[j] {
+		case '.':
+			if a, end := cutQuad(text, i); end > 0 {
+				s.address(i, a, "text", false)
+			}
+			if b, end := cutDotted(text, i); end > 0 {
+				s.hardware(i, b, "text")
+			}
+		case ':':
+			if i == 0 || text[i-1] != ':' || isLabel(text, i) {
+				if a, end := cut6(text, i); end > 0 {
+					s.address(i, a.WithZone(""), "text", false)
+				}
+			}
+			fallthrough
+		case '-':
+			if j == i+2 {
+				s.colons(text, i)
+			}
+		}
+	}
+}
+
+// cutQuad reads four numbers with dots between them, whatever follows.
+func cutQuad(s string, at int) (netip.Addr, int) {
+	end, dots := at, 0
+	for end < len(s) && (isDigit(s[end]) || s[end] == '.' && dots < 3) && end-at < 16 {
+		if s[end] == '.' {
+			dots++
+		}
+		end++
+	}
+	return cut4(s[:end], at)
+}
+
+// isLabel tells whether the colon before a place belongs to a word ("to:"), and
+// not to an address.
+func isLabel(s string, at int) bool {
+	for i := at - 2; i >= 0 && i > at-maxAddress && isWordByte(s[i]); i-- {
+		if !isHex(s[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// colons looks for six bytes that begin at a place.
+func (s *scan) colons(text string, at int) {
+	if at+17 > len(text) {
+		return
+	}
+	var b [6]byte
+	sep := text[at+2]
+	for k := range b {
+		i := at + 3*k
+		high, low := nibbles[text[i]], nibbles[text[i+1]]
+		if high == 0xff || low == 0xff || k < 5 && text[i+2] != sep {
+			return
+		}
+		b[k] = high<<4 | low
+	}
+	s.hardware(at, b[:], "text")
+}
+
+// digits looks for what is written without separators, in any run of digits.
+func (s *scan) digits(text string, from, until int) {
+	var v word // the last 32 digits
+	run, decimal := 0, 0
+	for j := from; j < len(text); j++ {
+		n := nibbles[text[j]]
+		if n == 0xff {
+			if j >= until {
+				return
+			}
+			if run = 0; text[j] == 'x' && j > 0 && text[j-1] == '0' {
+				decimal = -8 // 0x: eight decimal digits count too
+			} else {
+				decimal = 0
+			}
+			continue
+		}
+		v = word{v.hi<<4 | v.lo>>60, v.lo<<4 | uint64(n)}
+		run++
+		if n < 10 {
+			decimal++
+		} else {
+			decimal = 0
+		}
+		if at := j - 7; run >= 8 && at >= from && at < until {
+			if decimal < 8 {
+				s.number4(at, uint32(v.lo), "hex")
+				s.number4(at, bits.ReverseBytes32(uint32(v.lo)), "hex")
+			}
+			s.names.digits(s, text, at, uint32(v.lo))
+		}
+		if at := j - 11; run >= 12 && at >= from && at < until && s.m.seen.macHeads.has(byte(v.lo>>40), byte(v.lo>>32)) {
+			var b [8]byte
+			binary.BigEndian.PutUint64(b[:], v.lo<<16)
+			s.hardware(at, b[:6], "hex")
+		}
+		if at := j - 31; run >= 32 && at >= from && at < until && s.m.seen.v6Heads.has(byte(v.hi>>56), byte(v.hi>>48)) {
+			s.address(at, v.addr16(), "hex", false)
+		}
+		if j >= until+31 {
+			return
+		}
+	}
+}
+
+// binary looks for addresses as they are in packets.
+func (s *scan) binary(text string, from, until int) {
+	zeros := 0 // in the last 8 bytes and the next
+	o := &s.m.seen
+	for i := from; i < until && i+4 <= len(text); i++ {
+		if i+16 <= len(text) && o.v6Heads.has(text[i], text[i+1]) {
+			s.address(i, netip.AddrFrom16([16]byte([]byte(text[i:i+16]))), "binary", false)
+		}
+		if i+6 <= len(text) && o.macHeads.has(text[i], text[i+1]) {
+			s.hardware(i, []byte(text[i:i+6]), "binary")
+		}
+		if text[i] == 0 {
+			zeros = i + 1
+		}
+		if zeros > 0 && i < zeros+16 || i+5 <= len(text) && text[i+4] == 0 {
+			s.number4(i, binary.BigEndian.Uint32([]byte(text[i:i+4])), "binary")
+		}
+	}
+}
+
+// heads are the first two bytes of what is in a set: most of a file is passed by
+// with them.
+type heads [1 << 13]byte
+
+func (h *heads) has(a, b byte) bool {
+	i := uint(a)<<8 | uint(b)
+	return h[i>>3]>>(i&7)&1 == 1
+}
+
+func (h *heads) add(a, b byte) {
+	i := uint(a)<<8 | uint(b)
+	h[i>>3] |= 1 << (i & 7)
+}
