@@ -13,6 +13,7 @@
 //	ntdiag undo JOURNAL     put back what a delete removed
 //	ntdiag record           keep who changes rules, addresses and routes, and when
 //	ntdiag history          the changes that record has kept, rule by rule
+//	ntdiag bundle           a machine in one file for the ticket; reveal a redacted one
 //	ntdiag demo             all of this on a small network of its own
 //
 // What reads works on a bundle of another machine as well, without privilege
@@ -139,7 +140,7 @@ another machine: without privilege, on any system, with the same answers.`,
 		}
 		return nil
 	}
-	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newInvalidCmd(a), newRecordCmd(a), newHistoryCmd(a), demo, newVersionCmd(), newManCmd())
+	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newInvalidCmd(a), newRecordCmd(a), newHistoryCmd(a), newBundleCmd(a), demo, newVersionCmd(), newManCmd())
 	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(helpTopics()...)
 	root.SetUsageFunc(usageFunc)

@@ -89,10 +89,10 @@ func TestOptionsHide(t *testing.T) {
 		t.Fatal(len(stay))
 	}
 	secrets := []string{"acme-secret", "10.11.12.13", "fd00:12::34", "52:54:00:12:34:56", "10.11.12.0/24", "10.11.12.13/255.255.0.255", "[fd00:12::34]:80"}
+	m := New(testKey(1), nil)
 	for name := range iptablesOptions {
 		for _, secret := range secrets {
 			for _, line := range []string{name + " " + secret, "-A INPUT ! " + name + ` "` + secret + `" -j ACCEPT`, name + "=" + secret} {
-				m := New(testKey(1), nil)
 				got := m.IptablesRule(line)
 				gone := true
 				for _, part := range []string{"acme", "10.11.12.", "fd00:12::34", "12:34:56"} {

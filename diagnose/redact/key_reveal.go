@@ -38,3 +38,13 @@ func jsonText(s string) string {
 	}
 	return strings.TrimSuffix(b.String(), "\n")[1 : b.Len()-2]
 }
+
+// Stays tells whether a text is the same before and after: a word that everyone
+// has, an address that stays.
+func (m *Mapper) Stays(s string) bool {
+	if isKnownToAny(s) {
+		return true
+	}
+	p := &prose{m: m, in: s, back: true}
+	return isAddressText(s) && p.run() == s
+}
