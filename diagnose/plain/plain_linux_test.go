@@ -213,7 +213,7 @@ func TestCounters(t *testing.T) {
 	same(t, func() string { return tool(t, n.Router, "", "conntrack", "-S") }, func() string {
 		stats, err := l.Stats(context.Background())
 		must(t, err)
-		return text(t, "conntrack-S.txt", &bundle.State{Readings: []bundle.Reading{{Stats: stats}}})
+		return text(t, "conntrack-stats.txt", &bundle.State{Readings: []bundle.Reading{{Stats: stats}}})
 	})
 }
 
