@@ -62,7 +62,8 @@ const maxSamples = 24
 // Result is what came of one namespace.
 type Result struct {
 	Flows   [2]int
-	Missing []host.Missing // all that the bundle says of it
+	Missing []host.Missing // what could not be read of it
+	Undone  []host.Missing // what Findings did not do
 }
 
 // Run collects the namespaces: first the tables of all, once, then the rest of
@@ -245,7 +246,7 @@ func (s *Space) finish(ctx context.Context, opt Options, say func(string)) (Resu
 		return s.finding(name, doc, text)
 	})
 	s.n.Missing(undone...)
-	res.Missing = append(res.Missing, undone...)
+	res.Undone = undone
 	return res, err
 }
 
