@@ -9,9 +9,10 @@ BENCH_FLOWS ?= 1000000
 N           ?= 1000
 SEED        ?= 1
 
-# what the kernel tests ask of the system; ntdiag itself needs none of it
-PACKAGES := nftables conntrack iptables ipset iproute2
-TOOLS    := nft conntrack iptables ipset ip
+# what the tests ask of the system, ntdiag itself needs none of it: what the kernel
+# tests load rules with; a browser for the report, and GitHub's own Markdown
+PACKAGES := nftables conntrack iptables ipset iproute2 chromium fonts-dejavu-core cmark-gfm
+TOOLS    := nft conntrack iptables ipset ip chromium cmark-gfm
 
 # what writes NAT rules on real machines: TestProducers runs them, in namespaces
 PRODUCERS      := firewalld dbus-daemon ufw shorewall shorewall6 netavark containernetworking-plugins \

@@ -68,7 +68,8 @@ type RuleRow struct {
 	// Details are the findings with what to do, in the same order.
 	Details []RulesFinding `json:"details,omitempty"`
 
-	in *rules.Chain // the base chain
+	in    *rules.Chain // the base chain
+	first *host.Flow   // that it made, nil for none
 }
 
 // RulesFinding is one finding of package checks.
@@ -110,7 +111,9 @@ type RulesInput struct {
 	Hooks    []order.Hook
 	Findings []checks.Finding
 	// Flows are the live flows that each rule made; nil when not counted.
-	Flows     map[*rules.Rule]int
+	Flows map[*rules.Rule]int
+	// First is the first of them for each rule.
+	First     map[*rules.Rule]*host.Flow
 	Missing   []host.Missing
 	AllChains bool
 	Filter    RulesFilter

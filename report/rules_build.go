@@ -76,7 +76,7 @@ func chainFrom(c *rules.Chain) string {
 }
 
 func (b *rulesBuilder) row(r *order.Rule) RuleRow {
-	row := RuleRow{Rule: NewRule(r.Rule), Role: r.Role, Order: r.Order, Flows: b.in.Flows[r.Rule], Findings: []string{}}
+	row := RuleRow{Rule: NewRule(r.Rule), Role: r.Role, Order: r.Order, Flows: b.in.Flows[r.Rule], first: b.in.First[r.Rule], Findings: []string{}}
 	if r.Base != nil {
 		c := r.Base.Chain
 		row.in, row.From = c, chainFrom(c)

@@ -139,11 +139,7 @@ func findingText(b *strings.Builder, f *CounterFinding, s Style, brief bool) {
 	wrap(b, s.width(), lead, "    ", safe(f.Meaning))
 	for i := range f.Likely {
 		x := &f.Likely[i]
-		grade := gradeWords[x.Grade]
-		if x.Grade == counters.Open && len(x.Evidence) > 0 {
-			grade = "possible:"
-		}
-		wrap(b, s.width(), "  "+grade+" ", "    ", safe(x.Cause))
+		wrap(b, s.width(), "  "+x.gradeWord()+" ", "    ", safe(x.Cause))
 		for _, line := range x.Evidence {
 			wrap(b, s.width(), "    - ", "      ", safe(line))
 		}
@@ -161,6 +157,13 @@ var gradeWords = map[counters.Grade]string{
 	counters.Shown:     "cause:",
 	counters.Indicated: "likely:",
 	counters.Open:      "possible, no evidence:",
+}
+
+func (x *CounterCause) gradeWord() string {
+	if x.Grade == counters.Open && len(x.Evidence) > 0 {
+		return "possible:"
+	}
+	return gradeWords[x.Grade]
 }
 
 func fixText(b *strings.Builder, x *CounterCause, s Style) {

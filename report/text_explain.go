@@ -307,12 +307,14 @@ func rewriteText(b *strings.Builder, r *Rewrite, icmp bool, s Style, advise bool
 		do = causes[r.Cause].do
 	}
 	if r.Grade == explain.GradeAmbiguous {
-		do = "any of these can have made it; a counter in each rule, or a new flow, tells them apart"
+		do = tellApart
 	}
 	if do != "" {
 		wrap(b, s.width(), "      do: ", "          ", do)
 	}
 }
+
+const tellApart = "any of these can have made it; a counter in each rule, or a new flow, tells them apart"
 
 // viaText is the way that led to the rule: the jumps, and who set the mark that
 // was asked for.
@@ -389,11 +391,16 @@ func explainStale(b *strings.Builder, x *Explained, s Style) {
 	label := s.paint(confidenceColor[x.Stale.Confidence], "stale") + " (" + string(x.Stale.Confidence) + "): "
 	wrap(b, s.width(), "\n  "+label, "      ", safe(x.Stale.Why))
 	list(b, s, "unknown", x.Stale.Unknown)
+	commandText(b, s, "      do: ", "            ", x.StaleCommand(s.host))
+}
+
+// StaleCommand deletes the flow, which is stale.
+func (x *Explained) StaleCommand(netns string) string {
 	include := ""
 	if x.Stale.Confidence == stale.Likely {
 		include = " --include likely"
 	}
-	commandText(b, s, "      do: ", "            ", "ntdiag stale"+s.netns()+" --delete"+include+" "+flagsOf(&x.Flow.Flow))
+	return "ntdiag stale" + NetnsFlag(netns) + " --delete" + include + " " + flagsOf(&x.Flow.Flow)
 }
 
 func pathText(b *strings.Builder, path []Step, s Style) {

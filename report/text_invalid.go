@@ -57,25 +57,33 @@ func invalidText(w io.Writer, d *Invalid, s Style) error {
 // doText is what to do: a command as one that can be copied, anything else as a
 // sentence.
 func doText(b *strings.Builder, s Style, indent, do, cost string) {
-	word, rest, _ := strings.Cut(do, " ")
-	switch {
+	switch text, command := doWords(do, s.host); {
 	case do == "":
 		return
-	case word == "ntdiag" && !strings.Contains(rest, "--netns"):
-		commandText(b, s, indent+"do: ", indent+"    ", safe(strings.TrimSpace(word+s.netns()+" "+rest)))
-	case word == "ntdiag":
-		commandText(b, s, indent+"do: ", indent+"    ", safe(do))
-	case slices.Contains(ownCommands, word):
-		if s.host != "" {
-			do = enter(s.host) + do
-		}
-		commandText(b, s, indent+"do: ", indent+"    ", safe(do))
+	case command:
+		commandText(b, s, indent+"do: ", indent+"    ", safe(text))
 	default:
-		wrap(b, s.width(), indent+"do: ", indent+"    ", safe(do))
+		wrap(b, s.width(), indent+"do: ", indent+"    ", safe(text))
 	}
 	if cost != "" {
 		wrap(b, s.width(), indent+"    it takes: ", indent+"      ", safe(cost))
 	}
+}
+
+// doWords is what to do in the namespace netns, and whether it is a command.
+func doWords(do, netns string) (text string, command bool) {
+	word, rest, _ := strings.Cut(do, " ")
+	switch {
+	case word == "ntdiag" && !strings.Contains(rest, "--netns"):
+		return strings.TrimSpace(word + Style{host: netns}.netns() + " " + rest), true
+	case word == "ntdiag":
+		return do, true
+	case !slices.Contains(ownCommands, word):
+		return do, false
+	case netns != "":
+		return enter(netns) + do, true
+	}
+	return do, true
 }
 
 // ownCommands are what has to be run inside the namespace.
@@ -136,13 +144,7 @@ func invalidFates(b *strings.Builder, d *Invalid, s Style) {
 			ruleText(b, f.By, s)
 		}
 		for _, m := range f.Missed {
-			text := "missed: " + map[string]string{"dnat": "dst ", "snat": "src "}[m.Kind] + m.From.text(f.Example.ICMP != nil) + " → "
-			if m.To.Addr == "" {
-				text += "another address"
-			} else {
-				text += m.To.text(f.Example.ICMP != nil)
-			}
-			wrap(b, s.width(), "      ", "        ", text)
+			wrap(b, s.width(), "      ", "        ", "missed: "+m.text(f.Example.ICMP != nil))
 		}
 		if f.MissedRule != nil {
 			ruleText(b, f.MissedRule, s)
@@ -155,6 +157,14 @@ func invalidFates(b *strings.Builder, d *Invalid, s Style) {
 	if v.Drop != nil {
 		doText(b, s, "  ", v.Drop.Do, v.Drop.Cost)
 	}
+}
+
+func (m *InvalidMissed) text(icmp bool) string {
+	text := map[string]string{"dnat": "dst ", "snat": "src "}[m.Kind] + m.From.text(icmp) + " → "
+	if m.To.Addr == "" {
+		return text + "another address"
+	}
+	return text + m.To.text(icmp)
 }
 
 // fateText is what becomes of packets, in a sentence.
@@ -321,7 +331,13 @@ func invalidFlow(b *strings.Builder, f *InvalidFlow, s Style) {
 		number += "+"
 	}
 	wrap(b, s.width(), "    "+fmt.Sprintf("%7s", number)+"  ", "             ", text)
-	const indent = "             "
+	if text := belongsTo(f); text != "" {
+		wrap(b, s.width(), "             ", "               ", text)
+	}
+}
+
+// belongsTo is the entry that a packet belongs to, or those it may.
+func belongsTo(f *InvalidFlow) string {
 	switch {
 	case f.Flow != nil:
 		text := f.As + " of the entry"
@@ -342,18 +358,26 @@ func invalidFlow(b *strings.Builder, f *InvalidFlow, s Style) {
 		if f.Younger {
 			text += "; it began after these packets, and may be another connection"
 		}
-		wrap(b, s.width(), indent, indent+"  ", text)
+		return text
 	case len(f.Entries) > 0:
 		var zones []string
 		for i := range f.Entries {
 			zones = append(zones, itoa(int(f.Entries[i].Zone)))
 		}
-		wrap(b, s.width(), indent, indent+"  ", "ambiguous: "+counted(len(f.Entries), "entry fits", "entries fit")+", of zones "+strings.Join(zones, ", "))
+		return "ambiguous: " + counted(len(f.Entries), "entry fits", "entries fit") + ", of zones " + strings.Join(zones, ", ")
 	}
+	return ""
 }
 
 // invalidRead is what was read, and what of it was lost.
 func invalidRead(b *strings.Builder, d *Invalid, s Style) {
+	wrap(b, s.width(), "\nread: ", "  ", readText(d, s))
+	for _, l := range d.Limits {
+		wrap(b, s.width(), "  ", "  ", safe(l))
+	}
+}
+
+func readText(d *Invalid, s Style) string {
 	names := map[string]string{"kmsg": "the kernel's log", "journal": "the journal", "nflog": "NFLOG", "file": "files"}
 	text := counted(int(d.Lines), "record", "records") + " of " + names[d.Source] + ", " + counted(int(d.Ours), "message", "messages") + " of conntrack"
 	if d.Seconds > 0 {
@@ -374,8 +398,5 @@ func invalidRead(b *strings.Builder, d *Invalid, s Style) {
 	if d.Unparsed > 0 {
 		text += "; of " + thousands(int(d.Unparsed)) + " a part was not understood"
 	}
-	wrap(b, s.width(), "\nread: ", "  ", text)
-	for _, l := range d.Limits {
-		wrap(b, s.width(), "  ", "  ", safe(l))
-	}
+	return text
 }

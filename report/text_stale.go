@@ -199,6 +199,13 @@ func (t *staleWriter) section(x *section) {
 // otherRules are those that give the further targets: a rule for each endpoint
 // where chance chooses between them.
 func (t *staleWriter) otherRules(x *section) {
+	names := t.otherNames(x)
+	if len(names) > 0 {
+		wrap(&t.b, t.s.width(), "      or by: ", "             ", strings.Join(names, "; "))
+	}
+}
+
+func (t *staleWriter) otherNames(x *section) []string {
 	var names []string
 	for _, g := range x.groups {
 		for i := range g.Now {
@@ -207,14 +214,11 @@ func (t *staleWriter) otherRules(x *section) {
 			}
 		}
 	}
-	if len(names) == 0 {
-		return
-	}
 	const most = 3
 	if rest := len(names) - most; rest > 0 && !t.s.Verbose {
 		names = append(names[:most], counted(rest, "other", "others"))
 	}
-	wrap(&t.b, t.s.width(), "      or by: ", "             ", strings.Join(names, "; "))
+	return names
 }
 
 // causeRows is how many causes of one section are told.
@@ -395,9 +399,22 @@ func riskText(x *section) string {
 
 // whatToDo is what to do about all of them.
 func (t *staleWriter) whatToDo() {
+	word := "do: "
+	for i, do := range t.deletions() {
+		if i == 0 {
+			t.b.WriteByte('\n')
+		}
+		wrap(&t.b, t.s.width(), word, "    ", do.Lead)
+		commandText(&t.b, t.s, "    ", "      ", do.Text)
+		word = "or: "
+	}
+}
+
+// deletions are what to do about all of them.
+func (t *staleWriter) deletions() []Do {
 	d := t.d
 	if d.Certain+d.Likely == 0 {
-		return
+		return nil
 	}
 	works, certain := 0, 0 // that may work, of all and of those that are certain
 	for i := range d.Groups {
@@ -407,23 +424,25 @@ func (t *staleWriter) whatToDo() {
 			certain += n
 		}
 	}
-	command := d.Command + " --delete"
-	t.b.WriteByte('\n')
+	command, lead := d.Command+" --delete", ""
 	switch {
 	case d.Certain == 0:
 		certain = works
-		wrap(&t.b, t.s.width(), "do: ", "    ", "look at what is assumed and not known; if it is so:")
+		lead = "look at what is assumed and not known; if it is so:"
 		command += " --include likely"
 	case d.Likely > 0:
-		wrap(&t.b, t.s.width(), "do: ", "    ", "to delete "+verb(d.Certain, "the one that is", "the "+thousands(d.Certain)+" that are")+" certain, and nothing else (it asks, and undo puts "+verb(d.Certain, "it", "them")+" back):")
+		lead = "to delete " + verb(d.Certain, "the one that is", "the "+thousands(d.Certain)+" that are") + " certain, and nothing else (it asks, and undo puts " + verb(d.Certain, "it", "them") + " back):"
 	default:
-		wrap(&t.b, t.s.width(), "do: ", "    ", "to delete "+verb(d.Certain, "it", "them")+", and nothing else (it asks, and undo puts "+verb(d.Certain, "it", "them")+" back):")
+		lead = "to delete " + verb(d.Certain, "it", "them") + ", and nothing else (it asks, and undo puts " + verb(d.Certain, "it", "them") + " back):"
 	}
-	commandText(&t.b, t.s, "    ", "      ", command)
+	out := []Do{{Lead: lead, Text: command, Command: true}}
 	if certain > 0 {
-		wrap(&t.b, t.s.width(), "or: ", "    ", "to leave alone "+verb(certain, "the connection", "the "+thousands(certain)+" connections")+" that may still work:")
-		commandText(&t.b, t.s, "    ", "      ", command+" --leave "+string(stale.RiskWorks))
+		out = append(out, Do{
+			Lead: "to leave alone " + verb(certain, "the connection", "the "+thousands(certain)+" connections") + " that may still work:",
+			Text: command + " --leave " + string(stale.RiskWorks), Command: true,
+		})
 	}
+	return out
 }
 
 // reasonRows is how many reasons are listed.

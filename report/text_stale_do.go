@@ -103,6 +103,21 @@ func twins(x *section, d *Stale) int {
 
 // deleting is the command that deletes the flows of x and no others.
 func (t *staleWriter) deleting(x *section) {
+	lead, command := t.deletion(x)
+	if command == "" {
+		return
+	}
+	do := "      do: "
+	if lead != "" {
+		wrap(&t.b, t.s.width(), do, "          ", lead)
+		do = "          "
+	}
+	commandText(&t.b, t.s, do, "            ", command)
+}
+
+// deletion is that command, and what is said before it; "" where what is said of
+// all says it.
+func (t *staleWriter) deletion(x *section) (lead, command string) {
 	g := x.groups[0]
 	works := 0
 	for _, g := range x.groups {
@@ -110,7 +125,7 @@ func (t *staleWriter) deleting(x *section) {
 	}
 	flags := narrow(x, t.d)
 	if flags == "" && works == 0 {
-		return // what is said of all says it
+		return "", ""
 	}
 	words := []string{t.d.Command, "--delete"}
 	if g.Confidence == stale.Likely {
@@ -119,12 +134,10 @@ func (t *staleWriter) deleting(x *section) {
 	if flags != "" {
 		words = append(words, flags)
 	}
-	do := "      do: "
 	if works == x.flows {
-		wrap(&t.b, t.s.width(), do, "          ", "leave "+verb(x.flows, "it", "them")+" alone where the connection works; to end "+verb(x.flows, "it", "them")+":")
-		do = "          "
+		lead = "leave " + verb(x.flows, "it", "them") + " alone where the connection works; to end " + verb(x.flows, "it", "them") + ":"
 	}
-	commandText(&t.b, t.s, do, "            ", strings.Join(words, " "))
+	return lead, strings.Join(words, " ")
 }
 
 // commandText is a command that can be copied: a line that does not fit goes on

@@ -2,7 +2,7 @@ package main
 
 import "github.com/spf13/cobra"
 
-// newBundleCmd holds the commands of support bundles, one row each.
+// newBundleCmd holds the commands of support bundles.
 func newBundleCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bundle",
@@ -10,6 +10,15 @@ func newBundleCmd(a *app) *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBundleRevealCmd(a))
+	for _, add := range bundleCommands {
+		cmd.AddCommand(add(a))
+	}
 	return cmd
+}
+
+// bundleCommands is one row each.
+var bundleCommands = []func(*app) *cobra.Command{
+	newBundleReportCmd,
+	newBundleDiffCmd,
+	newBundleRevealCmd,
 }

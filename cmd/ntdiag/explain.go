@@ -94,16 +94,24 @@ func (a *app) explainFound(ctx context.Context, l capture.Source, q *query.Query
 		doc.Nearest = got.nearest()
 		doc.Simulated = simulated(s, q)
 	}
-	e, j := explain.New(s), stale.New(s)
+	explains := explainer(s, verbose)
 	for i := range got.matches {
 		m := &got.matches[i]
-		x := e.Explain(&m.flow, explain.Options{Path: verbose, Not: true})
-		out := report.NewExplained(x, m.form.String())
-		v := j.Judge(&m.flow)
-		out.Judge(&v)
-		doc.Flows = append(doc.Flows, out)
+		doc.Flows = append(doc.Flows, explains(&m.flow, m.form.String()))
 	}
 	return doc, nil
+}
+
+// explainer explains flows by s; as is the form in which a flow fits a query.
+func explainer(s *host.Snapshot, verbose bool) func(f *host.Flow, as string) report.Explained {
+	e, j := explain.New(s), stale.New(s)
+	return func(f *host.Flow, as string) report.Explained {
+		x := e.Explain(f, explain.Options{Path: verbose, Not: true})
+		out := report.NewExplained(x, as)
+		v := j.Judge(f)
+		out.Judge(&v)
+		return out
+	}
 }
 
 // simulated is what would happen to the packet that the query names, nil when

@@ -77,27 +77,37 @@ func (a *app) checkFrom(cmd *cobra.Command) error {
 type fromFile struct {
 	*bundle.Source
 	file io.Closer
+	// redaction is nil where addresses and names are those of the machine.
+	redaction *bundle.Redaction
 }
 
 func (f *fromFile) Close() error { return f.file.Close() }
 
 // openFile is the namespace asked for of the file of --from.
 func (a *app) openFile(ctx context.Context) (capture.Source, error) {
+	l, err := a.openBundle(ctx)
+	if err != nil {
+		return nil, fileError(ctx, "--from", err)
+	}
+	return l, nil
+}
+
+func (a *app) openBundle(ctx context.Context) (*fromFile, error) {
 	r, err := bundle.Open(ctx, a.from)
 	if err != nil {
-		return nil, fromError(ctx, err)
+		return nil, err
 	}
 	l, err := a.namespace(ctx, r)
 	if err != nil {
-		return nil, errors.Join(fromError(ctx, err), r.Close())
+		return nil, errors.Join(err, r.Close())
 	}
 	a.captured = newCaptured(r.Manifest(), l)
-	return &fromFile{l, r}, nil
+	return &fromFile{l, r, r.Manifest().Redaction}, nil
 }
 
-// fromError: a file that cannot be used is a wrong argument.
-func fromError(ctx context.Context, err error) error {
-	err = fmt.Errorf("--from %w", err)
+// fileError: a file that cannot be used is a wrong argument.
+func fileError(ctx context.Context, what string, err error) error {
+	err = fmt.Errorf("%s %w", what, err)
 	if ctx.Err() != nil {
 		return incomplete(err)
 	}

@@ -13,7 +13,7 @@
 //	ntdiag undo JOURNAL     put back what a delete removed
 //	ntdiag record           keep who changes rules, addresses and routes, and when
 //	ntdiag history          the changes that record has kept, rule by rule
-//	ntdiag bundle           a machine in one file for the ticket; reveal a redacted one
+//	ntdiag bundle           a machine in one file for the ticket: report, diff, reveal
 //	ntdiag demo             all of this on a small network of its own
 //
 // What reads works on a bundle of another machine as well, without privilege

@@ -9,14 +9,16 @@ import (
 
 // Made is how many live flows each rule alone has made.
 type Made struct {
-	Flows   map[*rules.Rule]int
+	Flows map[*rules.Rule]int
+	// First is the first flow of each.
+	First   map[*rules.Rule]*host.Flow
 	Missing []host.Missing
 }
 
 // Count attributes the flows that read hands over, at most limit of those with
 // NAT. Flows that several rules can have made count for none.
 func (e *Explainer) Count(limit int, read func(each func(*host.Flow)) error) Made {
-	m := Made{Flows: map[*rules.Rule]int{}}
+	m := Made{Flows: map[*rules.Rule]int{}, First: map[*rules.Rule]*host.Flow{}}
 	n := 0
 	err := read(func(f *host.Flow) {
 		if len(f.Rewrites()) == 0 {
@@ -26,8 +28,13 @@ func (e *Explainer) Count(limit int, read func(each func(*host.Flow)) error) Mad
 			return
 		}
 		for _, rw := range e.Explain(f, Options{}).Rewrites {
-			if len(rw.Rules) == 1 {
-				m.Flows[rw.Rules[0]]++
+			if len(rw.Rules) != 1 {
+				continue
+			}
+			r := rw.Rules[0]
+			if m.Flows[r]++; m.First[r] == nil {
+				first := *f
+				m.First[r] = &first
 			}
 		}
 	})
