@@ -62,9 +62,19 @@ type tuple struct {
 	} `json:"icmp"`
 }
 
-// Read reads what Append writes into f, which it overwrites. A field that it
-// does not know is passed over. The error names the field that is not right.
+// Read reads what Append writes into f, which it overwrites; a line feed may
+// follow. A field that it does not know is passed over. The error names the
+// field that is not right. What most entries have it reads without an
+// allocation, so that long listings stream.
 func Read(b []byte, f *host.Flow) error {
+	if readQuick(b, f) {
+		return nil
+	}
+	return readAny(b, f)
+}
+
+// readAny reads fields in any order.
+func readAny(b []byte, f *host.Flow) error {
 	var o object
 	if err := json.Unmarshal(b, &o); err != nil {
 		return fmt.Errorf("flow: %w", err)
