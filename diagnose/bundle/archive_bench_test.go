@@ -97,7 +97,7 @@ func benchWrite(b *testing.B, path string, n int) {
 	w, err := NewWriter(file, info)
 	must(b, err)
 	ns := w.Namespace("", "", host.Place{})
-	must(b, ns.State(&State{}))
+	must(b, ns.State(testState()))
 	fw, err := ns.Flows(1, FlowOptions{At: created, Expect: uint64(n), Line: benchLine})
 	must(b, err)
 	var f host.Flow

@@ -15,9 +15,10 @@ type kind struct {
 	name  string
 	shape *regexp.Regexp
 	max   int64
-	json  bool // one document
-	lines bool // records of one line
-	keep  bool // read when the bundle is opened
+	// values is how many a JSON document may have; 0: it is no JSON document.
+	values int
+	lines  bool // records of one line
+	keep   bool // read when the bundle is opened
 }
 
 // word is a file's name without tricks: not hidden, nothing that a shell or a
@@ -25,12 +26,12 @@ type kind struct {
 const word = `[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*`
 
 var kinds = []kind{
-	{"format", regexp.MustCompile(`^format\.json$`), 4 << 10, true, false, true},
-	{"manifest", regexp.MustCompile(`^manifest\.json$`), 64 << 20, true, false, true},
-	{"state", regexp.MustCompile(`^netns-[0-9]{1,5}/state\.json$`), 4 << 30, true, false, false},
-	{"flows", regexp.MustCompile(`^netns-[0-9]{1,5}/flows-[0-9]{1,3}/[0-9]{4,6}\.jsonl$`), partBytes + maxLine, false, true, false},
-	{"text", regexp.MustCompile(`^(?:netns-[0-9]{1,5}/)?text/` + word + `(?:/[0-9]{4,6}\.txt)?$`), maxText, false, false, false},
-	{"finding", regexp.MustCompile(`^(?:netns-[0-9]{1,5}/)?findings/` + word + `\.json$`), maxDoc, true, false, false},
+	{"format", regexp.MustCompile(`^format\.json$`), 4 << 10, 20, false, true},
+	{"manifest", regexp.MustCompile(`^manifest\.json$`), 32 << 20, maxListing, false, true},
+	{"state", regexp.MustCompile(`^netns-[0-9]{1,5}/state\.json$`), maxState, maxValues, false, false},
+	{"flows", regexp.MustCompile(`^netns-[0-9]{1,5}/flows-[0-9]{1,3}/[0-9]{4,6}\.jsonl$`), partBytes + maxLine, 0, true, false},
+	{"text", regexp.MustCompile(`^(?:netns-[0-9]{1,5}/)?text/` + word + `(?:/[0-9]{4,6}\.txt)?$`), maxText, 0, false, false},
+	{"finding", regexp.MustCompile(`^(?:netns-[0-9]{1,5}/)?findings/` + word + `\.json$`), maxDoc, maxValues, false, false},
 }
 
 var namespaceDir = regexp.MustCompile(`^netns-[0-9]{1,5}$`)

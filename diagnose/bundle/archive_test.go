@@ -30,6 +30,11 @@ func testInfo() Info {
 	}
 }
 
+// testState is a namespace without anything.
+func testState() *State {
+	return &State{Enter: "ip netns exec blue", Snapshot: &host.Snapshot{Rules: &rules.Ruleset{}}}
+}
+
 // testFlow is flow i of a busy router: of 1000 clients to 8 servers, all of
 // one rule but each 5000th.
 func testFlow(f *host.Flow, i int) {
@@ -60,7 +65,7 @@ func writeTest(t testing.TB, info Info, n int) []byte {
 	w, err := NewWriter(&out, info)
 	must(t, err)
 	ns := w.Namespace("blue", "/run/netns/blue", host.Place{BootID: "b", Inode: 7, Cookie: 9})
-	must(t, ns.State(&State{Enter: "ip netns exec blue", Snapshot: &host.Snapshot{Rules: &rules.Ruleset{}}}))
+	must(t, ns.State(testState()))
 	must(t, ns.Text("ruleset.nft", func(w io.Writer) error { _, err := io.WriteString(w, "table ip nat {\n}\n"); return err }))
 	must(t, w.Text("readme.txt", func(w io.Writer) error { _, err := io.WriteString(w, "a\xff\xe4b\n"); return err }))
 	for round := 1; round <= 2; round++ {
@@ -95,7 +100,7 @@ func saved(t testing.TB, b []byte) string {
 }
 
 func TestRoundTrip(t *testing.T) {
-	const n = 30000
+	const n = 20000
 	r, err := Open(context.Background(), saved(t, writeTest(t, testInfo(), n)))
 	must(t, err)
 	defer r.Close()

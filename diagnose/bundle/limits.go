@@ -21,7 +21,9 @@ const (
 	maxStrata = 1 << 16   // told apart; flows of further ones are counted as one
 	maxListed = 500       // strata that a manifest lists for a round
 	maxText   = 1 << 30   // of one plain text
-	maxDoc    = 256 << 20 // of one finding
+	maxDoc    = 128 << 20 // of one finding
+	maxState  = 512 << 20
+	maxValues = 10_000_000 // of a JSON document: memory goes by them
 )
 
 // What the manifest takes at most for one.
@@ -34,8 +36,10 @@ const (
 // What is read at most of anybody's file.
 const (
 	maxMembers = 100_000
-	maxInput   = 64 << 30 // from a pipe, compressed
-	maxWindow  = 64 << 20 // that zstd may ask for
+	maxListing = 1_000_000      // values of the manifest
+	maxFrames  = 4 * maxMembers // of zstd
+	maxInput   = 64 << 30       // from a pipe, compressed
+	maxWindow  = 64 << 20       // that zstd may ask for
 	// The archive may be maxRatio times as long as the file, and longer than that
 	// by freeBytes: of honest ones only small members come near.
 	maxRatio  = 200

@@ -30,13 +30,12 @@ type Reader struct {
 
 // store is where the members are: an archive or a directory.
 type store interface {
-	// walk hands over the members in their order, to be read before fn returns.
-	// It ends without an error when fn returns errStop.
+	// walk hands over every member in their order, to be read before fn returns.
 	walk(ctx context.Context, fn func(name string, size int64, r io.Reader) error) error
+	// read hands over members that walk has found.
+	read(ctx context.Context, names []string, fn func(name string, r io.Reader) error) error
 	close() error
 }
-
-var errStop = errors.New("stop")
 
 // format is how one format is read. A row stays for as long as bundles of its
 // format are read.
@@ -238,7 +237,7 @@ func (r *Reader) Text(ctx context.Context, n *Namespace, name string, w io.Write
 	return err
 }
 
-// Each streams every member in the order of the file.
+// Each streams every member but the manifest, in the order that it lists them.
 func (r *Reader) Each(ctx context.Context, fn func(name string, in io.Reader) error) error {
 	return r.some(ctx, "", fn)
 }
@@ -251,29 +250,30 @@ func (r *Reader) one(ctx context.Context, name string, fn func(io.Reader) error)
 	if r.members[name] == nil {
 		return fmt.Errorf("%s: %s: %w", r.path, name, ErrAbsent)
 	}
-	return r.some(ctx, name, func(_ string, in io.Reader) error {
-		if err := fn(in); err != nil {
-			return err
-		}
-		return errStop
-	})
+	return r.read(ctx, []string{name}, func(_ string, in io.Reader) error { return fn(in) })
 }
 
 // some reads the members whose names begin with prefix.
 func (r *Reader) some(ctx context.Context, prefix string, fn func(name string, in io.Reader) error) error {
-	err := r.from.walk(ctx, func(name string, _ int64, in io.Reader) error {
-		if !strings.HasPrefix(name, prefix) {
-			return nil
+	var names []string
+	for _, m := range r.manifest.Members {
+		if strings.HasPrefix(m.Name, prefix) {
+			names = append(names, m.Name)
 		}
+	}
+	return r.read(ctx, names, fn)
+}
+
+func (r *Reader) read(ctx context.Context, names []string, fn func(name string, in io.Reader) error) error {
+	err := r.from.read(ctx, names, func(name string, in io.Reader) error {
 		err := fn(name, in)
-		var c caller
-		if err != nil && !errors.Is(err, errStop) && !errors.As(err, &c) {
-			return fmt.Errorf("%s: %w", name, err)
+		if err == nil || ctx.Err() != nil || errors.As(err, new(caller)) {
+			return err
 		}
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	})
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%s: %w", r.path, err)
 	}
-	return nil
+	return err
 }

@@ -1,6 +1,14 @@
 package bundle
 
-import "unicode/utf8"
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"unicode/utf8"
+)
 
 // utf8Check looks whether what passes is UTF-8.
 type utf8Check struct {
@@ -38,29 +46,103 @@ func (u *utf8Check) add(b []byte) bool {
 
 func (u *utf8Check) whole() bool { return u.n == 0 }
 
-// depthCheck looks how deep JSON is nested, without reading it otherwise.
-type depthCheck struct {
-	depth          int
+// jsonCheck looks how deep JSON is nested and how many values it has, before
+// anything is made of them.
+type jsonCheck struct {
+	depth, values  int
 	quoted, escape bool
 }
 
-func (d *depthCheck) add(b []byte) bool {
+func (j *jsonCheck) add(b []byte, values int) error {
 	for _, c := range b {
 		switch {
-		case d.escape:
-			d.escape = false
-		case d.quoted:
-			d.escape = c == '\\'
-			d.quoted = c != '"'
+		case j.escape:
+			j.escape = false
+		case j.quoted:
+			j.escape = c == '\\'
+			j.quoted = c != '"'
 		case c == '"':
-			d.quoted = true
+			j.quoted = true
 		case c == '{' || c == '[':
-			if d.depth++; d.depth > maxDepth {
-				return false
+			j.values++
+			if j.depth++; j.depth > maxDepth {
+				return fmt.Errorf("is nested deeper than %d", maxDepth)
 			}
 		case c == '}' || c == ']':
-			d.depth--
+			j.depth--
+		case c == ',':
+			j.values++
 		}
 	}
-	return true
+	if j.values > values {
+		return fmt.Errorf("holds more than %d values", values)
+	}
+	return nil
+}
+
+// checker looks at a member as it passes.
+type checker struct {
+	k      *kind
+	sum    hash.Hash
+	size   int64
+	kept   []byte // of the format and the manifest
+	text   utf8Check
+	nested jsonCheck
+	lines  uint64
+	run    int // bytes since the last line feed
+}
+
+func newChecker(k *kind) *checker { return &checker{k: k, sum: sha256.New()} }
+
+func (c *checker) Write(b []byte) (int, error) {
+	c.size += int64(len(b))
+	if c.size > c.k.max {
+		return 0, &limitError{fmt.Sprintf("takes more than the %s that one may", SizeText(c.k.max))}
+	}
+	c.sum.Write(b)
+	if c.k == &other {
+		return len(b), nil
+	}
+	if !c.text.add(b) {
+		return 0, errors.New("holds bytes that are no UTF-8")
+	}
+	if c.k.values > 0 {
+		if err := c.nested.add(b, c.k.values); err != nil {
+			return 0, err
+		}
+	}
+	if c.k.lines && !c.line(b) {
+		return 0, fmt.Errorf("line %d is longer than %d bytes", c.lines+1, maxLine)
+	}
+	if c.k.keep {
+		c.kept = append(c.kept, b...)
+	}
+	return len(b), nil
+}
+
+func (c *checker) line(b []byte) bool {
+	for {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			c.run += len(b)
+			return c.run <= maxLine
+		}
+		if c.run+i > maxLine {
+			return false
+		}
+		c.lines++
+		c.run = 0
+		b = b[i+1:]
+	}
+}
+
+// member is what passed.
+func (c *checker) member(name string, size int64) (*Member, error) {
+	if c.size != size {
+		return nil, fmt.Errorf("ends after %d of %d bytes", c.size, size)
+	}
+	if !c.text.whole() {
+		return nil, errors.New("ends within a character")
+	}
+	return &Member{Name: name, Size: size, SHA256: hex.EncodeToString(c.sum.Sum(nil)), Records: c.lines}, nil
 }

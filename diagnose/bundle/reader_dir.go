@@ -28,7 +28,7 @@ func (d *directory) close() error { return d.root.Close() }
 
 func (d *directory) walk(ctx context.Context, fn func(name string, size int64, r io.Reader) error) error {
 	count := 0
-	err := fs.WalkDir(d.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+	return fs.WalkDir(d.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, cause(err))
 		}
@@ -47,15 +47,20 @@ func (d *directory) walk(ctx context.Context, fn func(name string, size int64, r
 		if err := checkPath(name); err != nil {
 			return err
 		}
-		return d.read(ctx, name, fn)
+		return d.file(ctx, name, fn)
 	})
-	if errors.Is(err, errStop) {
-		return nil
-	}
-	return err
 }
 
-func (d *directory) read(ctx context.Context, name string, fn func(name string, size int64, r io.Reader) error) error {
+func (d *directory) read(ctx context.Context, names []string, fn func(name string, r io.Reader) error) error {
+	for _, name := range names {
+		if err := d.file(ctx, name, func(_ string, _ int64, r io.Reader) error { return fn(name, r) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *directory) file(ctx context.Context, name string, fn func(name string, size int64, r io.Reader) error) error {
 	f, err := d.root.Open(name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, cause(err))

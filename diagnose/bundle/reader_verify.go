@@ -1,15 +1,11 @@
 package bundle
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"hash"
 	"io"
+	"path"
 	"strings"
 )
 
@@ -29,7 +25,7 @@ func (r *Reader) verify(ctx context.Context) error {
 			k = &other
 		}
 		if size > k.max {
-			return fmt.Errorf("%s: takes %s, at most %s are read", name, SizeText(size), SizeText(k.max))
+			return fmt.Errorf("%s: takes %s, more than the %s that one may", name, SizeText(size), SizeText(k.max))
 		}
 		c := newChecker(k)
 		if _, err := io.CopyBuffer(c, struct{ io.Reader }{in}, buf); err != nil {
@@ -146,79 +142,25 @@ func (r *Reader) compare(found map[string]*Member, unknown []string) error {
 			return fmt.Errorf("%s: is not in the manifest", name)
 		case e.Size != m.Size:
 			return fmt.Errorf("%s: has %d bytes, by the manifest %d", name, m.Size, e.Size)
+		case e.Records != m.Records && m.Records > 0:
+			return fmt.Errorf("%s: has %d records, by the manifest %d", name, m.Records, e.Records)
 		case e.SHA256 != m.SHA256:
 			return fmt.Errorf("%s: was changed: its sha256 is %s, by the manifest %.64q", name, m.SHA256, e.SHA256)
 		}
 	}
+	flows := map[string]uint64{}
 	for _, e := range r.manifest.Members {
 		if found[e.Name] == nil {
 			return fmt.Errorf("%.200q: is in the manifest and not in the archive", e.Name)
 		}
+		flows[path.Dir(e.Name)] += found[e.Name].Records
+	}
+	for _, n := range r.manifest.Namespaces {
+		for _, round := range n.Rounds {
+			if got := flows[fmt.Sprintf("%s/flows-%d", n.Dir, round.Round)]; got != round.Kept {
+				return fmt.Errorf("%s: holds %d flows of round %d, by the manifest %d", n.Dir, got, round.Round, round.Kept)
+			}
+		}
 	}
 	return nil
-}
-
-// checker looks at a member as it passes.
-type checker struct {
-	k     *kind
-	sum   hash.Hash
-	size  int64
-	kept  []byte // of the format and the manifest
-	text  utf8Check
-	depth depthCheck
-	lines uint64
-	run   int // bytes since the last line feed
-}
-
-func newChecker(k *kind) *checker { return &checker{k: k, sum: sha256.New()} }
-
-func (c *checker) Write(b []byte) (int, error) {
-	c.size += int64(len(b))
-	if c.size > c.k.max {
-		return 0, &limitError{fmt.Sprintf("takes more than %s", SizeText(c.k.max))}
-	}
-	c.sum.Write(b)
-	if c.k == &other {
-		return len(b), nil
-	}
-	if !c.text.add(b) {
-		return 0, errors.New("holds bytes that are no UTF-8")
-	}
-	if c.k.json && !c.depth.add(b) {
-		return 0, fmt.Errorf("is nested deeper than %d", maxDepth)
-	}
-	if c.k.lines && !c.line(b) {
-		return 0, fmt.Errorf("line %d is longer than %d bytes", c.lines+1, maxLine)
-	}
-	if c.k.keep {
-		c.kept = append(c.kept, b...)
-	}
-	return len(b), nil
-}
-
-func (c *checker) line(b []byte) bool {
-	for {
-		i := bytes.IndexByte(b, '\n')
-		if i < 0 {
-			c.run += len(b)
-			return c.run <= maxLine
-		}
-		if c.run+i > maxLine {
-			return false
-		}
-		c.lines++
-		c.run = 0
-		b = b[i+1:]
-	}
-}
-
-// member is what passed.
-func (c *checker) member(name string, size int64) (*Member, error) {
-	if c.size != size {
-		return nil, fmt.Errorf("ends after %d bytes of %d", c.size, size)
-	}
-	if !c.text.whole() {
-		return nil, errors.New("ends within a character")
-	}
-	return &Member{Name: name, Size: size, SHA256: hex.EncodeToString(c.sum.Sum(nil)), Records: c.lines}, nil
 }

@@ -73,25 +73,28 @@ func (s *sampler) drop(i uint32) {
 	s.strata[i].Kept--
 }
 
-// adapt chooses the share of what is to come: room bytes are left, and the
-// packed flows took used.
-func (s *sampler) adapt(room, used int64, packed uint64) {
+// adapt chooses the share of what is to come: room bytes are left, of which
+// kept are for the first flows of strata alone, and the packed flows took used.
+func (s *sampler) adapt(room, kept, used int64, packed uint64) {
 	if packed == 0 {
 		return
 	}
 	each := float64(used) / float64(packed)
-	// what is kept and not yet packed takes as much
-	fit := max(0, float64(room)*0.95/each-float64(s.kept-packed))
+	// what is chosen and not yet packed takes as much
+	fit := func(room int64) float64 { return max(0, float64(room)*0.95/each-float64(s.kept-packed)) }
 	come := 3 * float64(s.seen)
-	if s.expect > 0 {
-		come = max(float64(s.expect)-float64(s.seen), float64(s.seen)/16)
+	switch {
+	case s.expect > s.seen:
+		come = float64(s.expect - s.seen)
+	case s.expect > 0: // there are more than expected
+		come = float64(s.seen)
 	}
-	s.whole = come <= fit
-	s.share = 0
+	s.floor = uint64(min(floor, max(1, fit(room)/2/float64(len(s.strata)+1))))
+	all := fit(room - kept)
+	s.share, s.whole = 0, come <= all || s.expect > s.seen && come <= fit(room)
 	if !s.whole {
-		s.share = uint64(fit/come*math.MaxUint32) << 32
+		s.share = uint64(all/come*math.MaxUint32) << 32
 	}
-	s.floor = uint64(min(floor, max(1, fit/4/float64(len(s.strata)+1))))
 }
 
 // report fills in what was left out.

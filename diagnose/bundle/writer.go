@@ -37,6 +37,7 @@ type Writer struct {
 	info     Info
 	manifest Manifest
 	written  int64
+	unpacked int64  // bytes of the archive, about
 	expected uint64 // entries that are still to come
 	flows    *FlowWriter
 	seen     map[string]bool

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/flowjson"
@@ -15,7 +16,8 @@ import (
 type FlowOptions struct {
 	At     time.Time
 	Expect uint64 // entries that the table has, 0 when not known
-	// Line appends a flow as people read it, with its line feed. nil: no text.
+	// Line appends a flow as people read it: one line, ended by a line feed. nil:
+	// no text.
 	Line func(b []byte, f *host.Flow) []byte
 	// Stratum appends the name of what has to keep some of its flows when not all
 	// can be kept, at most 120 bytes. nil: AppendStratum.
@@ -109,7 +111,12 @@ func (f *FlowWriter) Add(flow *host.Flow) error {
 	}
 	p := f.cur
 	p.strata = append(p.strata, stratum)
+	before := len(p.json.raw)
 	p.json.raw = append(flowjson.Append(p.json.raw, flow), '\n')
+	if n := len(p.json.raw) - before; n > maxLine {
+		f.err = fmt.Errorf("bundle: %s: a flow of %d bytes", f.dir, n)
+		return f.err
+	}
 	if f.opt.Line != nil {
 		p.text.raw = f.opt.Line(p.text.raw, flow)
 	}
@@ -147,6 +154,10 @@ func (o *form) pack(w *Writer) error {
 	if len(o.raw) == blockSize {
 		return nil
 	}
+	if !utf8.Valid(o.raw[blockSize:]) {
+		data := append([]byte(nil), o.raw[blockSize:]...)
+		o.raw, _ = appendEscaped(o.raw[:blockSize], data) // it ends with a line feed
+	}
 	o.size = int64(len(o.raw) - blockSize)
 	o.sum = sha256.Sum256(o.raw[blockSize:])
 	header, err := tarHeader(o.name, o.size, w.info.Created)
@@ -171,7 +182,7 @@ func (f *FlowWriter) wait() error {
 	f.pending = nil
 	f.err = done.err
 	p := done.part
-	for f.err == nil && len(p.strata) > 0 && p.bytes() > f.left() {
+	for f.err == nil && len(p.strata) > 0 && (p.bytes() > f.left() || !f.n.w.believed(p.json.size+p.text.size, p.bytes())) {
 		f.halve(p)
 		f.err = f.pack(p)
 	}
@@ -179,7 +190,7 @@ func (f *FlowWriter) wait() error {
 		f.err = f.put(p)
 	}
 	p.clear()
-	f.s.adapt(f.left(), f.used, f.packed)
+	f.s.adapt(f.left(), f.room/8, f.used, f.packed)
 	return f.err
 }
 

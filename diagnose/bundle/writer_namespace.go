@@ -75,11 +75,14 @@ func (n *NamespaceWriter) Finding(command string, doc []byte) error {
 		return fmt.Errorf("bundle: finding %q is no JSON", command)
 	}
 	name := n.dir + "/findings/" + command + ".json"
-	m := n.w.member(name)
-	_, err := m.Write(doc)
-	if e := m.close(); err == nil {
-		err = e
+	if len(doc) > maxDoc {
+		n.w.truncated(name, "documents", 0, 1)
+		return n.w.ready()
 	}
+	m := n.w.member(name)
+	// an error of Write comes again
+	_, _ = m.Write(doc)
+	err := m.close()
 	if errors.Is(err, errNoRoom) {
 		n.w.truncated(name, "documents", 0, 1)
 		return m.spool.clear()

@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -30,17 +29,13 @@ func (w *Writer) text(dir, name string, write func(io.Writer) error) error {
 
 // fitted closes a text; of one that is too long, fewer lines.
 func (w *Writer) fitted(m *member) error {
-	if m.size <= maxText {
-		if err := m.close(); !errors.Is(err, errNoRoom) {
-			return err
-		}
-	} else if err := m.finish(); err != nil {
+	if err := m.close(); !errors.Is(err, errNoRoom) {
 		return err
 	}
 	lines, total := uint64(0), uint64(0)
-	for keep := min(m.size, maxText); ; keep /= 2 {
+	for keep := m.check.size; ; keep /= 2 {
 		if room := w.room() - w.info.MaxBytes/32; room < m.spool.size {
-			keep = min(keep, int64(float64(m.size)*0.9*float64(max(room, 0))/float64(m.spool.size)))
+			keep = min(keep, int64(float64(m.check.size)*0.9*float64(max(room, 0))/float64(m.spool.size)))
 		}
 		short := w.member(m.name)
 		var err error
@@ -101,22 +96,27 @@ func (e *escaper) Write(b []byte) (int, error) {
 	if len(e.rest) == 0 && utf8.Valid(b) {
 		return e.w.Write(b)
 	}
-	var out bytes.Buffer
-	in := append(e.rest, b...)
-	for len(in) > 0 && utf8.FullRune(in) {
-		r, n := utf8.DecodeRune(in)
-		if r == utf8.RuneError && n == 1 {
-			fmt.Fprintf(&out, `\x%02x`, in[0])
-		} else {
-			out.Write(in[:n])
-		}
-		in = in[n:]
-	}
-	e.rest = append([]byte(nil), in...)
-	if _, err := e.w.Write(out.Bytes()); err != nil {
+	var out []byte
+	out, e.rest = appendEscaped(nil, append(e.rest, b...))
+	if _, err := e.w.Write(out); err != nil {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// appendEscaped appends in with each byte that is no UTF-8 as \xNN; rest may be
+// the beginning of a character.
+func appendEscaped(out, in []byte) (_, rest []byte) {
+	for len(in) > 0 && utf8.FullRune(in) {
+		r, n := utf8.DecodeRune(in)
+		if r == utf8.RuneError && n == 1 {
+			out = fmt.Appendf(out, `\x%02x`, in[0])
+		} else {
+			out = append(out, in[:n]...)
+		}
+		in = in[n:]
+	}
+	return out, append([]byte(nil), in...)
 }
 
 func (e *escaper) flush() error {
