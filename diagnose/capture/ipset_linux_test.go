@@ -30,6 +30,10 @@ func TestIPSetsAreSavedAsIpsetDoes(t *testing.T) {
 		if d := cmp.Diff(before, saved(rs.IPSets)); d != "" {
 			t.Errorf("ipset save differs (-ipset +ours):\n%s", d)
 		}
+		parsed := rules.ParseIPSets(strings.Split(before, "\n"), func(line int, why string) { t.Errorf("line %d: %s", line, why) })
+		if d := cmp.Diff(before, saved(parsed)); d != "" {
+			t.Errorf("what ipset saves is read otherwise (-ipset +ours):\n%s", d)
+		}
 		return
 	}
 	t.Error("never two equal listings")

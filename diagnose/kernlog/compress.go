@@ -104,6 +104,14 @@ func open(r io.Reader) (*stream, error) {
 	return s, nil
 }
 
+// Unpack takes the compression off r, known by its first bytes: gzip, zstd, xz,
+// bzip2 or lz4, one in another up to three deep. It may hold more memory until
+// close is called.
+func Unpack(r io.Reader) (plain io.Reader, close func(), err error) {
+	s, err := open(r)
+	return s.Reader, s.close, err
+}
+
 func compressionOf(head []byte) *compression {
 	for i, c := range compressions {
 		if bytes.HasPrefix(head, []byte(c.magic)) {
