@@ -39,9 +39,9 @@ type Text struct {
 // of a thousandth of it.
 const maxLine = 1 << 20
 
-// ParseSave reads what iptables-save prints, or iptables -S, or the lines of a
-// script: every rule becomes the statements that DecodeTable makes of its blob.
-// What is not understood becomes opaque, and a problem that names its line. An
+// ParseSave reads what iptables-save prints, or iptables -S, or iptables -L -n
+// -v, or the lines of a script: every rule becomes the statements that
+// DecodeTable makes of its blob. What is not understood becomes opaque, and a problem that names its line. An
 // error is one of reading.
 func ParseSave(x Text, r io.Reader) ([]*rules.Table, []Problem, error) {
 	if _, ok := layouts[x.Family]; !ok {
@@ -81,6 +81,7 @@ type saveParser struct {
 	chains   map[*rules.Table]map[string]*rules.Chain
 	declared map[string]bool // chains that a line makes, "table name"
 	loose    string          // the table of lines outside of one
+	list     *listing        // of iptables -L
 	problems []Problem
 }
 
@@ -104,6 +105,10 @@ func (p *saveParser) declare(lines []string) {
 			table = strings.TrimSpace(s[1:])
 		case s == "COMMIT":
 			table = ""
+		case listHead.MatchString(s):
+			name := listHead.FindStringSubmatch(s)[1]
+			p.declared[" "+name] = true
+			base[name] = true
 		case s[0] == ':' && len(w) > 0:
 			p.declared[table+" "+w[0].s[1:]] = true
 		case len(rest) > 1 && (rest[0].s == "-N" || rest[0].s == "-P"):
@@ -181,6 +186,7 @@ func (p *saveParser) lineOf(s string) {
 		p.table = nil
 	case s[0] == ':':
 		p.chainLine(splitWords(s[1:]))
+	case p.listLine(s):
 	default:
 		p.ruleLine(s)
 	}

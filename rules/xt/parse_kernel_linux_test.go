@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ntdiag/ntdiag/diagnose/lab"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/xt"
 )
@@ -155,10 +156,107 @@ func TestParseCollection(t *testing.T) {
 							t.Fatal(err)
 						}
 						parseCase(t, b.prefix[family], setsOf(t, dir, name), in, family, b.want, sum)
+						same, opaque := listCase(t, b.prefix[family], setsOf(t, dir, name), in, family)
+						sum["listed"] += same
+						sum["listed, not understood"] += opaque
 					})
 				}
 			}
 			t.Log(sum)
 		})
 	}
+}
+
+// TestParseListing: what iptables -L -n -v prints of a table is read as what the
+// kernel has; where a rule's words are not understood it says so, and never
+// something else.
+func TestParseListing(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.rules*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, opaque := 0, 0
+	for _, path := range paths {
+		for _, b := range backends {
+			t.Run(filepath.Base(path)+"/"+b.name, func(t *testing.T) {
+				in, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sets, _ := os.ReadFile(strings.TrimSuffix(strings.TrimSuffix(path, "6"), ".rules") + ".ipset")
+				family := rules.FamilyIPv4
+				if strings.HasSuffix(path, "6") {
+					family = rules.FamilyIPv6
+				}
+				s, o := listCase(t, b.prefix[family], sets, in, family)
+				same, opaque = same+s, opaque+o
+			})
+		}
+	}
+	t.Logf("%d rules are the kernel's, %d are not understood in full", same, opaque)
+}
+
+// listCase loads a file, lists its tables, and compares what is read of that.
+func listCase(t *testing.T, tool string, sets, in []byte, family rules.Family) (same, opaque int) {
+	listings := map[string]string{}
+	_, tables := load(t, tool, sets, in, func(h *lab.Host) {
+		for table := range saved(string(in)) {
+			table = strings.TrimSpace(table)
+			out, err := command(h, nil, tool, "-t", table, "-nvL")
+			if err != nil {
+				t.Fatal(err)
+			}
+			listings[table] = string(out)
+		}
+	})
+	for _, tb := range tables {
+		text, ok := listings[tb.Name]
+		if !ok || tb.Family != family {
+			continue
+		}
+		parsed, _, err := xt.ParseSave(xt.Text{Family: family, IPSet: tb.Ruleset.IPSetByName}, strings.NewReader(text))
+		if err != nil || len(parsed) != 1 {
+			t.Fatalf("%v %v", parsed, err)
+		}
+		if parsed[0].Name != tb.Name && tb.Name != "security" {
+			t.Errorf("taken for table %s, it is %s", parsed[0].Name, tb.Name)
+		}
+		s, o := compareListing(t, tb, parsed[0])
+		same, opaque = same+s, opaque+o
+	}
+	return same, opaque
+}
+
+// unlisted are rules that ask for what iptables -L does not print.
+var unlisted = map[string]bool{
+	"-A PREROUTING -p tcp -m tcp": true, "-A PREROUTING -m eui64": true,
+	// two matches of one extension, which print as one
+	"-A loc-fw -p tcp -m tcp --dport 3128 -m conntrack --ctorigdstport 80 -m conntrack ! --ctorigdst 10.10.10.1 -j ACCEPT": true,
+}
+
+func compareListing(t *testing.T, want, got *rules.Table) (same, opaque int) {
+	t.Helper()
+	for _, c := range want.Chains {
+		o := got.Chain(c.Name)
+		if o == nil || len(o.Rules) != len(c.Rules) {
+			t.Errorf("chain %s: not as many rules", c.Name)
+			continue
+		}
+		for i, r := range c.Rules {
+			if !o.Rules[i].Decoded() {
+				opaque++
+				continue
+			}
+			a, _ := xt.RuleText(r)
+			b, _ := xt.RuleText(o.Rules[i])
+			equal := a == b
+			if want.Backend == rules.BackendIptablesLegacy {
+				equal = cmp.Equal(uncounted(r), uncounted(o.Rules[i]), sameModel...)
+			}
+			if same++; !equal && !unlisted[a] {
+				t.Errorf("the kernel has\n  %s\nthe listing is read as\n  %s", a, b)
+			}
+		}
+	}
+	return same, opaque
 }
