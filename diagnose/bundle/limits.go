@@ -1,6 +1,6 @@
 package bundle
 
-import "github.com/ntdiag/ntdiag/internal/jsonform"
+import "github.com/ntdiag/ntdiag/rules/jsonform"
 
 // Bounds of what is written and of what is read. What is read comes from
 // anybody: nothing of it is believed before it was counted.

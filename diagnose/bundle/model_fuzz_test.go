@@ -10,7 +10,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
-	"github.com/ntdiag/ntdiag/internal/modeldiff"
+	"github.com/ntdiag/ntdiag/rules/modeldiff"
 	"github.com/ntdiag/ntdiag/rules"
 )
 

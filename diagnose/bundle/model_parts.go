@@ -7,7 +7,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/counters"
 	"github.com/ntdiag/ntdiag/diagnose/history"
-	"github.com/ntdiag/ntdiag/internal/jsonform"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
 )
 
 // writeCPU writes the counters of one CPU by name: their places in the table

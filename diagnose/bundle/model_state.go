@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/ntdiag/ntdiag/internal/jsonform"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
 )
 
 // StateVersion is that of the state.json that is written; older ones are read.

@@ -15,8 +15,8 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/counters"
 	"github.com/ntdiag/ntdiag/diagnose/history"
 	"github.com/ntdiag/ntdiag/diagnose/host"
-	"github.com/ntdiag/ntdiag/internal/jsonform"
-	"github.com/ntdiag/ntdiag/internal/modeldiff"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
+	"github.com/ntdiag/ntdiag/rules/modeldiff"
 	"github.com/ntdiag/ntdiag/rules"
 )
 

@@ -8,8 +8,8 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/ntdiag/ntdiag/internal/jsonform"
-	"github.com/ntdiag/ntdiag/internal/modeldiff"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
+	"github.com/ntdiag/ntdiag/rules/modeldiff"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/xt"
 )

@@ -3,7 +3,7 @@ package rulesjson
 import (
 	"reflect"
 
-	"github.com/ntdiag/ntdiag/internal/jsonform"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
 	"github.com/ntdiag/ntdiag/rules"
 )
 

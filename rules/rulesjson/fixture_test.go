@@ -13,7 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/ntdiag/ntdiag/internal/modeldiff"
+	"github.com/ntdiag/ntdiag/rules/modeldiff"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/nft"
 	"github.com/ntdiag/ntdiag/rules/rulesjson"

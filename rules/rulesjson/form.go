@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/ntdiag/ntdiag/internal/jsonform"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
 	"github.com/ntdiag/ntdiag/rules"
 )
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ntdiag/ntdiag/internal/modeldiff"
+	"github.com/ntdiag/ntdiag/rules/modeldiff"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/nft"
 	"github.com/ntdiag/ntdiag/rules/rulesjson"

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
-	"github.com/ntdiag/ntdiag/internal/jsonform"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
 	"github.com/ntdiag/ntdiag/rules"
 )
 

@@ -1,7 +1,7 @@
 package rulesjson
 
 import (
-	"github.com/ntdiag/ntdiag/internal/jsonform"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/xt"
 )

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/ntdiag/ntdiag/internal/modeldiff"
+	"github.com/ntdiag/ntdiag/rules/modeldiff"
 )
 
 type shape interface{ area() int }
