@@ -10,8 +10,8 @@ import (
 
 	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
-	"github.com/ntdiag/ntdiag/rules/modeldiff"
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/modeldiff"
 )
 
 // slow is how long a document may take: what takes no bounded time takes far

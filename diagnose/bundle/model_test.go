@@ -15,9 +15,9 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/counters"
 	"github.com/ntdiag/ntdiag/diagnose/history"
 	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/jsonform"
 	"github.com/ntdiag/ntdiag/rules/modeldiff"
-	"github.com/ntdiag/ntdiag/rules"
 )
 
 // filler gives every field a value of its own, so that one that is not carried

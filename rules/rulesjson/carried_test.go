@@ -8,9 +8,9 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/jsonform"
 	"github.com/ntdiag/ntdiag/rules/modeldiff"
-	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/xt"
 )
 

@@ -3,8 +3,8 @@ package rulesjson
 import (
 	"reflect"
 
-	"github.com/ntdiag/ntdiag/rules/jsonform"
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
 )
 
 // enums are the numbers that are written by name. Numbers of the kernel's that

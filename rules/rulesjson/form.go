@@ -7,8 +7,8 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/ntdiag/ntdiag/rules/jsonform"
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
 )
 
 // Version is that of the documents that this package writes.

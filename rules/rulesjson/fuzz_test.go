@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ntdiag/ntdiag/rules/modeldiff"
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/modeldiff"
 	"github.com/ntdiag/ntdiag/rules/nft"
 	"github.com/ntdiag/ntdiag/rules/rulesjson"
 	"github.com/ntdiag/ntdiag/rules/walk"

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"reflect"
 
-	"github.com/ntdiag/ntdiag/rules/jsonform"
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/jsonform"
 )
 
 // scope is what references are looked up in: the ipsets of the ruleset, chains
