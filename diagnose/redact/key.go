@@ -95,6 +95,9 @@ func (k *Keys) Mapper(c *Constraints) (*Mapper, int) {
 	return k.Use(len(k.uses)), len(k.uses)
 }
 
+// Key is the key.
+func (k *Keys) Key() Key { return k.key }
+
 // Uses is how many there were, and so the number of the last.
 func (k *Keys) Uses() int { return len(k.uses) }
 

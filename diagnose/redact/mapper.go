@@ -130,26 +130,16 @@ func (m *Mapper) Original(a netip.Addr) netip.Addr { return m.addr(a, true) }
 // Bytes maps the beginning of an address, or all of its 4 or 16 bytes, in
 // place, as rules hold them: in network order.
 func (m *Mapper) Bytes(f rules.Family, b []byte) {
-	w := wordOf(b[:min(len(b), 16)])
-	var image word
+	a, width := netip.IPv4Unspecified(), 4
 	if f == rules.FamilyIPv6 {
-		b = b[:min(len(b), 16)]
-		image = m.map6(w, false)
-	} else {
-		b = b[:min(len(b), 4)]
-		w = w.first(32)
-		image = m.v4.image(w, 0, false)
+		a, width = netip.IPv6Unspecified(), 16
 	}
-	switch len(b) {
-	case 4:
-		if f != rules.FamilyIPv6 {
-			m.met(w.addr4())
-		}
-	case 16:
-		m.met(w.addr16())
-	}
-	out := image.bytes()
-	copy(b, out[:])
+	b = b[:min(len(b), width)]
+	whole := a.AsSlice()
+	copy(whole, b)
+	a, _ = netip.AddrFromSlice(whole)
+	p := netip.PrefixFrom(a, 8*len(b)) // the bytes behind it are 0
+	copy(b, m.network(p, false).Addr().AsSlice())
 }
 
 // MAC maps a hardware address in place; a shorter one is its beginning. Bytes
