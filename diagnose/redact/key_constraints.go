@@ -16,6 +16,7 @@ type constraintsFile struct {
 	Masks    []maskEntry  `json:"masks,omitempty"`
 	Hosts    []hostEntry  `json:"host_parts,omitempty"`
 	Networks []blockEntry `json:"networks,omitempty"`
+	Subnets  []blockEntry `json:"subnets,omitempty"`
 	Devices  []string     `json:"device_prefixes,omitempty"`
 }
 
@@ -56,6 +57,9 @@ func (c *Constraints) MarshalJSON() ([]byte, error) {
 	for _, p := range sortedKeys(c.blocks, netip.Prefix.Compare) {
 		f.Networks = append(f.Networks, blockEntry{p, c.blocks[p]})
 	}
+	for _, p := range sortedKeys(c.subnets, netip.Prefix.Compare) {
+		f.Subnets = append(f.Subnets, blockEntry{p, c.subnets[p]})
+	}
 	f.Devices = sortedKeys(c.devices, strings.Compare)
 	return json.Marshal(f)
 }
@@ -83,10 +87,13 @@ func (c *Constraints) UnmarshalJSON(text []byte) error {
 	for _, n := range f.Networks {
 		c.Keep(n.Network, n.Why)
 	}
+	for _, n := range f.Subnets {
+		c.Subnet(n.Network, n.Why)
+	}
 	for _, d := range f.Devices {
 		c.DevicePrefix(d)
 	}
-	if want := len(f.Ranges) + len(f.Masks) + len(f.Hosts) + len(f.Networks) + len(f.Devices); c.size() != want {
+	if want := len(f.Ranges) + len(f.Masks) + len(f.Hosts) + len(f.Networks) + len(f.Subnets) + len(f.Devices); c.size() != want {
 		return fmt.Errorf("constraints: %d of %d make sense", c.size(), want)
 	}
 	return nil
@@ -94,5 +101,5 @@ func (c *Constraints) UnmarshalJSON(text []byte) error {
 
 // size is how much is asked for.
 func (c *Constraints) size() int {
-	return len(c.ranges) + len(c.masks) + len(c.hosts) + len(c.blocks) + len(c.devices)
+	return len(c.ranges) + len(c.masks) + len(c.hosts) + len(c.blocks) + len(c.subnets) + len(c.devices)
 }

@@ -127,6 +127,7 @@ func TestConstraintsAsJSON(t *testing.T) {
 	c.HostPart(rules.FamilyIPv6, 56, "c")
 	c.Pin(mustAddr("10.0.0.1"), "d")
 	c.DevicePrefix("wg")
+	c.Subnet(netip.MustParsePrefix("10.1.0.0/16"), "e")
 	text, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +137,7 @@ func TestConstraintsAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	second, err := json.Marshal(back)
-	if err != nil || string(second) != string(text) || back.size() != 5 {
+	if err != nil || string(second) != string(text) || back.size() != 6 {
 		t.Errorf("%s\n%s %v", text, second, err)
 	}
 }

@@ -16,6 +16,7 @@ type Constraints struct {
 	masks   map[netip.Addr]string
 	hosts   map[hostPart]string
 	blocks  map[netip.Prefix]string
+	subnets map[netip.Prefix]string
 	devices map[string]bool
 }
 
@@ -80,6 +81,15 @@ func (c *Constraints) Keep(p netip.Prefix, why string) {
 	}
 }
 
+// Subnet keeps the first address of a network the first, so that an address
+// written with its subnet's length (HostIn) is never taken for the network. It
+// costs little: the second address stays the second.
+func (c *Constraints) Subnet(p netip.Prefix, why string) {
+	if p.IsValid() && !p.IsSingleIP() {
+		note(&c.subnets, p.Masked(), why)
+	}
+}
+
 // DevicePrefix keeps names that begin with p names that begin alike (eth*).
 func (c *Constraints) DevicePrefix(p string) {
 	if p == "" {
@@ -104,6 +114,9 @@ func (c *Constraints) Add(other *Constraints) {
 	}
 	for p, why := range other.blocks {
 		note(&c.blocks, p, why)
+	}
+	for p, why := range other.subnets {
+		note(&c.subnets, p, why)
 	}
 	for p := range other.devices {
 		c.DevicePrefix(p)
@@ -169,6 +182,13 @@ func newTrees(key Key, c *Constraints) trees {
 				n := min(b.n-e.at, 32)
 				t.v4.keep(block{b.at.shl(e.at).first(n), n})
 			}
+		}
+	}
+	for p := range c.subnets {
+		if w := wordAddr(p.Addr()); p.Addr().Is4() {
+			t.v4.path(w, p.Bits(), 32)
+		} else {
+			t.path6(w, p.Bits(), 128)
 		}
 	}
 	for mask := range c.masks {

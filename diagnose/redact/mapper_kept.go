@@ -41,6 +41,9 @@ func (m *Mapper) Kept() []Kept {
 		}
 		count[Kept{What: what, Why: why}]++
 	}
+	for p, why := range m.why.subnets {
+		count[Kept{What: "that the first " + versionOf(p.Addr()) + " addresses of a subnet are its first", Why: why}]++
+	}
 	for p := range m.why.devices {
 		what := "that devices' names begin alike: " + m.DevicePrefix(p) + "*"
 		count[Kept{What: what, Why: "a rule compares the beginning"}]++

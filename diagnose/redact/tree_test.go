@@ -87,6 +87,9 @@ func constraintSets(r *rand.Rand) map[string]*Constraints {
 	all.Add(ties)
 	all.Pin(mustAddr("8.8.8.8"), "asked")
 	all.Pin(mustAddr("fd00::53"), "asked")
+	for _, p := range []string{"10.0.3.0/24", "192.168.0.0/16", "8.8.8.0/29", "fd00:1:2:3::/64", "::ffff:10.0.2.0/120"} {
+		all.Subnet(netip.MustParsePrefix(p), "")
+	}
 	return map[string]*Constraints{"none": {}, "ranges": many, "masks": masks, "ties": ties, "all": all}
 }
 
@@ -330,6 +333,30 @@ func TestNetworks(t *testing.T) {
 			m.Bytes(f, b)
 			if image := m.Addr(a).AsSlice(); string(b) != string(image[:n]) {
 				t.Fatalf("the first %d bytes of %v map to %x", n, a, b)
+			}
+		}
+	}
+}
+
+// An address with its subnet's length is not taken for the network.
+func TestSubnets(t *testing.T) {
+	for n := range byte(8) {
+		c := &Constraints{}
+		for _, p := range []string{"10.1.2.0/26", "10.1.0.0/16", "fd00:1::/120"} {
+			c.Subnet(netip.MustParsePrefix(p), "")
+		}
+		m := New(testKey(n), c)
+		for i := range 300 {
+			for _, p := range []netip.Prefix{
+				netip.PrefixFrom(from4(to4(mustAddr("10.1.2.0"))+uint32(i)%64), 26), netip.PrefixFrom(from4(to4(mustAddr("10.1.0.0"))+uint32(i)), 16),
+				netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 3: 1, 15: byte(i)}), 120),
+			} {
+				if q := m.HostIn(p); (p == p.Masked()) != (q == q.Masked()) {
+					t.Fatalf("%v becomes %v", p, q)
+				}
+				if got := m.Reveal(m.Text(p.String())); got != p.String() {
+					t.Fatalf("%v becomes %v, and that %v", p, m.Text(p.String()), got)
+				}
 			}
 		}
 	}
