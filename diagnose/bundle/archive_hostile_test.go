@@ -193,9 +193,9 @@ func TestHostileMembers(t *testing.T) {
 		{"UTF-8 at the end", func(c *crafted) { c.replace("netns-0/text/ruleset.nft", "caf\xc3") }, `netns-0/text/ruleset.nft: ends within a character`},
 		{"nested", func(c *crafted) {
 			c.replace("netns-0/state.json", strings.Repeat("[", 10000)+strings.Repeat("]", 10000))
-		}, `netns-0/state.json: is nested deeper than 200`},
-		{"nested finding", func(c *crafted) { c.replace("netns-0/findings/stale.json", strings.Repeat(`{"a":`, 10000)) }, `netns-0/findings/stale.json: is nested deeper than 200`},
-		{"nested manifest", func(c *crafted) { c.add(manifestName, strings.Repeat("[", 10000)) }, `manifest.json: is nested deeper than 200`},
+		}, `netns-0/state.json: is nested deeper than ` + fmt.Sprint(maxDepth)},
+		{"nested finding", func(c *crafted) { c.replace("netns-0/findings/stale.json", strings.Repeat(`{"a":`, 10000)) }, `netns-0/findings/stale.json: is nested deeper than ` + fmt.Sprint(maxDepth)},
+		{"nested manifest", func(c *crafted) { c.add(manifestName, strings.Repeat("[", 10000)) }, `manifest.json: is nested deeper than ` + fmt.Sprint(maxDepth)},
 		{"manifest of many", func(c *crafted) { c.add(manifestName, `{"members":[`+strings.Repeat("{},", 2_000_000)+`{}]}`) }, `manifest.json: holds more than 1000000 values`},
 		{"manifest is no JSON", func(c *crafted) { c.add(manifestName, `{"members":[}`) }, `manifest.json: invalid character '}' looking for beginning of value`},
 		{"long line", func(c *crafted) { c.replace("netns-0/flows-1/0001.jsonl", "{}\n"+strings.Repeat("x", 70000)) }, `netns-0/flows-1/0001.jsonl: line 2 is longer than 65536 bytes`},
