@@ -23,7 +23,7 @@ PRODUCER_TOOLS := firewalld dbus-daemon ufw shorewall shorewall6 /usr/lib/podman
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo man test test-alone test-deps lint fuzz prove prove-simulate prove-stale bench clean
+.PHONY: help build demo man test test-alone test-deps lint fuzz prove prove-simulate prove-stale prove-bundle bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,11 @@ prove-simulate: test-deps ## simulate N rulesets' packets before they are sent, 
 prove-stale: test-deps ## change N rulesets under live flows, and compare with what fresh ones get
 	@log=$$(mktemp); status=0; NTDIAG_REQUIRE_KERNEL=1 NTDIAG_PROVE_N=$(N) NTDIAG_PROVE_SEED=$(SEED) \
 		$(GO) test -count=1 -v -run '^TestProveStale$$' -timeout 60m ./diagnose/explain >$$log 2>&1 || status=$$?; \
+	awk '!/^ *(=== |--- PASS)/' $$log; rm -f $$log; exit $$status
+
+prove-bundle: test-deps ## redact N rulesets with their flows, and compare every answer with the original's
+	@log=$$(mktemp); status=0; NTDIAG_REQUIRE_KERNEL=1 NTDIAG_PROVE_N=$(N) NTDIAG_PROVE_SEED=$(SEED) \
+		$(GO) test -count=1 -v -run '^TestProveRedact$$' -timeout 60m ./diagnose/explain >$$log 2>&1 || status=$$?; \
 	awk '!/^ *(=== |--- PASS)/' $$log; rm -f $$log; exit $$status
 
 bench: build ## measure beside the usual tools, with BENCH_FLOWS entries

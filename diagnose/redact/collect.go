@@ -31,7 +31,7 @@ import (
 func Collect(s *host.Snapshot, h *history.History) *Constraints {
 	c := &collector{c: &Constraints{}}
 	if s != nil {
-		walk(c, s.Rules)
+		through(c, s.Rules)
 		for _, set := range s.Rules.IPSets {
 			c.ipset(set)
 		}

@@ -29,7 +29,7 @@ func (r *model) snapshot(s *host.Snapshot) *host.Snapshot {
 		r.order = binary.NativeEndian
 	}
 	out := redacted(r, s)
-	walk(r, out.Rules)
+	through(r, out.Rules)
 	out.Rules.PrepareIPSets()
 	for _, t := range out.Rules.Tables {
 		for _, set := range t.Sets {

@@ -52,8 +52,8 @@ type use struct {
 	netmap    bool // the data is networks to which host parts are carried
 }
 
-// walk goes through all of rs.
-func walk(h handler, rs *rules.Ruleset) {
+// through goes through all of rs.
+func through(h handler, rs *rules.Ruleset) {
 	w := &walker{handler: nothing{}, uses: map[*rules.Set]*use{}, done: map[any]bool{}, gathering: true}
 	w.rules(rs)
 	w.handler, w.gathering, w.done = h, false, map[any]bool{}

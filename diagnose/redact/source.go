@@ -73,6 +73,13 @@ func Wrap(ctx context.Context, src capture.Whole, key Key, opt Options) (*Source
 // read.
 func (s *Source) Mapper() *Mapper { return s.r.m }
 
+// Kept is what of the addresses had to stay for the rules' sake.
+func (s *Source) Kept() []Kept {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.r.m.Kept()
+}
+
 // Differs is what the redacted rules leave open, or have otherwise, that the
 // rules do not; sorted.
 func (s *Source) Differs() []string {

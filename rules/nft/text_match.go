@@ -335,13 +335,20 @@ func (p *printer) rangeText(t typed, lo, hi []byte) string {
 // pair renders two comparisons that are one range: from a lower bound to an
 // upper one of the same thing.
 func (p *printer) pair(s, next rules.Statement) bool {
+	m := asRange(s, next)
+	if m != nil {
+		p.matchRange(m)
+	}
+	return m != nil
+}
+
+func asRange(s, next rules.Statement) *rules.MatchRange {
 	lo, ok1 := s.(*rules.Match)
 	hi, ok2 := next.(*rules.Match)
 	if !ok1 || !ok2 || lo.Op != rules.CmpGte || hi.Op != rules.CmpLte || !reflect.DeepEqual(lo.Left, hi.Left) {
-		return false
+		return nil
 	}
-	p.matchRange(&rules.MatchRange{Left: lo.Left, Lo: lo.Right, Hi: hi.Right})
-	return true
+	return &rules.MatchRange{Left: lo.Left, Lo: lo.Right, Hi: hi.Right}
 }
 
 // yields is how the data of a map is printed, if s is one.

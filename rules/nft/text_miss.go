@@ -3,6 +3,7 @@ package nft
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
@@ -30,6 +31,9 @@ func MissIn(r *rules.Rule, s rules.Statement, got *rules.Value, order binary.Byt
 		p.order = order
 	}
 	p.until(r, s)
+	if whole := rangeOf(r, s); whole != nil {
+		s = whole
+	}
 	switch s.(type) {
 	case *rules.Match, *rules.MatchRange, *rules.InSet, *rules.VerdictMap:
 	default:
@@ -38,6 +42,23 @@ func MissIn(r *rules.Rule, s rules.Statement, got *rules.Value, order binary.Byt
 		}
 	}
 	return p.missText(s, got)
+}
+
+// rangeOf is the range of which s compares one end, nil where it does not.
+func rangeOf(r *rules.Rule, s rules.Statement) rules.Statement {
+	at := slices.Index(r.Statements, s)
+	if at < 0 {
+		return nil
+	}
+	for _, i := range [...]int{at - 1, at} {
+		if i < 0 || i+1 >= len(r.Statements) {
+			continue
+		}
+		if m := asRange(r.Statements[i], r.Statements[i+1]); m != nil {
+			return m
+		}
+	}
+	return nil
 }
 
 // missXT is for a match of iptables that is no plain comparison: in its own
