@@ -38,6 +38,10 @@ func Collect(s *host.Snapshot, h *history.History) *Constraints {
 		for _, t := range s.Rules.Tables {
 			c.devices(t)
 		}
+		for _, a := range s.Addrs {
+			c.c.Subnet(a.Prefix, "an address of the machine is written with its subnet")
+			c.c.Subnet(a.Peer, "an address of the machine is written with its subnet")
+		}
 	}
 	if h != nil {
 		for _, ch := range h.Changes {
