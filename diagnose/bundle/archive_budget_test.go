@@ -125,6 +125,32 @@ func holdsWhatItSays(t *testing.T, b []byte, n uint64) {
 	}
 }
 
+// TestMonotonousText: a text that is compressed as only a bomb is, is cut to
+// what a Reader takes.
+func TestMonotonousText(t *testing.T) {
+	const lines = 1 << 20
+	var out bytes.Buffer
+	w, err := NewWriter(&out, testInfo())
+	must(t, err)
+	line := []byte(strings.Repeat("x", 63) + "\n")
+	must(t, w.Text("x.txt", func(w io.Writer) error {
+		for range lines {
+			if _, err := w.Write(line); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	must(t, w.Close())
+	r, err := Open(context.Background(), saved(t, out.Bytes()))
+	must(t, err)
+	defer r.Close()
+	cut := r.Manifest().Truncated
+	if len(cut) != 1 || cut[0].Kept == 0 || cut[0].Kept+cut[0].LeftOut != lines || r.members["text/x.txt"].Size != int64(cut[0].Kept)*64 {
+		t.Errorf("truncated: %+v", cut)
+	}
+}
+
 // TestKeepsTheSameFlows: what the first round has of a table that stayed, the
 // second has as well, so that they can be compared.
 func TestKeepsTheSameFlows(t *testing.T) {
