@@ -7,9 +7,12 @@ import (
 	"github.com/ntdiag/ntdiag/diagnose/counters"
 )
 
-// Points are the findings.
+// Points are the findings, also those of what was counted between two readings.
 func (d *Counters) Points() []Point {
 	var out []Point
+	if d.Meanwhile != nil {
+		out = d.Meanwhile.Points()
+	}
 	for i := range d.Findings {
 		f := &d.Findings[i]
 		p := Point{Of: "counters", Severity: string(f.Severity), Text: f.Summary}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/ntdiag/ntdiag/diagnose/bundle"
 	"github.com/ntdiag/ntdiag/diagnose/capture"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
@@ -30,12 +31,12 @@ type reportFlags struct {
 func newBundleReportCmd(a *app) *cobra.Command {
 	f := &reportFlags{}
 	cmd := &cobra.Command{
-		Use:   "report",
+		Use:   "report [BUNDLE]",
 		Short: "one page for the ticket: HTML in one file, or Markdown",
 		Long: `report puts what the reading commands say on one page: the worst finding first,
 what to do, the evidence; the way of flows through hooks and rules as a picture;
 the NAT rules with their flows; stale flows; counters; invalid packets; and what
-could not be known.
+could not be known: of BUNDLE, or without one of this machine as it is now.
 
 The HTML page is one file that asks the network for nothing. It can be read, and
 printed, without JavaScript; with it tables can be sorted and filtered. -o
@@ -45,10 +46,15 @@ takes.
 Flows that a finding is about are explained, then one of each NAT rule; what
 --explain QUERY asks for comes before them (ntdiag help queries).`,
 		Example: `  sudo ntdiag bundle report --out report.html
-  sudo ntdiag bundle report --netns blue --explain :443 --out report.html
+  ntdiag bundle report ticket-4711.tar.zst --explain :443 --out report.html
   sudo ntdiag bundle report -o markdown | xclip`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.bundleReport(cmd, f) },
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.takeBundle(args); err != nil {
+				return usage(err)
+			}
+			return a.bundleReport(cmd, f)
+		},
 	}
 	fs := cmd.Flags()
 	fs.StringVarP(&f.output, "output", "o", ticket.Formats()[0], "output format: "+strings.Join(ticket.Formats(), ", "))
@@ -56,6 +62,19 @@ Flows that a finding is about are explained, then one of each NAT rule; what
 	fs.StringArrayVar(&f.explain, "explain", nil, "explain the flows that fit `QUERY` too; can be given several times")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(ticket.Formats(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// takeBundle takes the argument BUNDLE as --from.
+func (a *app) takeBundle(args []string) error {
+	switch {
+	case len(args) > 1:
+		return fmt.Errorf("bundle report takes one BUNDLE, here %d", len(args))
+	case len(args) == 1 && a.from != "":
+		return errors.New("bundle report: a BUNDLE and --from at once")
+	case len(args) == 1:
+		a.from = args[0]
+	}
+	return nil
 }
 
 func (a *app) bundleReport(cmd *cobra.Command, f *reportFlags) error {
@@ -270,6 +289,28 @@ func (r *ticketRun) about() {
 		if up := w.Uptime(); up.OK {
 			add("Running for", up.Value.Round(time.Second).String())
 		}
+	}
+	if r.captured != nil {
+		r.bundle(r.captured.manifest, add)
+	}
+}
+
+// bundle adds what the bundle says of itself.
+func (r *ticketRun) bundle(m *bundle.Manifest, add func(name, value string)) {
+	t := r.ticket
+	t.From = r.from
+	add("Machine", m.Machine.Arch)
+	add("Bundle made by", strings.TrimSpace(m.Tool+" "+m.Version))
+	add("Bundle made", m.Created.UTC().Format(time.RFC3339))
+	if m.Redaction != nil {
+		t.Redacted = true
+		for _, k := range m.Redaction.Kept {
+			t.Kept = append(t.Kept, ticket.Fact{Name: k.What, Value: k.Why})
+		}
+	}
+	t.Missing = append(t.Missing, m.Missing...)
+	for _, x := range m.Truncated {
+		t.Missing = append(t.Missing, host.Missing{What: fmt.Sprintf("%s %s of %s", report.Thousands(int(x.LeftOut)), x.What, x.Member), Why: x.Why})
 	}
 }
 

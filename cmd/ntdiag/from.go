@@ -141,11 +141,12 @@ func (a *app) namespace(ctx context.Context, r *bundle.Reader) (*bundle.Source, 
 type captured struct {
 	hostname, netns string
 	at              time.Time
+	manifest        *bundle.Manifest
 }
 
 func newCaptured(m *bundle.Manifest, l *bundle.Source) *captured {
 	s := l.State().Snapshot
-	return &captured{hostname: s.Hostname, netns: s.Netns, at: l.Now()}
+	return &captured{hostname: s.Hostname, netns: s.Netns, at: l.Now(), manifest: m}
 }
 
 // out is where text goes; that of a file begins with of what it is.

@@ -187,30 +187,21 @@ func (m *markdown) section(s *section) {
 	}
 }
 
-// table writes the rows that fit; columns without anything are left out.
+// table writes the rows that fit.
 func (m *markdown) table(t *table) {
 	if t.Folded || len(t.Rows) == 0 {
 		return
 	}
-	var columns []int
-	for i := range t.Columns {
-		for _, r := range t.Rows {
-			if r[i].plain() != "" {
-				columns = append(columns, i)
-				break
-			}
-		}
-	}
 	head, rule := "|", "|"
-	for _, i := range columns {
-		head += " " + prose(t.Columns[i].Name) + " |"
-		rule += map[bool]string{true: " --: |", false: " --- |"}[t.Columns[i].Kind == number]
+	for _, c := range t.Columns {
+		head += " " + prose(c.Name) + " |"
+		rule += map[bool]string{true: " --: |", false: " --- |"}[c.Kind == number]
 	}
 	n := 0
 	if m.add("**" + prose(t.Caption) + "**\n\n" + head + "\n" + rule) {
 		for _, r := range t.Rows {
 			row := "|"
-			for _, i := range columns {
+			for i := range r {
 				row += " " + r[i].markdown() + " |"
 			}
 			if n == markdownRows || !m.add(row) {

@@ -75,12 +75,16 @@ func newPage(t *Ticket) (*page, error) {
 		return nil, err
 	}
 	for _, s := range []*section{t.rules(), t.stale(), t.counters(), t.invalid(), t.missing()} {
-		if s != nil {
-			p.Sections = append(p.Sections, *s)
+		if s == nil {
+			continue
 		}
+		for i := range s.Tables {
+			s.Tables[i].prune()
+		}
+		p.Sections = append(p.Sections, *s)
 	}
 	p.About = t.about()
-	p.Footer = "Made by ntdiag " + t.Tool + " at " + clock(t.Made) + ". This page is one file, and asks the network for nothing."
+	p.Footer = "Made by ntdiag " + t.Tool + " at " + clock(t.Made) + "."
 	out := printable(*p)
 	return &out, nil
 }
@@ -234,6 +238,9 @@ func (t *Ticket) about() []Fact {
 	if t.Redacted {
 		out = append(out, Fact{"Redacted", "yes"}, Fact{"What redaction keeps",
 			"which addresses are in one network, and in one class (private, public, …); ports, protocols, marks, handles and times; how much of each there is. Who knows some of the originals can find others by that."})
+		for _, k := range t.Kept {
+			out = append(out, Fact{"Kept: " + k.Name, k.Value})
+		}
 	} else {
 		out = append(out, Fact{"Redacted", "no: addresses, names and comments are those of the host"})
 	}

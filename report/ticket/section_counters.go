@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/ntdiag/ntdiag/report"
 )
@@ -17,10 +18,20 @@ func (t *Ticket) counters() *section {
 	if d.KernelWhy != "" {
 		s.Notes = append(s.Notes, "Kernel: "+d.KernelWhy)
 	}
+	if d.Meanwhile != nil {
+		answer, fill := d.Meanwhile.Answer()
+		s.Notes = append(s.Notes, "Between the two readings: "+answer+"; "+fill)
+	}
 	lines := d.Lines()
-	sum := table{ID: "counter-list", Caption: "Counters of all CPUs", What: "counters", Columns: []column{{"Counter", words}, {"Count", number}, {"What moves it", words}}}
+	sum := table{ID: "counter-list", Caption: "Counters of all CPUs", What: "counters", Columns: []column{{"Counter", words}, {"Count", number}, {"Between the readings", number}, {"What moves it", long}}}
+	between := map[string]cell{}
+	if d.Meanwhile != nil {
+		for _, l := range d.Meanwhile.Lines() {
+			between[l.Name] = num(l.N)
+		}
+	}
 	for _, l := range lines {
-		sum.add(code(l.Name), num(l.N), text(l.Meaning))
+		sum.add(code(l.Name), num(l.N), between[l.Name], text(l.Meaning))
 	}
 	s.Tables = append(s.Tables, sum)
 	if len(d.CPUs) > 1 {
@@ -61,8 +72,8 @@ func signed(n int) cell {
 }
 
 func capital(s string) string {
-	if s == "" || s[0] < 'a' || s[0] > 'z' {
-		return s
+	if first, _, _ := strings.Cut(s, " "); s == "" || s[0] < 'a' || s[0] > 'z' || strings.ContainsAny(first, "._") {
+		return s // a setting has no other letter
 	}
 	return string(s[0]-'a'+'A') + s[1:]
 }

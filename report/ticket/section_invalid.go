@@ -36,7 +36,7 @@ func (t *Ticket) invalid() *section {
 }
 
 func fates(d *report.Invalid) table {
-	t := table{ID: "fates", Caption: "What becomes of them", What: "ways", Columns: []column{{"Packets", number}, {"Flows", number}, {"Fate", severity}, {"By", words}, {"Missed NAT", words}}}
+	t := table{ID: "fates", Caption: "What becomes of them", What: "ways", Columns: []column{{"Packets", number}, {"Flows", number}, {"Fate", severity}, {"By", long}, {"Missed NAT", long}}}
 	for i := range d.Verdict.Fates {
 		f := &d.Verdict.Fates[i]
 		fate := graded(f.Severity(), f.Fate)
@@ -52,7 +52,7 @@ func fates(d *report.Invalid) table {
 
 func messages(id, caption string, all []report.InvalidMessage) table {
 	t := table{ID: id, Caption: caption, What: "messages", Columns: []column{
-		{"Packets", number}, {"Reason", words}, {"Message", words}, {"Counted as", words}, {"First", moment}, {"Last", moment}, {"Why", words}, {"What to do", words},
+		{"Packets", number}, {"Reason", words}, {"Message", long}, {"Counted as", words}, {"Why", long}, {"What to do", long}, {"First (UTC)", moment}, {"Last (UTC)", moment},
 	}}
 	for i := range all {
 		m := &all[i]
@@ -60,7 +60,7 @@ func messages(id, caption string, all []report.InvalidMessage) table {
 		if m.Cost != "" {
 			do.Parts = append(do.Parts, part{"it takes: " + m.Cost, "dim"})
 		}
-		t.add(num(m.Count), cell{Parts: append(parts("", m.Proto), part{m.Reason, "strong"})}, code(m.Text), text(m.Moved()), at(m.First), at(m.Last), text(m.Cause), do)
+		t.add(num(m.Count), cell{Parts: append(parts("", m.Proto), part{m.Reason, "strong"})}, code(m.Text), text(m.Moved()), text(m.Cause), do, at(m.First), at(m.Last))
 	}
 	return t
 }
@@ -68,7 +68,7 @@ func messages(id, caption string, all []report.InvalidMessage) table {
 // messageFlows are the packets of each tuple, with the entry that they belong to.
 func messageFlows(d *report.Invalid) table {
 	t := table{ID: "message-flows", Caption: "Flows of these messages", What: "flows", Columns: []column{
-		{"Packets", number}, {"Packet", words}, {"Source", address}, {"Destination", address}, {"Came in by", words}, {"Reason", words}, {"Entry", words}, {"Fate", words}, {"Last", moment},
+		{"Packets", number}, {"Packet", long}, {"Source", address}, {"Destination", address}, {"Came in by", words}, {"Reason", words}, {"Entry", long}, {"Fate", words}, {"Last (UTC)", moment},
 	}}
 	for i := range d.Messages {
 		m := &d.Messages[i]

@@ -12,7 +12,7 @@ func (t *Ticket) missing() *section {
 		return s
 	}
 	s.Lead = "What could not be read or was left out. Answers that rest on it say so."
-	x := table{ID: "missing-list", Caption: "What is missing, and why", What: "things", Columns: []column{{"What and why", words}}}
+	x := table{ID: "missing-list", Caption: "What is missing, and why", What: "things", Columns: []column{{"What and why", long}}}
 	for _, m := range host.MissingText(all) {
 		x.add(text(m))
 	}

@@ -21,7 +21,7 @@ func (t *Ticket) rules() *section {
 		s.Notes = append(s.Notes, report.Counted(d.Opaque, "rule has a part", "rules have a part")+" that is not understood: answers that pass through say so.")
 	}
 	rows := table{ID: "nat-rules", Caption: "Rules that make NAT, or decide about it", What: "rules", Columns: []column{
-		{"#", number}, {"Met from", words}, {"Rule", words}, {"NAT", words}, {"Flows", number}, {"Packets", number}, {"Found", severity},
+		{"#", number}, {"Met from", words}, {"Rule", long}, {"NAT", words}, {"Flows", number}, {"Packets", number}, {"Found", severity},
 	}}
 	for i := range d.Rules {
 		r := &d.Rules[i]

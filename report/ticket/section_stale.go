@@ -31,8 +31,8 @@ func (t *Ticket) stale() *section {
 
 func staleGroups(d *report.Stale) table {
 	t := table{ID: "stale-groups", Caption: "Flows for which the same changed", What: "groups", Columns: []column{
-		{"Flows", number}, {"Sure", severity}, {"Class", words}, {"Protocol", words}, {"End", words}, {"Is", address}, {"New ones get", address},
-		{"By rule", words}, {"Oldest began", moment}, {"Changed", words},
+		{"Flows", number}, {"Sure", severity}, {"Class", words}, {"Is", address}, {"New ones get", address}, {"By rule", long},
+		{"Oldest began (UTC)", moment}, {"Changed", long},
 	}}
 	for i := range d.Groups {
 		g := &d.Groups[i]
@@ -51,7 +51,7 @@ func staleGroups(d *report.Stale) table {
 		if g.Cause != nil {
 			changed = text(g.Cause.Text)
 		}
-		t.add(num(uint64(g.Flows)), graded(sure, string(g.Confidence)), text(string(g.Class)), text(g.Proto), text(g.End), addr(was), addr(now),
+		t.add(num(uint64(g.Flows)), graded(sure, string(g.Confidence)), cell{Parts: []part{{string(g.Class), ""}, {g.Proto + ", " + endNames[g.End], "dim"}}}, addr(was), addr(now),
 			ruleCell(g.Rule), at(g.Oldest), changed)
 	}
 	return t
@@ -59,8 +59,8 @@ func staleGroups(d *report.Stale) table {
 
 func staleFlows(d *report.Stale) table {
 	t := table{ID: "stale-flows", Caption: "Stale flows", What: "flows", Columns: []column{
-		{"Flow", words}, {"Source", address}, {"Destination", address}, {"Leaves as", address}, {"Goes to", address},
-		{"State", words}, {"Sure", severity}, {"Class", words}, {"Why", words}, {"Began", moment}, {"Id", number},
+		{"Protocol", words}, {"Source", address}, {"Destination", address}, {"Leaves as", address}, {"Goes to", address},
+		{"State", words}, {"Sure", severity}, {"Class", words}, {"Why", long}, {"Began (UTC)", moment}, {"Id", number},
 	}}
 	shown := 0
 	for i := range d.Groups {
@@ -97,7 +97,7 @@ func flowID(f *host.Flow) cell {
 }
 
 func undecided(d *report.Stale) table {
-	t := table{ID: "undecided", Caption: "Flows that could not be decided", What: "reasons", Folded: true, Columns: []column{{"Flows", number}, {"Why", words}}}
+	t := table{ID: "undecided", Caption: "Flows that could not be decided", What: "reasons", Folded: true, Columns: []column{{"Flows", number}, {"Why", long}}}
 	for _, r := range d.UndecidedWhy {
 		why := r.Why
 		if why == "" {

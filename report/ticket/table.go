@@ -3,6 +3,7 @@ package ticket
 import (
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type kind string
 
 const (
 	words    kind = "text"
+	long     kind = "long" // sentences and rules, which need room
 	number   kind = "num"
 	address  kind = "addr" // by its bytes, then by port
 	severity kind = "sev"
@@ -127,11 +129,11 @@ func at(t *time.Time) cell {
 	if t == nil || t.IsZero() {
 		return cell{Key: ""}
 	}
-	return cell{Key: t.UTC().Format("20060102150405.000"), Parts: parts("", clock(*t))}
+	return cell{Key: t.UTC().Format("20060102150405.000"), Parts: parts("", t.UTC().Format(time.DateTime))}
 }
 
-// clock is a time as pages show it.
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+// clock is a time as pages show it; columns of times have UTC in their name.
+func clock(t time.Time) string { return t.UTC().Format(time.DateTime + " UTC") }
 
 // ruleCell names a rule, with its text.
 func ruleCell(r *report.Rule) cell {
@@ -141,13 +143,18 @@ func ruleCell(r *report.Rule) cell {
 	return cell{Parts: []part{{r.Name(), ""}, {r.Text, "code"}}}
 }
 
-// plain is the cell in one line.
-func (c cell) plain() string {
-	var out []string
-	for _, p := range c.Parts {
-		out = append(out, p.Text)
+// prune leaves out columns in which no cell has anything.
+func (t *table) prune() {
+	for i := len(t.Columns) - 1; i >= 0; i-- {
+		has := func(row []cell) bool { return len(row[i].Parts) > 0 }
+		if slices.ContainsFunc(t.Rows, has) {
+			continue
+		}
+		t.Columns = slices.Delete(t.Columns, i, i+1)
+		for j := range t.Rows {
+			t.Rows[j] = slices.Delete(t.Rows[j], i, i+1)
+		}
 	}
-	return strings.Join(out, " ")
 }
 
 // Count is how many rows there are, shown or not.

@@ -27,6 +27,7 @@ type Ticket struct {
 	// whether names and addresses stand for others.
 	From     string
 	Redacted bool
+	Kept     []Fact // what stayed as it is where the rest was hidden, and why
 	Host     report.Host
 	About    []Fact
 

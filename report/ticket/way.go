@@ -118,7 +118,7 @@ func newRewrite(r *report.Rewrite, icmp bool) rewrite {
 // path is every rule that was looked at.
 func path(id string, x *report.Explained) table {
 	t := table{ID: id + "-path", Caption: "Every rule on the way", What: "rules", Folded: true, Columns: []column{
-		{"#", number}, {"Hook", words}, {"Chain", words}, {"Rule", words}, {"Result", words}, {"Why", words},
+		{"#", number}, {"Hook", words}, {"Chain", words}, {"Rule", long}, {"Result", words}, {"Why", long},
 	}}
 	for i := range x.Path[:min(len(x.Path), maxSteps)] {
 		s := &x.Path[i]
@@ -129,6 +129,7 @@ func path(id string, x *report.Explained) table {
 		t.add(num(uint64(i+1)), text(s.Hook), text(s.Family+" "+s.Table+" "+s.Chain), rule, text(s.Result), text(s.Why))
 	}
 	t.More = len(x.Path) - len(t.Rows)
+	t.prune()
 	return t
 }
 
