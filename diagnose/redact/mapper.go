@@ -174,7 +174,19 @@ func (m *Mapper) Tuple(t rules.Tuple) rules.Tuple {
 // Flow maps an entry in place: its addresses, and the names of its helper and
 // of its security context.
 func (m *Mapper) Flow(f *host.Flow) {
-	f.Original, f.Reply, f.Master = m.Tuple(f.Original), m.Tuple(f.Reply), m.Tuple(f.Master)
+	was := f.Original
+	f.Original, f.Master = m.Tuple(was), m.Tuple(f.Master)
+	// most addresses of the reply are those of the original
+	for _, a := range []*netip.Addr{&f.Reply.Src, &f.Reply.Dst} {
+		switch *a {
+		case was.Src:
+			*a = f.Original.Src
+		case was.Dst:
+			*a = f.Original.Dst
+		default:
+			*a = m.Addr(*a)
+		}
+	}
 	f.Helper = m.Name(Helper, f.Helper)
 	f.Secctx = m.Name(Secctx, f.Secctx)
 }
