@@ -39,10 +39,13 @@ func (t *diffWriter) head(text string) { t.b.WriteString("\n" + t.s.paint(bold, 
 func (t *diffWriter) answer() string {
 	d := t.d
 	if !d.Differs() {
-		return "Nothing of NAT differs: rules, sets, addresses, routes and settings are the same, and flows are rewritten alike"
+		return "Nothing of NAT differs: rules, sets, addresses, routes and settings are the same"
 	}
 	n := d.Flows.differ()
 	text := "No flow is rewritten differently"
+	if d.Flows.Undecided > 0 {
+		text = "No flow is known to be rewritten differently (" + thousands(d.Flows.Undecided) + " could not be decided)"
+	}
 	if n > 0 {
 		text = fmt.Sprintf("%s of %s %s", thousands(n), counted(d.Flows.Checked, "flow", "flows"), verb(n, "is ", "are ")) +
 			t.s.paint(confidenceColor[d.Flows.confidence()], "rewritten differently") + " by what is now there"

@@ -40,12 +40,14 @@ func unchanged(a, b *rules.Rule) bool {
 	return sameRule(a) == sameRule(b)
 }
 
+// sameRaw is false where an expression is hidden: neither its bytes nor its text
+// are there.
 func sameRaw(a, b *rules.Rule) bool {
 	if len(a.Raw) == 0 || a.Comment != b.Comment {
 		return false
 	}
 	return slices.EqualFunc(a.Raw, b.Raw, func(x, y rules.RawExpr) bool {
-		return x.Name == y.Name && x.Name != exprLookup && x.Text == y.Text && bytes.Equal(x.Data, y.Data)
+		return x.Name == y.Name && x.Name != exprLookup && len(x.Data)+len(x.Text) > 0 && x.Text == y.Text && bytes.Equal(x.Data, y.Data)
 	})
 }
 

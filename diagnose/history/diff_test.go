@@ -340,3 +340,15 @@ func BenchmarkDiff(b *testing.B) {
 }
 
 func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// TestHidden: rules of which neither bytes nor text of an expression are there
+// are told apart by what they say.
+func TestHidden(t *testing.T) {
+	rule := func(port byte) *rules.Rule {
+		return &rules.Rule{Handle: 3, Position: 1, Raw: []rules.RawExpr{{Name: "payload"}, {Name: "cmp"}}, Statements: []rules.Statement{
+			&rules.Match{Left: &rules.Payload{Base: rules.PayloadTransport, Off: 2, Len: 2}, Right: []byte{0, port}}}}
+	}
+	if !unchanged(rule(80), rule(80)) || unchanged(rule(80), rule(81)) {
+		t.Error("hidden rules are taken for others than they are")
+	}
+}
