@@ -277,6 +277,10 @@ func (p *staleRun) judgeAll(ctx context.Context, out *held) error {
 			return err
 		}
 		changed, err := p.changed(ctx)
+		if err != nil && p.captured != nil {
+			p.missing = append(p.missing, host.Missing{What: "whether the rules changed meanwhile", Why: err.Error()})
+			return nil
+		}
 		if err != nil {
 			return cannot(err)
 		}
