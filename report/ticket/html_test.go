@@ -229,6 +229,21 @@ func TestNothingLost(t *testing.T) {
 	}
 }
 
+// TestRedacted: the page says that it is, and what that does not hide.
+func TestRedacted(t *testing.T) {
+	x := &Ticket{Made: now, Now: now, From: "ticket.tar.zst", Redacted: true, Kept: []Fact{{"lengths of names", "they are those of tokens"}}}
+	text := textOf(parse(t, write(t, "html", x)))
+	for _, want := range []string{"redacted: names and addresses stand for others", "What redaction keeps", "Kept: lengths of names they are those of tokens", "Made of ticket.tar.zst"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not on the page", want)
+		}
+	}
+	x.Redacted, x.Kept = false, nil
+	if text := textOf(parse(t, write(t, "html", x))); !strings.Contains(text, "Redacted no: addresses, names and comments are those of the host") {
+		t.Error("the page does not say that nothing is hidden")
+	}
+}
+
 // TestBig: a page of a large machine stays small, and says what was left out.
 func TestBig(t *testing.T) {
 	x := newWorld(tame).ticket(t, 3000)
