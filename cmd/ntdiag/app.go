@@ -25,6 +25,7 @@ type app struct {
 	color string
 	from  string // a file to read in place of the kernel
 	round int
+	texts texts
 	// captured is of what and when the file is, once it is open.
 	captured *captured
 	warn     io.Writer
@@ -37,6 +38,7 @@ func (a *app) flags(root *cobra.Command) {
 	f.StringVar(&a.netns, "netns", "", "network namespace: a name of ip netns, a path, or a process id")
 	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never (NO_COLOR is respected)")
 	a.fromFlags(root)
+	a.evidenceFlags(root)
 	_ = root.RegisterFlagCompletionFunc("netns", a.completeNetns)
 	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colors, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -55,7 +57,7 @@ func (a *app) check(cmd *cobra.Command) error {
 // open is what a reading command works on: the namespace asked for, of the
 // running kernel or of a file.
 func (a *app) open(ctx context.Context) (capture.Source, error) {
-	if a.from != "" {
+	if a.fromTexts() {
 		return a.openFile(ctx)
 	}
 	l, err := a.openLive()

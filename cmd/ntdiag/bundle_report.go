@@ -290,7 +290,7 @@ func (r *ticketRun) about() {
 			add("Running for", up.Value.Round(time.Second).String())
 		}
 	}
-	if r.captured != nil {
+	if r.captured != nil && r.captured.manifest != nil {
 		r.bundle(r.captured.manifest, add)
 	}
 }

@@ -41,6 +41,11 @@ or the kernel log, id=N, or only an address or a port; see: ntdiag help queries`
 			if err != nil {
 				return err
 			}
+			if len(args) == 0 && len(a.textFiles()) > 0 {
+				if args, err = a.theFlow(cmd.Context()); err != nil {
+					return err
+				}
+			}
 			q, err := query.Parse(args)
 			if err != nil {
 				return usage(err)

@@ -39,14 +39,14 @@ var reading = map[string][]struct{ flag, why string }{
 
 func (a *app) fromFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVar(&a.from, "from", "", "work on what a bundle `FILE` holds, - for standard input, and not on this machine")
+	f.StringVar(&a.from, "from", "", "work on what a bundle or a report `FILE` holds, - for standard input, and not on this machine")
 	f.IntVar(&a.round, "round", 1, "with --from: which of the two readings of the flows, 1 or 2")
 }
 
 // checkFrom refuses --from where there is nothing to be read.
 func (a *app) checkFrom(cmd *cobra.Command) error {
 	path := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
-	if a.from == "" {
+	if !a.fromTexts() {
 		if cmd.Flags().Changed("from") {
 			return errors.New("--from: no file is named")
 		}
@@ -85,7 +85,13 @@ func (f *fromFile) Close() error { return f.file.Close() }
 
 // openFile is the namespace asked for of the file of --from.
 func (a *app) openFile(ctx context.Context) (capture.Source, error) {
+	if len(a.textFiles()) > 0 {
+		return a.openTexts(ctx)
+	}
 	l, err := a.openBundle(ctx)
+	if errors.Is(err, bundle.ErrNoBundle) && a.from != "-" {
+		return a.openTexts(ctx)
+	}
 	if err != nil {
 		return nil, fileError(ctx, "--from", err)
 	}
@@ -144,6 +150,7 @@ type captured struct {
 	manifest        *bundle.Manifest
 }
 
+// newCaptured is that of a namespace; m is nil where it is not of a bundle.
 func newCaptured(m *bundle.Manifest, l *bundle.Source) *captured {
 	s := l.State().Snapshot
 	return &captured{hostname: s.Hostname, netns: s.Netns, at: l.Now(), manifest: m}

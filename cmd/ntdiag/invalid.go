@@ -146,7 +146,7 @@ func (a *app) invalid(cmd *cobra.Command, args []string, f *invalidFlags) error 
 	}
 	r := a.newInvalidRun(cmd, args, f)
 	// whoever names a bundle beside a log says that they are of one machine
-	if len(args) == 0 || f.join || a.from != "" {
+	if len(args) == 0 || f.join || a.fromTexts() {
 		if err = r.open(); err != nil {
 			return err
 		}

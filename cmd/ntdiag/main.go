@@ -140,7 +140,7 @@ another machine: without privilege, on any system, with the same answers.`,
 		}
 		return nil
 	}
-	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newInvalidCmd(a), newRecordCmd(a), newHistoryCmd(a), newBundleCmd(a), demo, newVersionCmd(), newManCmd())
+	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newInvalidCmd(a), newRecordCmd(a), newHistoryCmd(a), newBundleCmd(a), demo, newVersionCmd(), newManCmd(), newLoadNftCmd())
 	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(helpTopics()...)
 	root.SetUsageFunc(usageFunc)

@@ -18,6 +18,7 @@ var topics = []struct {
 }{
 	{"grades", "how sure an answer is", func() string { return gradesText }},
 	{"queries", "how to name a flow", queriesText},
+	{"evidence", "what other tools printed, in place of the kernel", evidenceText},
 	{"exit-codes", "what the exit code says", func() string { return exitCodesText }},
 	{"invalid-messages", "what conntrack logs of invalid packets", invalidMessages},
 	{"not-modelled", "what ntdiag does not understand", notModelledText},

@@ -2,57 +2,133 @@ package evidence
 
 import (
 	"context"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
 )
 
+// Scratch loads a text of nft into a network namespace of its own, in which the
+// devices that it may name are made by their indexes, and reads back what the
+// kernel has of it.
+type Scratch func(ctx context.Context, text string, devices map[uint32]string) (*rules.Ruleset, error)
+
 // nftRefused notes that the rules of a text are not known, and why.
 func (b *builder) nftRefused(s *section, why string) {
 	b.snap.Missing = append(b.snap.Missing, host.Missing{
 		What: host.PartNft,
-		Why:  "the rules of " + s.file + " are not known: the kernel has to load them, in a network namespace of their own, and " + why,
+		Why:  "the rules of " + s.file + " are not known: a kernel has to load them, in a namespace of its own: " + why,
 	})
 }
 
-// addNft adds the tables that the kernel has of a text, but those that
-// iptables-nft made, of which a text of iptables-save tells the same.
-func (b *builder) addNft(rs *rules.Ruleset, text string) {
-	b.snap.Rules.Order = rs.Order
-	b.snap.Order = rs.Order
-	for _, t := range rs.Tables {
-		t.Ruleset = b.snap.Rules
-		b.snap.Rules.Tables = append(b.snap.Rules.Tables, t)
-	}
-	if b.snap.Rules.DeviceName == nil {
-		b.snap.Rules.DeviceName = rs.DeviceName
-	}
-	if strings.Contains(text, " xt ") {
-		b.problems = append(b.problems, "the nft text has rules of iptables' own extensions, which it does not tell: give iptables-save too")
-	}
-}
-
-// Scratch loads a text of nft into a network namespace of its own, and reads
-// back what the kernel has of it. Devices are those that it may name.
-type Scratch func(ctx context.Context, text string, devices []string) (*rules.Ruleset, error)
-
-// loadNft reads the texts of nft.
+// loadNft reads the texts of nft. Only the kernel reads them as it does: one is
+// loaded, and what it came to is taken.
 func (b *builder) loadNft(ctx context.Context) {
-	var devices []string
-	for _, l := range b.snap.Links {
-		devices = append(devices, l.Name)
-	}
 	for _, s := range b.nft {
+		text, dropped := withoutXT(s.lines)
+		if dropped && len(b.saves) == 0 {
+			b.nftRefused(s, "it has rules of iptables' extensions, which its text does not tell: give iptables-save")
+		}
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		if nftInclude.MatchString(text) {
+			b.nftRefused(s, "it includes other files")
+			continue
+		}
 		if b.scratch == nil {
 			b.nftRefused(s, "this program cannot make one")
 			continue
 		}
-		rs, err := b.scratch(ctx, s.text(), devices)
+		devices := b.devicesOf(text)
+		rs, err := b.scratch(ctx, text, devices)
 		if err != nil {
 			b.nftRefused(s, err.Error())
 			continue
 		}
-		b.addNft(rs, s.text())
+		b.snap.Order, b.snap.Rules.Order = rs.Order, rs.Order
+		for _, t := range rs.Tables {
+			t.Ruleset = b.snap.Rules
+			b.snap.Rules.Tables = append(b.snap.Rules.Tables, t)
+		}
+		for _, index := range slices.Sorted(maps.Keys(devices)) {
+			b.standIn(index, devices[index])
+		}
+	}
+}
+
+var (
+	nftInclude = regexp.MustCompile(`(?m)^\s*include\b`)
+	nftDevice  = regexp.MustCompile(`"([^"*\\/\s]{1,15})"`)
+	nftNames   = regexp.MustCompile(`\b(iif|oif|iifname|oifname|devices?|sdif)\b`)
+	nftXT      = regexp.MustCompile(`\bxt (match|target)\b`)
+)
+
+// withoutXT is the text without the tables that hold extensions of iptables:
+// nft prints no more than their names.
+func withoutXT(lines []string) (text string, dropped bool) {
+	var out, table []string
+	in, xt := false, false
+	for _, s := range lines {
+		if nftTable.MatchString(s) {
+			in, xt, table = true, false, nil
+		}
+		if !in {
+			out = append(out, s)
+			continue
+		}
+		table = append(table, s)
+		xt = xt || nftXT.MatchString(s)
+		if s == "}" {
+			if in = false; !xt {
+				out = append(out, table...)
+			}
+			dropped = dropped || xt
+		}
+	}
+	if in {
+		out = append(out, table...)
+	}
+	return strings.Join(out, "\n") + "\n", dropped
+}
+
+// maxDevices is how many devices are made for a text.
+const maxDevices = 512
+
+// devicesOf are the devices that a text may name, by their indexes: those of
+// the host as they are, others behind them.
+func (b *builder) devicesOf(text string) map[uint32]string {
+	out := map[uint32]string{}
+	index := map[string]uint32{"lo": 1}
+	next := uint32(2)
+	for _, l := range b.snap.Links {
+		index[l.Name] = l.Index
+		next = max(next, l.Index+1)
+	}
+	for line := range strings.Lines(text) {
+		if !nftNames.MatchString(line) {
+			continue
+		}
+		for _, m := range nftDevice.FindAllStringSubmatch(line, -1) {
+			name := m[1]
+			if index[name] == 0 {
+				index[name] = next
+				next++
+			}
+			if name != "lo" && len(out) < maxDevices {
+				out[index[name]] = name
+			}
+		}
+	}
+	return out
+}
+
+// standIn adds a device of which nothing but its name is known, unless it is.
+func (b *builder) standIn(index uint32, name string) {
+	if !slices.ContainsFunc(b.snap.Links, func(l rules.Link) bool { return l.Name == name }) {
+		b.snap.Links = append(b.snap.Links, rules.Link{Index: index, Name: name, Up: true, Type: typeByName(name)})
 	}
 }
