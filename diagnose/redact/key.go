@@ -127,7 +127,7 @@ func (k *Keys) Learn(m *Mapper) {
 // of devices that rules look at now is only for the way back.
 func (n *names) learn(token string, name Name) {
 	n.back[token] = name
-	n.found.put(name.Kind, token, name.Text)
+	n.found.putBack(name.Kind, token, name.Text)
 	if isKnown(name.Kind, name.Text) || name.Kind == Device && (!n.devices.fits(name.Text, token) || n.devices.isPrefix(token)) {
 		return
 	}

@@ -3,6 +3,7 @@ package redact
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // wordIndex finds names in text: by the first word of theirs, how long they are.
@@ -48,6 +49,30 @@ func (x *wordIndex) put(k Kind, name, token string) {
 	}
 }
 
+// putBack takes a token and the name that it is of. Where the token has quotes in
+// it, they are escaped in JSON, and once more in the rules of iptables there.
+func (x *wordIndex) putBack(k Kind, token, name string) {
+	x.put(k, token, name)
+	if !strings.ContainsAny(token, "\"\\") {
+		return
+	}
+	x.put(k, jsonText(token), name)
+	x.put(k, jsonText(inRule.Replace(token)), name)
+}
+
+// inRule is how iptables writes what stands between quotes.
+var inRule = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// inQuotes tells whether what begins at a place stands between quotes that the
+// text itself has, not those of JSON.
+func (p *prose) inQuotes(at int) bool {
+	before := p.in[:at]
+	if p.escape != nil {
+		return strings.HasSuffix(before, `\"`)
+	}
+	return strings.HasSuffix(before, `"`)
+}
+
 // isDistinct tells whether a name can be told from other text.
 func isDistinct(name string) bool {
 	if len(name) < leastName || isCommon(name) || keywords[name] || isKnownToAny(name) {
@@ -89,6 +114,9 @@ func (p *prose) name(at int) int {
 		}
 		if name, has := p.names.names[p.in[from:to]]; has {
 			token := name.token
+			if p.back && p.inQuotes(from) {
+				token = inRule.Replace(token)
+			}
 			if p.escape != nil {
 				token = p.escape(token)
 			}

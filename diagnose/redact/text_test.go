@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"testing"
@@ -135,4 +136,32 @@ func FuzzText(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestQuotesComeBack: a comment with quotes in it is escaped in JSON, and twice
+// in the rule of iptables there.
+func TestQuotesComeBack(t *testing.T) {
+	m := New(Key{9}, nil)
+	for _, comment := range []string{`name: "mynet" id: "c1"`, `dnat name: "mynet" id: "c2"`} {
+		comesBack(t, m, comment)
+	}
+}
+
+func comesBack(t *testing.T, m *Mapper, comment string) {
+	t.Helper()
+	token := m.Name(Comment, comment)
+	rule := func(s string) string { return `-m comment --comment "` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
+	doc := func(s string) string {
+		b, err := json.Marshal(map[string]string{"comment": s, "text": rule(s)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if token == comment {
+		t.Fatalf("the token is %q", token)
+	}
+	if got := m.Reveal(doc(token)); got != doc(comment) {
+		t.Errorf("%s, want %s", got, doc(comment))
+	}
 }

@@ -117,7 +117,7 @@ func (n *names) unique(name Name, make func(Name, int) (string, bool)) string {
 		}
 		if t != name.Text {
 			n.back[t] = name
-			n.found.put(name.Kind, t, name.Text)
+			n.found.putBack(name.Kind, t, name.Text)
 		}
 		return t
 	}
