@@ -37,6 +37,7 @@ type builder struct {
 	saves       []saved
 	nft         []*section
 	families    map[rules.Family]bool // of iptables rules that were given
+	partial     map[rules.Family]bool // by listings of one table, not by iptables-save
 	masters     map[string]string     // device -> the one above it
 	parents     map[string]string     // device -> the one below it
 	broadcast   map[host.Addr]netip.Addr
@@ -55,7 +56,7 @@ func newBuilder(at time.Time) *builder {
 	}
 	return &builder{
 		state: &bundle.State{Snapshot: snap}, snap: snap, has: map[string]bool{}, flowAt: map[flowKey]int{},
-		families: map[rules.Family]bool{}, masters: map[string]string{}, parents: map[string]string{},
+		families: map[rules.Family]bool{}, partial: map[rules.Family]bool{}, masters: map[string]string{}, parents: map[string]string{},
 		broadcast: map[host.Addr]netip.Addr{}, hops: map[int]string{}, tables: map[string]uint32{},
 		localTable: map[rules.Family]bool{}, policyOf: map[rules.Family]bool{},
 	}
@@ -261,6 +262,11 @@ func (b *builder) missing() {
 	for _, f := range b.withoutRules() {
 		lacks(host.PartLegacy+" "+f.String(), "flows of this family were given, and no rules")
 	}
+	for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
+		if names := b.unlisted(f); len(names) > 0 {
+			lacks("tables of "+f.String(), "no listing of "+strings.Join(names, ", ")+" was given: taken for empty")
+		}
+	}
 	for _, what := range b.problems {
 		lacks("part of a file", what)
 	}
@@ -300,6 +306,21 @@ func (b *builder) withoutRules() []rules.Family {
 		has := slices.ContainsFunc(b.flows, func(x host.Flow) bool { return x.Family == f })
 		if has && !b.families[f] && len(b.families) > 0 && len(b.nft) == 0 {
 			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// unlisted are the tables that matter to NAT and of which, where each is listed
+// by itself, there is no listing.
+func (b *builder) unlisted(f rules.Family) []string {
+	if !b.partial[f] {
+		return nil
+	}
+	var out []string
+	for _, name := range []string{"raw", "mangle", "nat", "filter"} {
+		if !slices.ContainsFunc(b.snap.Rules.Tables, func(t *rules.Table) bool { return t.Family == f && t.Name == name }) {
+			out = append(out, name)
 		}
 	}
 	return out

@@ -120,6 +120,9 @@ func (b *builder) parseSaves() {
 			b.problem(v.s, 0, "%v", err)
 			continue
 		}
+		if !slices.ContainsFunc(v.s.lines, func(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "*") }) {
+			b.partial[v.family] = true
+		}
 		for _, p := range problems {
 			b.problem(v.s, p.Line-1, "%s", p.Why)
 		}
