@@ -151,6 +151,37 @@ func TestMonotonousText(t *testing.T) {
 	}
 }
 
+// fullDisk takes so many bytes.
+type fullDisk int
+
+func (d *fullDisk) Write(b []byte) (int, error) {
+	if len(b) > int(*d) {
+		return 0, io.ErrShortWrite
+	}
+	*d -= fullDisk(len(b))
+	return len(b), nil
+}
+
+// TestFullDisk: what cannot be written is an error of that call, and of every
+// one that follows.
+func TestFullDisk(t *testing.T) {
+	disk := fullDisk(2000)
+	w, err := NewWriter(&disk, testInfo())
+	must(t, err)
+	ns := w.Namespace("", "", host.Place{})
+	must(t, ns.State(testState()))
+	const want = "bundle: short write"
+	if err := ns.Text("noise.txt", func(w io.Writer) error { return noise(w, 1<<20) }); err == nil || err.Error() != want {
+		t.Errorf("text: %v", err)
+	}
+	if _, err := ns.Flows(1, FlowOptions{}); err == nil || err.Error() != want {
+		t.Errorf("flows: %v", err)
+	}
+	if err := w.Close(); err == nil || err.Error() != want {
+		t.Errorf("close: %v", err)
+	}
+}
+
 // TestKeepsTheSameFlows: what the first round has of a table that stayed, the
 // second has as well, so that they can be compared.
 func TestKeepsTheSameFlows(t *testing.T) {

@@ -64,11 +64,11 @@ func (m *member) close() error {
 	if packed := int64(len(header)) + m.spool.size; packed+memberBound > m.w.room() || !m.w.believed(entry.Size, packed) {
 		return errNoRoom
 	}
-	if err := m.w.put(header); err != nil {
-		return err
+	if err = m.w.put(header); err == nil {
+		_, err = io.Copy(putter{m.w}, m.spool.reader())
 	}
-	if _, err := io.Copy(putter{m.w}, m.spool.reader()); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, m.spool.clear())
 	}
 	m.w.listed(*entry)
 	return m.spool.clear()
