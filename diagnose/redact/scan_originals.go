@@ -38,8 +38,9 @@ func (o *Originals) base(a, image netip.Addr) {
 	}
 	if a != image {
 		o.bases.add(mixAddr(a))
-		o.images.add(mixAddr(image))
 	}
+	// also one that stayed: as an address by itself it may have become another
+	o.images.add(mixAddr(image))
 }
 
 func (o *Originals) isBase(a netip.Addr) bool      { return o.bases.has(mixAddr(a)) }
