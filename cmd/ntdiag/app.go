@@ -26,6 +26,8 @@ type app struct {
 	from  string // a file to read in place of the kernel
 	round int
 	texts texts
+	// source, when given, is what reading commands work on.
+	source capture.Source
 	// captured is of what and when the file is, once it is open.
 	captured *captured
 	warn     io.Writer
@@ -57,6 +59,9 @@ func (a *app) check(cmd *cobra.Command) error {
 // open is what a reading command works on: the namespace asked for, of the
 // running kernel or of a file.
 func (a *app) open(ctx context.Context) (capture.Source, error) {
+	if a.source != nil {
+		return a.source, nil
+	}
 	if a.fromTexts() {
 		return a.openFile(ctx)
 	}

@@ -10,15 +10,19 @@ func newBundleCmd(a *app) *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	for _, add := range bundleCommands {
+	for _, add := range bundleCommands() {
 		cmd.AddCommand(add(a))
 	}
 	return cmd
 }
 
-// bundleCommands is one row each.
-var bundleCommands = []func(*app) *cobra.Command{
-	newBundleReportCmd,
-	newBundleDiffCmd,
-	newBundleRevealCmd,
+// bundleCommands is one row each. It is no variable, which would hang on itself:
+// create runs commands.
+func bundleCommands() []func(*app) *cobra.Command {
+	return []func(*app) *cobra.Command{
+		newBundleCreateCmd,
+		newBundleReportCmd,
+		newBundleDiffCmd,
+		newBundleRevealCmd,
+	}
 }

@@ -13,7 +13,8 @@
 //	ntdiag undo JOURNAL     put back what a delete removed
 //	ntdiag record           keep who changes rules, addresses and routes, and when
 //	ntdiag history          the changes that record has kept, rule by rule
-//	ntdiag bundle           a machine in one file for the ticket: report, diff, reveal
+//	ntdiag bundle           a machine in one file for the ticket: create, report, diff,
+//	                        reveal
 //	ntdiag demo             all of this on a small network of its own
 //
 // What reads works on a bundle of another machine as well, without privilege
@@ -100,8 +101,10 @@ func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return ce.code
 }
 
-func newRootCmd() *cobra.Command {
-	a := &app{}
+func newRootCmd() *cobra.Command { return newRoot(&app{}) }
+
+// newRoot makes the commands of one run.
+func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ntdiag",
 		Short: "say which NAT rule rewrote a flow that is already there",

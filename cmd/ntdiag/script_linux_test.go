@@ -104,7 +104,11 @@ func TestKernelScript(t *testing.T) {
 		Dir:       "../../testdata/script/kernel",
 		Cmds:      commands,
 		Condition: readsKmsg,
-		Setup:     func(e *testscript.Env) error { e.Setenv("ROUTER", n.Router.Path()); return nil },
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("ROUTER", n.Router.Path())
+			e.Setenv("CLIENT", n.Client.Path())
+			return nil
+		},
 	})
 }
 
