@@ -166,7 +166,7 @@ func (s *Space) flows(ctx context.Context, number int) error {
 	s.read[number-1] = info.Count
 	switch {
 	case ctx.Err() != nil:
-		err, failed = context.Cause(ctx), context.Cause(ctx)
+		failed = context.Cause(ctx)
 	case failed == nil && err == nil:
 		_ = begin()
 	case failed == nil:
