@@ -84,9 +84,9 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-prove: test-deps ## hold N random rulesets (1000), from SEED on, against the kernel's own trace
+prove: test-deps ## hold N random rulesets (1000), from SEED on, against the kernel's own trace, and their bundles
 	@log=$$(mktemp); status=0; NTDIAG_REQUIRE_KERNEL=1 NTDIAG_PROVE_N=$(N) NTDIAG_PROVE_SEED=$(SEED) \
-		$(GO) test -count=1 -v -run '^TestProve$$' -timeout 60m ./diagnose/explain >$$log 2>&1 || status=$$?; \
+		$(GO) test -count=1 -v -run '^TestProve(Bundle)?$$' -timeout 180m ./diagnose/explain >$$log 2>&1 || status=$$?; \
 	awk '!/^ *(=== |--- PASS)/' $$log; rm -f $$log; exit $$status
 
 prove-simulate: test-deps ## simulate N rulesets' packets before they are sent, and compare
@@ -99,9 +99,9 @@ prove-stale: test-deps ## change N rulesets under live flows, and compare with w
 		$(GO) test -count=1 -v -run '^TestProveStale$$' -timeout 60m ./diagnose/explain >$$log 2>&1 || status=$$?; \
 	awk '!/^ *(=== |--- PASS)/' $$log; rm -f $$log; exit $$status
 
-prove-bundle: test-deps ## redact N rulesets with their flows, and compare every answer with the original's
+prove-bundle: test-deps ## bundle N rulesets with their flows, redacted too, and compare every answer
 	@log=$$(mktemp); status=0; NTDIAG_REQUIRE_KERNEL=1 NTDIAG_PROVE_N=$(N) NTDIAG_PROVE_SEED=$(SEED) \
-		$(GO) test -count=1 -v -run '^TestProveRedact$$' -timeout 60m ./diagnose/explain >$$log 2>&1 || status=$$?; \
+		$(GO) test -count=1 -v -run '^TestProveBundle$$' -timeout 60m ./diagnose/explain >$$log 2>&1 || status=$$?; \
 	awk '!/^ *(=== |--- PASS)/' $$log; rm -f $$log; exit $$status
 
 bench: build ## measure beside the usual tools, with BENCH_FLOWS entries

@@ -27,7 +27,7 @@ const (
 // TestProveSimulate simulates random packets on random rulesets before they are
 // sent, and holds the outcomes against the kernel's own trace and entries.
 func TestProveSimulate(t *testing.T) {
-	eachSeed(t, newTally(certain, assumed, several, wrong), proveSimulate)
+	eachSeed(t, short, newTally(certain, assumed, several, wrong), proveSimulate)
 }
 
 // proveSimulate plays one ruleset. In every second one all is said of the

@@ -24,7 +24,8 @@ var classes4 = []class{
 	{block: "10.0.0.0/8", name: "private"},
 	{block: "100.64.0.0/10", name: "CGNAT"},
 	{block: "127.0.0.0/8", name: "loopback", loose: true},
-	{block: "127.0.0.1/32", name: "localhost", still: true}, // nf_nat_redirect_ipv4 knows it
+	{block: "127.0.0.1/32", name: "localhost", still: true},                // nf_nat_redirect_ipv4 knows it
+	{block: "127.255.255.255/32", name: "loopback broadcast", still: true}, // a route of every machine
 	{block: "169.254.0.0/16", name: "link-local", loose: true},
 	{block: "169.254.169.254/32", name: "cloud metadata", still: true},
 	{block: "172.16.0.0/12", name: "private"},

@@ -1,0 +1,369 @@
+//go:build linux
+
+package explain_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ntdiag/ntdiag/diagnose/bundle"
+	"github.com/ntdiag/ntdiag/diagnose/capture"
+	"github.com/ntdiag/ntdiag/diagnose/checks"
+	"github.com/ntdiag/ntdiag/diagnose/collect"
+	"github.com/ntdiag/ntdiag/diagnose/explain"
+	"github.com/ntdiag/ntdiag/diagnose/host"
+	"github.com/ntdiag/ntdiag/diagnose/order"
+	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/diagnose/redact"
+	"github.com/ntdiag/ntdiag/diagnose/simulate"
+	"github.com/ntdiag/ntdiag/diagnose/stale"
+	"github.com/ntdiag/ntdiag/report"
+	"github.com/ntdiag/ntdiag/rules"
+)
+
+// What an answer on a file is worth: taken back, it is that on the original; it
+// leaves open what no redaction keeps (jhash), and says nothing else; it is
+// another one.
+const (
+	same   outcome = "same"
+	unsure outcome = "unsure"
+)
+
+// TestProveBundle writes random rulesets and what came of random packets into a
+// file as they are, and redacted into another, and compares what is said of
+// either with what is said of the original.
+func TestProveBundle(t *testing.T) {
+	eachSeed(t, 20, newTally(same, unsure, wrong), proveBundle)
+}
+
+func proveBundle(t *testing.T, seed uint64, total *tally) {
+	g := newGenerator(seed)
+	r := &oracleRun{oracleCase: &oracleCase{outside: "s0", sysctl: calm}, tracer: proveTracer}
+	given := g.proveRules(seed)
+	r.prove = g.flows(flowsPerCase)
+	r.unrouted = map[rules.Tuple]bool{}
+	if err := r.playProve(t, given); err != nil {
+		t.Errorf("the case itself: %v\n%s%s", err, given, againBundle(seed))
+		return
+	}
+	entries := make([]*host.Flow, 0, len(r.entries))
+	for _, f := range byTuple(r.entries) {
+		entries = append(entries, f)
+	}
+	slices.SortFunc(entries, func(a, b *host.Flow) int { return int(int64(a.ID) - int64(b.ID)) })
+	b := &bundled{t: t, total: total, live: answersOf(r.snapshot, entries), asks: r.prove}
+	b.asItIs()
+	b.redacted(redact.Key{byte(seed), byte(seed >> 8), 1})
+	total.played(len(r.prove), len(entries))
+	if len(b.bad) > 0 {
+		t.Errorf("%s\n%s\n%s%s", strings.Join(b.bad, "\n"), r.listing, given, againBundle(seed))
+	}
+}
+
+func againBundle(seed uint64) string {
+	return fmt.Sprintf("again: make prove-bundle SEED=%d N=1", seed)
+}
+
+// bundled holds the answers on one file after the other against live ones.
+type bundled struct {
+	t     *testing.T
+	total *tally
+	live  *answers
+	asks  []proveFlow
+	bad   []string
+}
+
+// asItIs compares byte for byte.
+func (b *bundled) asItIs() {
+	file := b.reopened(b.source(), b.live.s)
+	b.each("file: ", file.answers(b.t), func(p query.Packet) query.Packet { return p }, func(_ bool, want, got answer) (outcome, string) {
+		x, y := encoded(b.t, want.doc), encoded(b.t, got.doc)
+		if bytes.Equal(x, y) {
+			return same, ""
+		}
+		return wrong, differing(indented(b.t, x), indented(b.t, y))
+	})
+}
+
+// redacted compares what is taken back.
+func (b *bundled) redacted(key redact.Key) {
+	src, err := redact.Wrap(context.Background(), b.source(), key, redact.Options{Snapshot: b.live.s})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	hidden, err := src.Snapshot(context.Background())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	file, m, open := b.reopened(src, hidden), src.Mapper(), len(src.Differs()) > 0
+	b.each("redacted: ", file.answers(b.t), func(p query.Packet) query.Packet {
+		p.Text, p.Iif, p.Tuple = m.Text(p.Text), m.Name(redact.Device, p.Iif), m.Tuple(p.Tuple)
+		return p
+	}, func(six bool, want, got answer) (outcome, string) {
+		x, y := canonical(b.t, want.doc, nil, six), canonical(b.t, got.doc, m, six)
+		switch {
+		case x == y:
+			return same, ""
+		case open && !slices.ContainsFunc(got.claims, func(c string) bool { return !slices.Contains(want.can, c) }):
+			return unsure, ""
+		}
+		return wrong, differing(x, y)
+	})
+	if err := file.Each(context.Background(), func(name string, in io.Reader) error {
+		got, err := m.Scan(in)
+		for _, h := range got.Hits {
+			b.found(fmt.Sprintf("redacted: %s: %s", name, h))
+		}
+		return err
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// each asks both for every document; q is the question that the file
+// understands.
+func (b *bundled) each(where string, file *answers, q func(query.Packet) query.Packet, compare func(six bool, want, got answer) (outcome, string)) {
+	check := func(what string, six bool, want, got answer) {
+		o, why := compare(six, want, got)
+		b.total.count(where+what, o)
+		if o == wrong {
+			b.found(fmt.Sprintf("%s%s:\n%s", where, what, why))
+		}
+	}
+	if len(file.entries) != len(b.live.entries) {
+		b.found(fmt.Sprintf("%s%d entries, not %d", where, len(file.entries), len(b.live.entries)))
+		return
+	}
+	for i, f := range b.live.entries {
+		six, g := f.Family == rules.FamilyIPv6, file.entries[i]
+		check("explain", six, b.live.explain(f), file.explain(g))
+		check("stale", six, b.live.stale(f), file.stale(g))
+	}
+	for _, f := range b.asks {
+		for _, all := range []bool{false, true} {
+			p := asked(f, all)
+			check("simulate", p.Family == rules.FamilyIPv6, b.live.simulate(p), file.simulate(q(p)))
+		}
+	}
+	check("rules", false, b.live.rules(), file.rules())
+}
+
+func (b *bundled) found(what string) {
+	if len(b.bad) < 8 {
+		b.bad = append(b.bad, what)
+	}
+}
+
+// source is the namespace as it was captured.
+func (b *bundled) source() *bundle.Source {
+	each := func(_ context.Context, _ *rules.Tuple, fn func(*host.Flow) error) error {
+		var one host.Flow
+		for _, f := range b.live.entries {
+			one = *f
+			if err := fn(&one); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return bundle.NewSource(&bundle.State{Snapshot: b.live.s}, bundle.Table{Each: each})
+}
+
+// reopened writes a namespace into a file, and opens that.
+func (b *bundled) reopened(src capture.Whole, s *host.Snapshot) *reopened {
+	b.t.Helper()
+	ctx := context.Background()
+	must := func(err error) {
+		b.t.Helper()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	path := filepath.Join(b.t.TempDir(), "b.tar.zst")
+	out, err := bundle.CreateFile(ctx, path, false)
+	must(err)
+	defer out.Abort()
+	w, err := bundle.NewWriter(out, bundle.Info{Tool: "ntdiag", Created: s.CapturedAt})
+	must(err)
+	_, err = collect.Run(ctx, w, []*collect.Space{{Name: "router", Source: src, Snapshot: s}}, collect.Options{})
+	must(err)
+	must(w.Close())
+	must(out.Commit())
+	in, err := bundle.Open(ctx, path)
+	must(err)
+	b.t.Cleanup(func() { in.Close() })
+	return &reopened{in}
+}
+
+type reopened struct{ *bundle.Reader }
+
+func (r *reopened) answers(t *testing.T) *answers {
+	t.Helper()
+	ctx := context.Background()
+	n, err := r.Namespace("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := r.Source(ctx, n, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := src.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []*host.Flow
+	if _, err := src.Flows(ctx, capture.Filter{}, func(f *host.Flow) error {
+		one := *f
+		entries = append(entries, &one)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return answersOf(s, entries)
+}
+
+// answers are what the commands say of one snapshot.
+type answers struct {
+	s       *host.Snapshot
+	entries []*host.Flow
+	ex      *explain.Explainer
+	judge   *stale.Judge
+	sim     *simulate.Simulator
+}
+
+func answersOf(s *host.Snapshot, entries []*host.Flow) *answers {
+	return &answers{s, entries, explain.New(s), stale.New(s), simulate.New(s)}
+}
+
+// answer is a document, and what it comes to without addresses and words: what
+// it says can be, and what of that it claims to know.
+type answer struct {
+	doc         any
+	can, claims []string
+}
+
+func (a *answer) says(what string, sure bool) {
+	a.can = append(a.can, what)
+	if sure {
+		a.claims = append(a.claims, what)
+	}
+}
+
+func (a *answers) explain(f *host.Flow) answer {
+	x := a.ex.Explain(f, explain.Options{Path: true, Not: true})
+	out := answer{doc: report.NewExplained(x, "")}
+	for i := range x.Rewrites {
+		rw := &x.Rewrites[i]
+		for _, r := range rw.Rules {
+			out.says(fmt.Sprint(rw.Manip, r.Ref(), r.Position), rw.Grade == explain.GradeExact || rw.Grade == explain.GradeInferred)
+		}
+	}
+	return out
+}
+
+func (a *answers) stale(f *host.Flow) answer {
+	v := a.judge.Judge(f)
+	out := answer{doc: []any{v.Fate.String(), v.Why, report.NewStaleFlow(&v, nil)}}
+	out.says(fmt.Sprint(v.Fate, v.Class), v.Fate == stale.Stale && v.Confidence == stale.Certain)
+	return out
+}
+
+func (a *answers) simulate(p query.Packet) answer {
+	x, err := a.sim.Simulate(p)
+	if err != nil {
+		return answer{doc: err.Error(), claims: []string{"an error"}}
+	}
+	out := answer{doc: report.NewSimulation(x)}
+	for i := range x.Outcomes {
+		o := &x.Outcomes[i]
+		out.says(fmt.Sprint(o.Verdict, o.DNAT != nil, o.SNAT != nil), len(x.Outcomes) == 1 && o.Certain)
+	}
+	return out
+}
+
+func (a *answers) rules() answer {
+	in := &report.RulesInput{Snapshot: a.s, Hooks: order.Of(a.s.Rules), AllChains: true}
+	in.Findings = checks.Run(a.s, in.Hooks)
+	in.Flows = a.ex.Count(1000, func(each func(*host.Flow)) error {
+		for _, f := range a.entries {
+			each(f)
+		}
+		return nil
+	}).Flows
+	return answer{doc: report.NewRules(in)}
+}
+
+// otherFamily is a field of IPv4 that a rule reads of an IPv6 packet: nft 1.0.6
+// leaves the condition on the family out behind iiftype. What is shown of it is
+// a part of another address.
+var otherFamily = regexp.MustCompile(`(ip [sd]addr) [0-9./]+ ([≠≥>≤<]|not in|in) `)
+
+// canonical is a document as JSON, taken back.
+func canonical(t *testing.T, doc any, m *redact.Mapper, six bool) string {
+	t.Helper()
+	text := string(encoded(t, doc))
+	if m != nil {
+		text = m.Reveal(text)
+	}
+	if six {
+		text = otherFamily.ReplaceAllString(text, "$1 ? $2 ")
+	}
+	return indented(t, []byte(text))
+}
+
+// encoded is a document as JSON, as commands print it.
+func encoded(t *testing.T, doc any) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(doc); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// indented is JSON with one value a line, keys sorted.
+func indented(t *testing.T, text []byte) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	out, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// differing is the lines in which two documents differ, up to a few.
+func differing(want, got string) string {
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	var out []string
+	for i := range max(len(a), len(b)) {
+		x, y := "", ""
+		if i < len(a) {
+			x = a[i]
+		}
+		if i < len(b) {
+			y = b[i]
+		}
+		if x != y {
+			out = append(out, " was "+x, " is  "+y)
+		}
+		if len(out) > 8 {
+			break
+		}
+	}
+	return strings.Join(out, "\n")
+}
