@@ -97,7 +97,9 @@ func timed(b *testing.B, h *lab.Host, c *exec.Cmd) time.Duration {
 	return time.Since(start)
 }
 
-func worked(c *exec.Cmd) time.Duration { return c.ProcessState.UserTime() + c.ProcessState.SystemTime() }
+func worked(c *exec.Cmd) time.Duration {
+	return c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+}
 
 func median(d []time.Duration) time.Duration {
 	d = slices.Sorted(slices.Values(d))
