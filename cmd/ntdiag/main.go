@@ -117,9 +117,9 @@ which puts them back.
 
 With --from FILE the commands that read (explain, flows, flows get, rules,
 simulate, stale, counters, invalid, history) work on a bundle that was made on
-another machine: without privilege, on any system, with the same answers. A sos
-report, or what conntrack, iptables-save, nft and ip printed, will do where there
-is no bundle; see: ntdiag help evidence`,
+another machine: without privilege, on any system, with the same answers. Where
+there is no bundle a sos report will do, or what conntrack, iptables-save, nft
+and ip printed; see: ntdiag help evidence`,
 		Example: `  sudo ntdiag explain 10.0.0.10:5536 10.8.2.12:80
   sudo ntdiag flows --dnat --port 443
   sudo ntdiag rules

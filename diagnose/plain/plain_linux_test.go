@@ -94,8 +94,12 @@ func same(t *testing.T, want func() string, got func() string) {
 	t.Helper()
 	for try := 0; ; try++ {
 		before, ours, after := want(), got(), want()
-		if before != after && try < 50 {
+		if before != after && try < 10 {
 			continue
+		}
+		if before != after {
+			// on a busy machine no two readings are of one second
+			before, ours = seconds.ReplaceAllString(before, "${1}N"), seconds.ReplaceAllString(ours, "${1}N")
 		}
 		if d := gocmp.Diff(before, ours); d != "" {
 			t.Errorf("the tool -, ours +:\n%s", d)
@@ -106,6 +110,9 @@ func same(t *testing.T, want func() string, got func() string) {
 		return
 	}
 }
+
+// seconds are how long an entry or an expectation has left, and its age.
+var seconds = regexp.MustCompile(`(?m)(^\S+ +\d+ \S+ +\d+ |^|delta-time=)\d+\b`)
 
 func TestFlows(t *testing.T) {
 	n := typical(t)
