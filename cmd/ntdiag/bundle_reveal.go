@@ -38,7 +38,7 @@ each is told; --use takes one. Standard input is read with the last.
 
 Exit code 3: something was made with another key, or was never redacted.`,
 		Example: `  ntdiag bundle reveal chn-kqzmvwrt 10.81.3.77 --key-file ticket.key
-  ntdiag explain --from b.tar.zst :80 | ntdiag bundle reveal - --key-file ticket.key`,
+  ntdiag rules --from b.tar.zst | ntdiag bundle reveal - --key-file b.key`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
