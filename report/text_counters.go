@@ -205,7 +205,7 @@ func (d *Counters) notes(b *strings.Builder, s Style) {
 	}
 	if d.Offline {
 		notes = append(notes, "evidence: none, there is nothing but the numbers of "+d.Source+"; on the machine itself, ntdiag counters --interval 10s looks")
-	} else if d.Source != "netlink" {
+	} else if strings.HasPrefix(d.Source, "/proc/") {
 		notes = append(notes, "read from "+d.Source+": netlink needs CAP_NET_ADMIN")
 	}
 	if d.interval == 0 && d.Wrong() && !d.Offline {

@@ -427,7 +427,16 @@ func pathText(b *strings.Builder, path []Step, s Style) {
 }
 
 func missingText(b *strings.Builder, h Header, s Style) {
-	for _, m := range host.MissingText(h.Missing) {
-		wrap(b, s.width(), "\n"+s.paint(yellow, "not read:")+" ", "  ", safe(m))
+	lead := "\n" + s.paint(yellow, "not read:")
+	all := host.MissingText(h.Missing)
+	if len(all) == 1 {
+		wrap(b, s.width(), lead+" ", "  ", safe(all[0]))
+		return
+	}
+	for i, m := range all {
+		if i == 0 {
+			b.WriteString(lead + "\n")
+		}
+		wrap(b, s.width(), "  ", "    ", safe(m))
 	}
 }

@@ -141,8 +141,19 @@ func unread(info capture.FlowsInfo) []host.Missing {
 	return []host.Missing{{What: fmt.Sprintf("%d conntrack entries", info.Unparsed), Why: info.Why}}
 }
 
-// finish turns a header into the exit: found goes before incomplete, and the
-// reason for an incomplete answer is on stderr.
+// lackText names what could not be read, each thing once; why is in the answer.
+func lackText(missing []host.Missing) string {
+	var out []string
+	for _, m := range missing {
+		if !slices.Contains(out, m.What) {
+			out = append(out, m.What)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// finish turns a header into the exit: found goes before incomplete, and what is
+// not known is named on stderr.
 func finish(cmd *cobra.Command, h report.Header, something bool) error {
 	if something {
 		return found()
@@ -150,7 +161,11 @@ func finish(cmd *cobra.Command, h report.Header, something bool) error {
 	if h.Complete {
 		return nil
 	}
-	return incomplete(fmt.Errorf("the answer is not complete: %s", strings.Join(host.MissingText(h.Missing), "; ")))
+	why := host.MissingText(h.Missing)
+	if len(why) > 1 { // the answer has them all
+		return incomplete(fmt.Errorf("the answer is not complete; not read: %s", lackText(h.Missing)))
+	}
+	return incomplete(fmt.Errorf("the answer is not complete: %s", why[0]))
 }
 
 // named is the namespace as it is called on the machine.

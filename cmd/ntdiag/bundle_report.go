@@ -283,7 +283,11 @@ func (r *ticketRun) about() {
 		r.ticket.About = append(r.ticket.About, ticket.Fact{Name: name, Value: value})
 	}
 	if n, most, err := r.source.Count(); err == nil {
-		add("Conntrack entries", fmt.Sprintf("%s of at most %s", report.Thousands(int(n)), report.Thousands(int(most))))
+		text := report.Thousands(int(n))
+		if most > 0 {
+			text += " of at most " + report.Thousands(int(most))
+		}
+		add("Conntrack entries", text)
 	}
 	if w, ok := r.source.(capture.Whole); ok {
 		if up := w.Uptime(); up.OK {

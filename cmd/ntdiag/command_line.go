@@ -14,12 +14,12 @@ import (
 // it, and not what it is about.
 var showing = []string{"output", "color", "all", "expand", "delete", "yes", "include", "dry-run", "journal", "from", "round"}
 
-// commandLine is the command again for the machine itself, with what was chosen and without how it was
-// to be shown.
+// commandLine is the command again for the machine itself, with what was chosen
+// and without how it was to be shown.
 func (a *app) commandLine(cmd *cobra.Command) string {
 	words := []string{cmd.CommandPath()}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if slices.Contains(showing, f.Name) || a.captured != nil && f.Name == "netns" {
+		if slices.Contains(showing, f.Name) || a.texts.files[f.Name] != nil || a.captured != nil && f.Name == "netns" {
 			return
 		}
 		words = append(words, "--"+f.Name)

@@ -150,6 +150,9 @@ type captured struct {
 	manifest        *bundle.Manifest
 }
 
+// redacted tells whether addresses and names are not those of the machine.
+func (c *captured) redacted() bool { return c.manifest != nil && c.manifest.Redaction != nil }
+
 // newCaptured is that of a namespace; m is nil where it is not of a bundle.
 func newCaptured(m *bundle.Manifest, l *bundle.Source) *captured {
 	s := l.State().Snapshot
@@ -162,7 +165,7 @@ func (a *app) out(cmd *cobra.Command, format report.Format) io.Writer {
 		return cmd.OutOrStdout()
 	}
 	c := a.captured
-	return &led{w: cmd.OutOrStdout(), line: report.CapturedLine(c.hostname, c.netns, c.at, time.Now(), a.style(format))}
+	return &led{w: cmd.OutOrStdout(), line: report.CapturedLine(c.hostname, c.netns, c.redacted(), c.at, time.Now(), a.style(format))}
 }
 
 // led writes a line before all else.

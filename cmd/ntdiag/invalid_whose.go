@@ -42,15 +42,17 @@ func (r *invalidRun) whose(ctx context.Context) (*whose, error) {
 	w := &whose{names: g.Release.AtLeast(6, 17)}
 	if g.Initial != rules.Yes {
 		id, err := r.source.Identity()
-		if err != nil {
+		if err != nil && isLive(r.source) {
 			return nil, err
 		}
+		// without it the log of a file is taken for that of the namespace
+		w.file = err != nil
 		w.inode = id.Inode
 		v4, _ := g.ToKernelLog(rules.FamilyIPv4)
 		w.silent = v4 == rules.No && g.Initial == rules.No && g.AllNetns.OK && !g.AllNetns.Value
 	}
 	several := g.Initial != rules.Yes || !g.AllNetns.OK || g.AllNetns.Value
-	r.doc.Mixed = several && !w.silent
+	r.doc.Mixed = several && !w.silent && !w.file
 	if err := r.devices(ctx, w); err != nil {
 		return nil, err
 	}

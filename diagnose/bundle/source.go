@@ -116,15 +116,13 @@ func (s *Source) Stats(context.Context) (*counters.Stats, error) {
 // Readings are the counters, oldest first.
 func (s *Source) Readings() []Reading { return s.state.Readings }
 
-// Count is how many entries there were, and how many there may be.
+// Count is how many entries there were, and how many there may be, 0 where that
+// is not known.
 func (s *Source) Count() (n, most uint64, err error) {
 	if n, err = fact("conntrack count", s.state.Count); err != nil {
 		return 0, 0, err
 	}
-	if most, err = fact("conntrack count", s.state.Max); err != nil {
-		return 0, 0, err
-	}
-	return n, most, nil
+	return n, s.state.Max.Value, nil
 }
 
 // Loggers are those of then.

@@ -101,7 +101,7 @@ func list[T any](ctx context.Context, s *bundle.State, what string, read func(co
 func logged(ctx context.Context, src capture.Whole, s *bundle.State) {
 	var err error
 	s.LogLost, err = src.Log(ctx, func(r *kernlog.Record) error {
-		s.Log = append(s.Log, bundle.LogLine{At: r.Time(), Text: string(r.Text), Seq: r.Seq, HasSeq: r.HasSeq, Foreign: r.Foreign, Repeats: r.Repeats})
+		s.Log = append(s.Log, bundle.LogLine{At: r.Time(), Text: string(r.Text), Seq: r.Seq, HasSeq: r.HasSeq, Continues: r.Continues, Foreign: r.Foreign, Repeats: r.Repeats})
 		return nil
 	})
 	if err != nil {

@@ -288,14 +288,7 @@ func (b *builder) missing() {
 	b.state.ID = host.Absent[host.NetnsID]("texts of other tools do not tell it")
 	b.state.Generation = host.Absent[uint32]("texts of other tools do not tell it")
 	b.state.Uptime = host.Absent[time.Duration]("texts of other tools do not tell it")
-	if f := b.snap.Sysctls["net.netfilter.nf_conntrack_max"]; f.OK {
-		var n uint64
-		if _, err := fmt.Sscan(f.Value, &n); err == nil {
-			b.state.Max = host.Known(n)
-		}
-	} else {
-		b.state.Max = host.Absent[uint64]("no `sysctl -a` was given")
-	}
+	b.state.Max, b.state.Loggers = b.most(), b.loggers()
 }
 
 // withoutRules are the families that have flows and, where another has rules,

@@ -202,7 +202,7 @@ func readLog(b *builder, s *section) {
 			break
 		}
 		b.state.Log = append(b.state.Log, bundle.LogLine{
-			At: rec.Time(), Text: string(rec.Text), Seq: rec.Seq, HasSeq: rec.HasSeq, Foreign: rec.Foreign, Repeats: rec.Repeats,
+			At: rec.Time(), Text: string(rec.Text), Seq: rec.Seq, HasSeq: rec.HasSeq, Continues: rec.Continues, Foreign: rec.Foreign, Repeats: rec.Repeats,
 		})
 	}
 	b.state.LogLost += r.Lost()

@@ -403,13 +403,17 @@ func (c *judging) routesTo(dev string, a netip.Addr, ok func(*host.RouteEntry) b
 
 // vague names what of the machine could not be read.
 func (c *judging) vague() {
-	n := len(c.doubts)
+	var what []string
 	for _, m := range c.host.Missing {
-		c.doubt(m.What + ": " + m.Why)
+		if !slices.Contains(what, m.What) {
+			what = append(what, m.What)
+		}
 	}
-	if len(c.doubts) == n {
+	if len(what) == 0 {
 		c.doubt("its route")
+		return
 	}
+	c.doubt("what could not be read (" + strings.Join(what, ", ") + ")")
 }
 
 func (c *judging) doubt(why string) { c.doubts = append(c.doubts, why) }
