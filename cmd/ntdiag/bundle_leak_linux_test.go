@@ -29,7 +29,7 @@ func TestBundleHoldsNoSecret(t *testing.T) {
 			t.Errorf("%s: %q is in what is redacted: %q", f.What, f.Text, after[max(0, at-100):min(len(after), at+100)])
 		}
 	}
-	for _, name := range append(seeded.Names(), "corpsec-netns", "corpsec-dir", "corpsec-host") {
+	for _, name := range append(seeded.Names(), "corpsec-netns", "corpsec-dir", "corpsec-host", "corpsec-lost") {
 		if !strings.Contains(before, name) {
 			t.Errorf("%q is not in the bundle as it is", name)
 		}
@@ -46,7 +46,8 @@ func seededBundle(t *testing.T, n *seeded.Namespace, hide bool) string {
 			t.Fatal(err)
 		}
 	}
-	a := &app{netns: n.Path}
+	// one more that cannot be opened: the file says so
+	a := &app{netns: n.Path + ",corpsec-lost"}
 	dir := filepath.Join(t.TempDir(), "corpsec-out")
 	must(os.Mkdir(dir, 0o700))
 	// one key: what becomes of what is the same each time
