@@ -20,7 +20,7 @@ import (
 
 // pty is a terminal of 100 columns and 30 rows: what is written to the one end
 // is read at the other.
-func pty(t *testing.T) (near, far *os.File) {
+func pty(t testing.TB) (near, far *os.File) {
 	t.Helper()
 	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {

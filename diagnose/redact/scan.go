@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"net/netip"
+	"runtime"
+	"sync"
 )
 
 // Hit is an original that a file still holds.
@@ -56,8 +58,7 @@ const (
 //
 // What mapped to itself is no hit. Memory is bounded, whatever the file is.
 func (m *Mapper) Scan(r io.Reader) (Scanned, error) {
-	s := &scan{m: m, names: newScanNames(m)}
-	s.found.Left = m.seen.Left()
+	s := newScan(m)
 	buf := make([]byte, scanWindow)
 	n, behind := 0, 0 // bytes in buf, and those before that were looked at
 	for {
@@ -96,28 +97,91 @@ func (m *Mapper) Ordinary(text string) {
 
 type scan struct {
 	m     *Mapper
+	mu    *sync.Mutex // the Mapper's trees remember what they computed
 	names *scanNames
-	base  int64 // of the window
+	heads *heads // of hardware addresses and of IPv6 ones
+	base  int64  // of the window
 	found Scanned
 	weak  []Hit   // that chance could make
 	more  uint64  // of those, not kept
 	tries float64 // numbers that were looked at as IPv4 addresses
+	parts []*scan // that look at a window at the same time
 }
 
-// window looks at what begins from from to before until.
+func newScan(m *Mapper) *scan {
+	s := &scan{m: m, mu: new(sync.Mutex), names: newScanNames(m), heads: new(heads)}
+	for i := range s.heads {
+		s.heads[i] = m.seen.macHeads[i] | m.seen.v6Heads[i]
+	}
+	s.found.Left = m.seen.Left()
+	for range runtime.GOMAXPROCS(0) {
+		s.parts = append(s.parts, &scan{m: m, mu: s.mu, names: s.names, heads: s.heads})
+	}
+	return s
+}
+
+// leastPart is how much of a window is worth a goroutine.
+const leastPart = 32 << 10
+
+// window looks at what begins from from to before until, on all processors.
 func (s *scan) window(text string, from, until int) {
+	each := max(leastPart, (until-from)/len(s.parts)+1)
+	var wg sync.WaitGroup
+	for _, p := range s.parts {
+		begin, end := from, min(from+each, until)
+		if begin >= end {
+			break
+		}
+		p.base = s.base
+		wg.Go(func() { p.part(text, begin, end) })
+		from = end
+	}
+	wg.Wait()
+	for _, p := range s.parts {
+		s.take(p)
+	}
+}
+
+func (s *scan) part(text string, from, until int) {
 	s.text(text, from, until)
 	s.digits(text, from, until)
 	s.binary(text, from, until)
 	s.names.words(s, text, from, until)
 }
 
+// take adds what a part found, and empties it.
+func (s *scan) take(p *scan) {
+	for _, h := range p.found.Hits {
+		s.keep(h)
+	}
+	for _, h := range p.weak {
+		s.keepWeak(h)
+	}
+	s.found.More += p.found.More
+	s.found.Ambiguous += p.found.Ambiguous
+	s.more += p.more
+	s.tries += p.tries
+	*p = scan{m: p.m, mu: p.mu, names: p.names, heads: p.heads}
+}
+
 func (s *scan) hit(at int, what, form, value string) {
+	s.keep(Hit{s.base + int64(at), what, form, value})
+}
+
+func (s *scan) keep(h Hit) {
 	if len(s.found.Hits) == maxHits {
 		s.found.More++
 		return
 	}
-	s.found.Hits = append(s.found.Hits, Hit{s.base + int64(at), what, form, value})
+	s.found.Hits = append(s.found.Hits, h)
+}
+
+func (s *scan) keepWeak(h Hit) {
+	if len(s.weak) == maxHits {
+		s.more++
+		return
+	}
+	s.weak = append(s.weak, h)
 }
 
 // address tells of an address that is an original, unless it stays or is an
@@ -126,6 +190,8 @@ func (s *scan) address(at int, a netip.Addr, form string, weak bool) {
 	if !s.m.seen.hasAddr(a) && !s.m.seen.isBase(a) {
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.m.plain(a, false) == a {
 		return
 	}
@@ -137,16 +203,12 @@ func (s *scan) address(at int, a netip.Addr, form string, weak bool) {
 		s.hit(at, "address", form, a.String())
 		return
 	}
-	if len(s.weak) == maxHits {
-		s.more++
-		return
-	}
-	s.weak = append(s.weak, Hit{s.base + int64(at), "address", form, a.String()})
+	s.keepWeak(Hit{s.base + int64(at), "address", form, a.String()})
 }
 
 func (s *scan) number4(at int, v uint32, form string) {
 	s.tries++
-	if !s.m.seen.v4.has(uint64(v)) {
+	if !s.m.seen.has4(v) {
 		return
 	}
 	s.address(at, netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)}), form, true)
@@ -157,6 +219,8 @@ func (s *scan) hardware(at int, b []byte, form string) {
 	if !s.m.seen.macHeads.has(b[0], b[1]) || !s.m.seen.macs.has(mix(w)) {
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	image := s.m.mac.image(w, 0, false)
 	if image == w {
 		return
@@ -180,7 +244,7 @@ func (s *scan) settle() {
 		return
 	}
 	for _, h := range s.weak {
-		s.hit(int(h.Offset-s.base), h.What, h.Form, h.Value)
+		s.keep(h)
 	}
 	s.found.More += s.more
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+	"strings"
 )
 
 // nibbles is the value of a hexadecimal digit, 0xff of another byte.
@@ -24,8 +25,9 @@ var nibbles = func() (t [256]byte) {
 // text looks for what is written with separators.
 func (s *scan) text(text string, from, until int) {
 	for i := from; i < until; i++ {
-		c := text[i]
-		if nibbles[c] == 0xff && c != ':' || i > 0 && nibbles[text[i-1]] != 0xff {
+		switch c := text[i]; {
+		case c == ':' && i+1 < len(text) && text[i+1] == ':': // what an address may begin with
+		case nibbles[c] == 0xff || i > 0 && nibbles[text[i-1]] != 0xff:
 			continue
 		}
 		// The separator, if there is one, is near.
@@ -56,6 +58,7 @@ func (s *scan) text(text string, from, until int) {
 				s.colons(text, i)
 			}
 		}
+		i = max(i, j-1) // no other begins in these digits
 	}
 }
 
@@ -101,66 +104,95 @@ func (s *scan) colons(text string, at int) {
 }
 
 // digits looks for what is written without separators, in any run of digits.
+// Nothing is looked for in runs of less than 8: most of a text is passed by in
+// steps of that.
 func (s *scan) digits(text string, from, until int) {
-	var v word // the last 32 digits
-	run, decimal := 0, 0
-	for j := from; j < len(text); j++ {
-		n := nibbles[text[j]]
-		if n == 0xff {
-			if j >= until {
-				return
-			}
-			if run = 0; text[j] == 'x' && j > 0 && text[j-1] == '0' {
-				decimal = -8 // 0x: eight decimal digits count too
-			} else {
-				decimal = 0
-			}
+	i := from
+	for i > max(0, from-longestNumber) && nibbles[text[i-1]] != 0xff {
+		i--
+	}
+	for i < until && i+8 <= len(text) {
+		end := i + 7
+		for end >= i && nibbles[text[end]] != 0xff {
+			end--
+		}
+		if end >= i {
+			i = end + 1
 			continue
 		}
+		i = s.run(text, i, from, until) + 1
+	}
+}
+
+// longestNumber is how many digits are looked at as one.
+const longestNumber = 32
+
+// run looks at what begins from from to before until in a run of digits, and
+// returns its end.
+func (s *scan) run(text string, at, from, until int) int {
+	var v word // the last 32 digits
+	decimal := 0
+	if at >= 2 && text[at-2] == '0' && text[at-1] == 'x' {
+		decimal = -8 // eight decimal digits count too
+	}
+	j := at
+	for ; j < len(text) && j < until+longestNumber; j++ {
+		n := nibbles[text[j]]
+		if n == 0xff {
+			break
+		}
 		v = word{v.hi<<4 | v.lo>>60, v.lo<<4 | uint64(n)}
-		run++
 		if n < 10 {
 			decimal++
 		} else {
 			decimal = 0
 		}
-		if at := j - 7; run >= 8 && at >= from && at < until {
+		if i := j - 7; i >= max(at, from) && i < until {
 			if decimal < 8 {
-				s.number4(at, uint32(v.lo), "hex")
-				s.number4(at, bits.ReverseBytes32(uint32(v.lo)), "hex")
+				s.number4(i, uint32(v.lo), "hex")
+				s.number4(i, bits.ReverseBytes32(uint32(v.lo)), "hex")
 			}
-			s.names.digits(s, text, at, uint32(v.lo))
+			s.names.digits(s, text, i, uint32(v.lo))
 		}
-		if at := j - 11; run >= 12 && at >= from && at < until && s.m.seen.macHeads.has(byte(v.lo>>40), byte(v.lo>>32)) {
+		if i := j - 11; i >= max(at, from) && i < until && s.m.seen.macHeads.has(byte(v.lo>>40), byte(v.lo>>32)) {
 			var b [8]byte
 			binary.BigEndian.PutUint64(b[:], v.lo<<16)
-			s.hardware(at, b[:6], "hex")
+			s.hardware(i, b[:6], "hex")
 		}
-		if at := j - 31; run >= 32 && at >= from && at < until && s.m.seen.v6Heads.has(byte(v.hi>>56), byte(v.hi>>48)) {
-			s.address(at, v.addr16(), "hex", false)
-		}
-		if j >= until+31 {
-			return
+		if i := j - 31; i >= max(at, from) && i < until && s.m.seen.v6Heads.has(byte(v.hi>>56), byte(v.hi>>48)) {
+			s.address(i, v.addr16(), "hex", false)
 		}
 	}
+	return j
 }
 
 // binary looks for addresses as they are in packets.
 func (s *scan) binary(text string, from, until int) {
-	zeros := 0 // in the last 8 bytes and the next
 	o := &s.m.seen
-	for i := from; i < until && i+4 <= len(text); i++ {
+	for i := from; i < until && i+6 <= len(text); i++ {
+		if !s.heads.has(text[i], text[i+1]) {
+			continue
+		}
+		if o.macHeads.has(text[i], text[i+1]) {
+			s.hardware(i, []byte(text[i:i+6]), "binary")
+		}
 		if i+16 <= len(text) && o.v6Heads.has(text[i], text[i+1]) {
 			s.address(i, netip.AddrFrom16([16]byte([]byte(text[i:i+16]))), "binary", false)
 		}
-		if i+6 <= len(text) && o.macHeads.has(text[i], text[i+1]) {
-			s.hardware(i, []byte(text[i:i+6]), "binary")
+	}
+	s.binary4(text, from, min(until, len(text)-3))
+}
+
+// binary4 takes what begins from 16 bytes behind a zero to 4 before one.
+func (s *scan) binary4(text string, from, until int) {
+	for at, next := max(0, from-16), from; next < until; at++ {
+		zero := strings.IndexByte(text[at:min(until+4, len(text))], 0)
+		if zero < 0 {
+			return
 		}
-		if text[i] == 0 {
-			zeros = i + 1
-		}
-		if zeros > 0 && i < zeros+16 || i+5 <= len(text) && text[i+4] == 0 {
-			s.number4(i, binary.BigEndian.Uint32([]byte(text[i:i+4])), "binary")
+		at += zero
+		for next = max(next, at-4); next < min(until, at+17); next++ {
+			s.number4(next, binary.BigEndian.Uint32([]byte(text[next:next+4])), "binary")
 		}
 	}
 }

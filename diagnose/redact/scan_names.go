@@ -19,8 +19,9 @@ type scanNames struct {
 	// heads are the first bytes of first words: most words are passed by with
 	// them.
 	heads heads
-	// hex are names by their first four bytes.
-	hex map[uint32][]Name
+	// hex are names by their first four bytes; hexHeads the first two.
+	hex      map[uint32][]Name
+	hexHeads heads
 }
 
 func newScanNames(m *Mapper) *scanNames {
@@ -41,6 +42,7 @@ func newScanNames(m *Mapper) *scanNames {
 		}
 		head := uint32(name.Text[0])<<24 | uint32(name.Text[1])<<16 | uint32(name.Text[2])<<8 | uint32(name.Text[3])
 		x.hex[head] = append(x.hex[head], name)
+		x.hexHeads.add(name.Text[0], name.Text[1])
 	}
 	return x
 }
@@ -120,6 +122,9 @@ func isKey(text string, from, to int) bool {
 
 // digits looks for a name in hexadecimal whose first bytes are at a place.
 func (x *scanNames) digits(s *scan, text string, at int, head uint32) {
+	if !x.hexHeads.has(byte(head>>24), byte(head>>16)) {
+		return
+	}
 	for _, name := range x.hex[head] {
 		want := name.Text[:min(len(name.Text), maxScanName)]
 		if at+2*len(want) > len(text) {

@@ -8,8 +8,8 @@ import (
 // Originals are the addresses that were mapped: what a redacted file must not
 // hold. Each kind is remembered up to maxOriginals; what was too much is counted.
 type Originals struct {
-	v4, v6, macs      hashSet
-	v6Heads, macHeads heads
+	v4, v6, macs               hashSet
+	v4Heads, v6Heads, macHeads heads
 	// bases are the first addresses of networks, and both ends of ranges; images
 	// are what they became.
 	bases, images hashSet
@@ -23,7 +23,9 @@ func (o *Originals) addr(a netip.Addr) bool {
 	case !a.IsValid():
 		return false
 	case a.Is4():
-		return o.v4.add(uint64(a4(a)))
+		v := a4(a)
+		o.v4Heads.add(byte(v>>24), byte(v>>16))
+		return o.v4.add(uint64(v))
 	}
 	w := wordAddr(a)
 	o.v6Heads.add(byte(w.hi>>56), byte(w.hi>>48))
@@ -57,9 +59,14 @@ func mixAddr(a netip.Addr) uint64 {
 
 func (o *Originals) hasAddr(a netip.Addr) bool {
 	if a.Is4() {
-		return o.v4.has(uint64(a4(a)))
+		return o.has4(a4(a))
 	}
 	return o.v6.has(mix(wordAddr(a)))
+}
+
+// has4 takes an IPv4 address as a number.
+func (o *Originals) has4(v uint32) bool {
+	return o.v4Heads.has(byte(v>>24), byte(v>>16)) && o.v4.has(uint64(v))
 }
 
 func a4(a netip.Addr) uint32 {
