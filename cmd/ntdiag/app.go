@@ -84,11 +84,13 @@ func (a *app) openLive() (*capture.Live, error) {
 	return l, nil
 }
 
+const withoutIt = "; demo, version, help and completion work without it"
+
 // cannot words an error of the kernel: without the capability it says what
 // works all the same.
 func cannot(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w; demo, version, help and completion work without it", err)
+		err = fmt.Errorf("%w%s", err, withoutIt)
 	}
 	return incomplete(err)
 }

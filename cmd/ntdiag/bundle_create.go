@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
@@ -175,8 +176,11 @@ func (a *app) bundleCreate(cmd *cobra.Command, f *bundleFlags, args []string) er
 }
 
 func bundleError(err error) error {
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
 		err = errors.New("interrupted: no file is left")
+	case errors.Is(err, fs.ErrExist):
+		return usage(fmt.Errorf("%w: --force replaces it", err))
 	}
 	return incomplete(err)
 }

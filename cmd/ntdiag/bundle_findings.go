@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/collect"
@@ -50,7 +51,7 @@ func (r *bundleRun) findings(ctx context.Context, f *collect.Frozen, put func(na
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case err != nil:
-			undone = append(undone, host.Missing{What: what, Why: whyOf(err)})
+			undone = append(undone, host.Missing{What: what, Why: strings.TrimSuffix(whyOf(err), withoutIt)})
 			continue
 		}
 		if err := put(c.name, doc, text); err != nil {

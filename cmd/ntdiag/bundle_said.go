@@ -45,7 +45,11 @@ func (r *bundleRun) tell(path string, size int64, m *bundle.Manifest) error {
 	case flows < seen:
 		count = fmt.Sprintf("%d of %s, twice", flows, plural(seen, "flow", "flows"))
 	}
-	fmt.Fprintf(out, "%s: %s, %s, %s\n", path, bundle.SizeText(size), plural(uint64(len(m.Namespaces)), "network namespace", "network namespaces"), count)
+	where := path
+	if path == "-" {
+		where = "standard output"
+	}
+	fmt.Fprintf(out, "%s: %s, %s, %s\n", where, bundle.SizeText(size), plural(uint64(len(m.Namespaces)), "network namespace", "network namespaces"), count)
 	var missing, undone []host.Missing
 	for _, res := range r.results {
 		missing, undone = append(missing, res.Missing...), append(undone, res.Undone...)
@@ -68,6 +72,9 @@ func (r *bundleRun) tell(path string, size int64, m *bundle.Manifest) error {
 		listed(&b, saidColumn, "hidden", "addresses, hardware addresses, names, comments. Not hidden: ports, protocols, marks, handles, times, sizes, and which addresses share a prefix")
 	} else {
 		listed(&b, saidColumn, "hidden", "nothing: addresses and names are those of this machine")
+	}
+	if file := r.flags.keyFile; file != "" {
+		listed(&b, saidColumn, "key", nft.Escape(file)+": for its owner alone. What a token stands for: ntdiag bundle reveal TOKEN --key-file "+report.ShellWord(file))
 	}
 	from := path
 	if path == "-" {

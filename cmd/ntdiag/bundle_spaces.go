@@ -87,7 +87,9 @@ func (a *app) bundlePlan(cmd *cobra.Command, f *bundleFlags) error {
 				there = "MISSING: " + nft.Escape(it.Why)
 				lacking = lacking || it.Why != host.NotThere
 			}
-			fmt.Fprintf(out, "  %-29s %s\n      by %s\n", it.What, there, it.How)
+			var b strings.Builder
+			listed(&b, 29, it.What, there)
+			fmt.Fprintf(out, "%s      by %s\n", b.String(), it.How)
 			if it.Needs != "" {
 				fmt.Fprintf(out, "      needs %s\n", it.Needs)
 			}

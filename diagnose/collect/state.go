@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ntdiag/ntdiag/diagnose/bundle"
@@ -85,7 +86,7 @@ func why(err error) string {
 }
 
 func miss(s *bundle.State, what string, err error) {
-	s.Missing = append(s.Missing, host.Missing{What: what, Why: why(err)})
+	s.Missing = append(s.Missing, host.Missing{What: what, Why: strings.TrimPrefix(why(err), what+": ")})
 }
 
 // list reads a list; what came before an error is kept.

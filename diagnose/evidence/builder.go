@@ -115,8 +115,12 @@ func readNft(b *builder, s *section) {
 // finish fits the parts together, and says what is missing.
 func (b *builder) finish(ctx context.Context) *bundle.Source {
 	b.tieLinks()
-	b.loadNft(ctx)
+	if len(b.nft) > 0 { // it is the kernel here that reads them
+		b.snap.Order = hostOrder()
+		b.snap.Rules.Order = b.snap.Order
+	}
 	b.parseSaves()
+	b.loadNft(ctx)
 	b.tieRoutes()
 	b.localRoutes()
 	b.policyRules()

@@ -26,6 +26,8 @@ func (b *builder) nftRefused(s *section, why string) {
 
 // loadNft reads the texts of nft. Only the kernel reads them as it does: one is
 // loaded, and what it came to is taken.
+//
+// It comes after iptables-save, whose rules are of the same order of bytes.
 func (b *builder) loadNft(ctx context.Context) {
 	for _, s := range b.nft {
 		text, dropped := withoutXT(s.lines)
@@ -49,8 +51,9 @@ func (b *builder) loadNft(ctx context.Context) {
 			b.nftRefused(s, err.Error())
 			continue
 		}
-		b.snap.Order, b.snap.Rules.Order = rs.Order, rs.Order
+		ownHandles(s.lines, rs.Tables)
 		for _, t := range rs.Tables {
+			b.withoutTwice(t)
 			t.Ruleset = b.snap.Rules
 			b.snap.Rules.Tables = append(b.snap.Rules.Tables, t)
 		}
