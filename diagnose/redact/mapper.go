@@ -18,6 +18,7 @@ type Mapper struct {
 
 	unchanged, ambiguous uint64
 	ordinary             map[string]bool
+	toScan               *scanNames
 }
 
 // New makes a Mapper. The same key and constraints map alike. c is not changed,

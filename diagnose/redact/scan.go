@@ -62,7 +62,9 @@ func (m *Mapper) Scan(r io.Reader) (Scanned, error) {
 	buf := make([]byte, scanWindow)
 	n, behind := 0, 0 // bytes in buf, and those before that were looked at
 	for {
+		// what comes next is read while the last window is looked at
 		got, err := io.ReadFull(r, buf[n:])
+		s.join()
 		n += got
 		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 		if err != nil && !last {
@@ -74,6 +76,7 @@ func (m *Mapper) Scan(r io.Reader) (Scanned, error) {
 		}
 		s.window(string(buf[:n]), behind, until)
 		if last {
+			s.join()
 			s.settle()
 			return s.found, nil
 		}
@@ -93,29 +96,32 @@ func (m *Mapper) Ordinary(text string) {
 	for _, w := range cutWords(text) {
 		m.ordinary[w] = true
 	}
+	m.toScan = nil
 }
 
 type scan struct {
 	m     *Mapper
 	mu    *sync.Mutex // the Mapper's trees remember what they computed
 	names *scanNames
-	heads *heads // of hardware addresses and of IPv6 ones
-	base  int64  // of the window
+	first *[256]bool // bytes of hardware addresses and of IPv6 ones
+	base  int64      // of the window
 	found Scanned
 	weak  []Hit   // that chance could make
 	more  uint64  // of those, not kept
 	tries float64 // numbers that were looked at as IPv4 addresses
 	parts []*scan // that look at a window at the same time
+	at    sync.WaitGroup
 }
 
 func newScan(m *Mapper) *scan {
-	s := &scan{m: m, mu: new(sync.Mutex), names: newScanNames(m), heads: new(heads)}
-	for i := range s.heads {
-		s.heads[i] = m.seen.macHeads[i] | m.seen.v6Heads[i]
+	s := &scan{m: m, mu: new(sync.Mutex), names: m.scanNames(), first: new([256]bool)}
+	for i := range 1 << 16 {
+		a, b := byte(i>>8), byte(i)
+		s.first[a] = s.first[a] || m.seen.macHeads.has(a, b) || m.seen.v6Heads.has(a, b)
 	}
 	s.found.Left = m.seen.Left()
 	for range runtime.GOMAXPROCS(0) {
-		s.parts = append(s.parts, &scan{m: m, mu: s.mu, names: s.names, heads: s.heads})
+		s.parts = append(s.parts, &scan{m: m, mu: s.mu, names: s.names, first: s.first})
 	}
 	return s
 }
@@ -123,20 +129,24 @@ func newScan(m *Mapper) *scan {
 // leastPart is how much of a window is worth a goroutine.
 const leastPart = 32 << 10
 
-// window looks at what begins from from to before until, on all processors.
+// window begins to look at what begins from from to before until, on all
+// processors.
 func (s *scan) window(text string, from, until int) {
 	each := max(leastPart, (until-from)/len(s.parts)+1)
-	var wg sync.WaitGroup
 	for _, p := range s.parts {
 		begin, end := from, min(from+each, until)
 		if begin >= end {
 			break
 		}
 		p.base = s.base
-		wg.Go(func() { p.part(text, begin, end) })
+		s.at.Go(func() { p.part(text, begin, end) })
 		from = end
 	}
-	wg.Wait()
+}
+
+// join waits until the window was looked at.
+func (s *scan) join() {
+	s.at.Wait()
 	for _, p := range s.parts {
 		s.take(p)
 	}
@@ -161,7 +171,7 @@ func (s *scan) take(p *scan) {
 	s.found.Ambiguous += p.found.Ambiguous
 	s.more += p.more
 	s.tries += p.tries
-	*p = scan{m: p.m, mu: p.mu, names: p.names, heads: p.heads}
+	p.found, p.weak, p.more, p.tries = Scanned{}, nil, 0, 0
 }
 
 func (s *scan) hit(at int, what, form, value string) {

@@ -170,7 +170,7 @@ func (s *scan) run(text string, at, from, until int) int {
 func (s *scan) binary(text string, from, until int) {
 	o := &s.m.seen
 	for i := from; i < until && i+6 <= len(text); i++ {
-		if !s.heads.has(text[i], text[i+1]) {
+		if !s.first[text[i]] {
 			continue
 		}
 		if o.macHeads.has(text[i], text[i+1]) {

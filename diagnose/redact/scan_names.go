@@ -22,10 +22,19 @@ type scanNames struct {
 	// hex are names by their first four bytes; hexHeads the first two.
 	hex      map[uint32][]Name
 	hexHeads heads
+	of       int // names of the Mapper
+}
+
+// scanNames is made once, as long as no name comes.
+func (m *Mapper) scanNames() *scanNames {
+	if m.toScan == nil || m.toScan.of != len(m.names.tokens) {
+		m.toScan = newScanNames(m)
+	}
+	return m.toScan
 }
 
 func newScanNames(m *Mapper) *scanNames {
-	x := &scanNames{hex: map[uint32][]Name{}}
+	x := &scanNames{hex: map[uint32][]Name{}, of: len(m.names.tokens)}
 	for name, token := range m.names.tokens {
 		if token == name.Text || len(name.Text) < leastScan || !isDistinct(name.Text) || m.ordinary[name.Text] {
 			continue
