@@ -112,7 +112,7 @@ func parseSize(s string) (int64, error) {
 	unit, ok := map[string]int64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[strings.TrimSuffix(strings.TrimSuffix(s[len(digits):], "B"), "i")]
 	var n int64
 	if _, err := fmt.Sscanf(digits, "%d", &n); err != nil || !ok || fmt.Sprint(n) != digits || n < 0 || n > 1<<62/unit {
-		return 0, errors.New("want a number of bytes, as 512K, 100M or 1G")
+		return 0, errors.New("want a number of bytes, as 10M, 100M or 1G")
 	}
 	return n * unit, nil
 }

@@ -41,6 +41,7 @@ func (a *app) fromFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.StringVar(&a.from, "from", "", "work on what a bundle or a report `FILE` holds, - for standard input, and not on this machine")
 	f.IntVar(&a.round, "round", 1, "with --from: which of the two readings of the flows, 1 or 2")
+	_ = root.RegisterFlagCompletionFunc("round", cobra.FixedCompletions([]string{"1", "2"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // checkFrom refuses --from where there is nothing to be read.
@@ -56,6 +57,9 @@ func (a *app) checkFrom(cmd *cobra.Command) error {
 		return nil
 	}
 	if path == "bundle" || strings.HasPrefix(path, "bundle ") {
+		if given := a.textFiles(); len(given) > 0 && path != "bundle report" {
+			return fmt.Errorf("--%s: %s does not work on what other tools printed", given[0].Flag, path)
+		}
 		return nil
 	}
 	flags, ok := reading[path]

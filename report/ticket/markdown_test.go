@@ -92,6 +92,8 @@ func TestProse(t *testing.T) {
 		{"the `tick` and ``more``", "the `` `tick` `` and ``` ``more`` ```"},
 		{"1. one", "`1.` one"}, {"deadbeef0", "`deadbeef0`"}, {"deadbeef", "`deadbeef`"}, {"fd00:a::10", "`fd00:a::10`"},
 		{"", ""},
+		{"acme-snat rule 1 (handle 7): shadowed by rule 1 (handle 9)", "acme-snat rule 1 (handle 7): shadowed by rule 1 (handle 9)"},
+		{"7) first", "`7)` first"},
 	} {
 		if got := prose(c.in); got != c.want {
 			t.Errorf("prose(%q) = %q, want %q", c.in, got, c.want)

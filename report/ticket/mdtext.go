@@ -16,8 +16,10 @@ var (
 	plainSigns = map[string]bool{"→": true, "—": true, "·": true}
 )
 
-func isPlain(word string) bool {
-	return plainSigns[word] || plainWord.MatchString(word) && !listItem.MatchString(word) && !commit.MatchString(word)
+// isPlain tells whether a word is plain; first is one that may begin a line,
+// and there a list.
+func isPlain(word string, first bool) bool {
+	return plainSigns[word] || plainWord.MatchString(word) && !(first && listItem.MatchString(word)) && !commit.MatchString(word)
 }
 
 // prose is a sentence in which all that could be markup stands as code: names,
@@ -48,7 +50,7 @@ func sentence(s string, code func(string) string) string {
 		}
 	}
 	for _, w := range strings.Fields(s) {
-		if isPlain(w) {
+		if isPlain(w, len(out)+len(run) == 0) {
 			flush("")
 			out = append(out, w)
 			continue
