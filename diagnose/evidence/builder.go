@@ -251,6 +251,9 @@ var lacking = []struct{ part, why string }{
 // missing names what was not given, and what was not understood.
 func (b *builder) missing() {
 	lacks := func(what, why string) { b.snap.Missing = append(b.snap.Missing, host.Missing{What: what, Why: why}) }
+	if where := b.nativeChains(); where != "" && len(b.nft) == 0 {
+		lacks(host.PartNft, where+", and no `nft list ruleset` was given")
+	}
 	for _, l := range lacking {
 		given := b.has[l.part] || l.part == host.PartPolicy && len(b.policyOf) > 0
 		if !given {

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"encoding/binary"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -66,4 +67,20 @@ func hostOrder() binary.ByteOrder {
 		return binary.LittleEndian
 	}
 	return binary.BigEndian
+}
+
+// nftBeside is what iptables-nft remarks of a table in which nft has chains of
+// its own (nft_is_table_tainted).
+var nftBeside = regexp.MustCompile("^# Table `(\\S+)' contains incompatible base-chains")
+
+// nativeChains says where iptables-save tells of chains that it does not print.
+func (b *builder) nativeChains() string {
+	for _, v := range b.saves {
+		for i, line := range v.s.lines {
+			if m := nftBeside.FindStringSubmatch(line); m != nil {
+				return fmt.Sprintf("%s:%d: table %s has chains of nft that iptables-save does not print", v.s.file, v.s.first+i, m[1])
+			}
+		}
+	}
+	return ""
 }
