@@ -43,6 +43,7 @@ func BenchmarkBundle(b *testing.B) {
 		for _, phase := range p.phases {
 			b.Logf("%7.2fs, of the processors %6.2fs: %s", phase.took.Seconds(), phase.cpu.Seconds(), phase.name)
 		}
+		b.Log(p.said)
 		info, err := os.Stat(file)
 		if err != nil {
 			b.Fatal(err)
@@ -68,7 +69,8 @@ type phase struct {
 type phases struct {
 	phases    []phase
 	took, cpu time.Duration
-	peakKiB   int // VmHWM
+	peakKiB   int    // VmHWM
+	said      string // on standard output
 }
 
 // drawn is one line of a report.Screen.
@@ -79,7 +81,8 @@ func watchPhases(b *testing.B, h *lab.Host, name string, args ...string) phases 
 	b.Helper()
 	near, far := pty(b)
 	c := exec.Command(name, args...)
-	c.Stderr = far
+	var out strings.Builder
+	c.Stdout, c.Stderr = &out, far
 	start := time.Now()
 	if err := h.Do(c.Start); err != nil {
 		b.Fatal(err)
@@ -125,6 +128,7 @@ func watchPhases(b *testing.B, h *lab.Host, name string, args ...string) phases 
 	}
 	p.took, p.cpu = time.Since(start), c.ProcessState.UserTime()+c.ProcessState.SystemTime()
 	end(p.cpu)
+	p.said = out.String()
 	return p
 }
 

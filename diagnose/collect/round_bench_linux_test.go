@@ -136,15 +136,15 @@ func crowded(b *testing.B, n int) *lab.Host {
 	return net.Router
 }
 
-// entry is entry i: of 20,000 clients in 10.0.0.0/15, to 1,000 servers.
+// entry is entry i: of a client of its own in 10.0.0.0/8, to one of 1,009 servers.
 func entry(i int) lab.Entry {
 	at := func(base, i uint32) netip.Addr {
 		return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, base+i)))
 	}
-	client, server, port := uint32(i%20011), uint32(i*7%1009), uint16(1024+i/20011)
+	client, server := uint32(i*13%(1<<24-1)), uint32(i*7%1009)
 	e := lab.Entry{
 		Proto:   6,
-		Src:     netip.AddrPortFrom(at(0x0a000000, client*5), port),
+		Src:     netip.AddrPortFrom(at(0x0a000001, client), uint16(1024+i%60000)),
 		Dst:     netip.AddrPortFrom(at(0xcb007100, server), 443),
 		NAT:     netip.AddrPortFrom(at(0xc0a80102, uint32(i/50000)), uint16(1024+i%50000)),
 		Assured: true,
