@@ -22,6 +22,8 @@ type Style struct {
 	host    string // --netns of commands that are told
 	// Now is what ages are counted from; zero means the time of writing.
 	Now time.Time
+	// Redacted: addresses and names of the answer are not those of the machine.
+	Redacted bool
 }
 
 func (s Style) width() int {

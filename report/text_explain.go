@@ -71,10 +71,14 @@ func explainNothing(b *strings.Builder, d *Explain, s Style) {
 		}
 	}
 	b.WriteByte('\n')
-	hints := []string{
+	var hints []string
+	if s.Redacted {
+		hints = append(hints, "Addresses and names of this bundle are hidden: name those that it has; ntdiag flows --from FILE lists them.")
+	}
+	hints = append(hints,
 		"An entry lives only as long as its timeout: ask while the flow is there.",
 		"In another network namespace? Name it with --netns.",
-	}
+	)
 	if strings.Contains(d.Query, " ") {
 		hints = append(hints, "Name less of it (an address, or :PORT) to see what is near.")
 	}

@@ -114,7 +114,7 @@ func (a *app) style(format report.Format) report.Style {
 		}
 	}
 	if a.captured != nil {
-		s.Now = a.captured.at
+		s.Now, s.Redacted = a.captured.at, a.captured.redacted()
 	}
 	s.Color = a.color == "always" ||
 		a.color == "auto" && tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
