@@ -52,6 +52,7 @@ func TestOracle(t *testing.T) {
 					t.Fatalf("the case itself: %v", err)
 				}
 				run.compare(t)
+				run.bundled(t)
 			})
 		}
 	}

@@ -54,22 +54,40 @@ func proveBundle(t *testing.T, seed uint64, total *tally) {
 		t.Errorf("the case itself: %v\n%s%s", err, given, againBundle(seed))
 		return
 	}
+	var asks []query.Packet
+	for _, f := range r.prove {
+		asks = append(asks, asked(f, false), asked(f, true))
+	}
+	b := r.throughFiles(t, asks, redact.Key{byte(seed), byte(seed >> 8), 1}, total)
+	total.played(len(r.prove), len(b.entries))
+	if len(b.bad) > 0 {
+		t.Errorf("%s\n%s\n%s%s", strings.Join(b.bad, "\n"), r.listing, given, againBundle(seed))
+	}
+}
+
+// bundled holds what is said of a file with the namespace against what is said
+// of the namespace.
+func (r *oracleRun) bundled(t *testing.T) {
+	t.Helper()
+	b := r.throughFiles(t, nil, redact.Key{2}, newTally(same, unsure, wrong))
+	for _, why := range b.bad {
+		t.Error(why)
+	}
+}
+
+// throughFiles compares the answers on both files with live ones.
+func (r *oracleRun) throughFiles(t *testing.T, asks []query.Packet, key redact.Key, total *tally) *bundled {
+	t.Helper()
 	entries := make([]*host.Flow, 0, len(r.entries))
 	for _, f := range byTuple(r.entries) {
 		entries = append(entries, f)
 	}
 	slices.SortFunc(entries, func(a, b *host.Flow) int { return int(int64(a.ID) - int64(b.ID)) })
-	b := &bundled{t: t, total: total, snapshot: r.snapshot, entries: entries}
-	for _, f := range r.prove {
-		b.asks = append(b.asks, asked(f, false), asked(f, true))
-	}
-	answersOf(r.snapshot, entries).each(b.asks, func(d document) { b.live = append(b.live, d) })
+	b := &bundled{t: t, total: total, snapshot: r.snapshot, entries: entries, asks: asks}
+	answersOf(r.snapshot, entries).each(asks, func(d document) { b.live = append(b.live, d) })
 	b.asItIs()
-	b.redacted(redact.Key{byte(seed), byte(seed >> 8), 1})
-	total.played(len(r.prove), len(entries))
-	if len(b.bad) > 0 {
-		t.Errorf("%s\n%s\n%s%s", strings.Join(b.bad, "\n"), r.listing, given, againBundle(seed))
-	}
+	b.redacted(key)
+	return b
 }
 
 func againBundle(seed uint64) string {

@@ -218,7 +218,8 @@ func (s *scan) address(at int, a netip.Addr, form string, weak bool) {
 
 func (s *scan) number4(at int, v uint32, form string) {
 	s.tries++
-	if !s.m.seen.has4(v) {
+	if !s.m.seen.has4(v) || v&0x00ffffff == 0 || v&0xffffff00 == 0 {
+		// X.0.0.0 is a small number with zeros beside it, as files are full of
 		return
 	}
 	s.address(at, netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)}), form, true)

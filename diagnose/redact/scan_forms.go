@@ -150,7 +150,10 @@ func (s *scan) run(text string, at, from, until int) int {
 		if i := j - 7; i >= max(at, from) && i < until {
 			if decimal < 8 {
 				s.number4(i, uint32(v.lo), "hex")
-				s.number4(i, bits.ReverseBytes32(uint32(v.lo)), "hex")
+				// turned, X.Y.0.0 is a mark or a port of 32 bits
+				if turned := bits.ReverseBytes32(uint32(v.lo)); turned&0xffff != 0 {
+					s.number4(i, turned, "hex")
+				}
 			}
 			s.names.digits(s, text, i, uint32(v.lo))
 		}

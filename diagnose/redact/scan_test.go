@@ -17,7 +17,7 @@ func seeded() *Mapper {
 	c := &Constraints{}
 	c.Pin(mustAddr("8.8.4.4"), "asked")
 	m := New(testKey(9), c)
-	for _, a := range []string{"10.171.205.239", "8.8.4.4", "fd12:3456:789a::beef", "2001:470:1f0b::5", "127.0.0.1"} {
+	for _, a := range []string{"10.171.205.239", "10.0.0.0", "8.8.4.4", "fd12:3456:789a::beef", "2001:470:1f0b::5", "127.0.0.1"} {
 		m.Addr(mustAddr(a))
 	}
 	m.Network(netip.MustParsePrefix("10.99.0.0/16"))
@@ -54,7 +54,7 @@ var leaks = []struct{ text, form, value string }{
 	{"\xfd\x12\x34\x56\x78\x9a\x00\x00\x00\x00\x00\x00\x00\x00\xbe\xef", "binary", "fd12:3456:789a::beef"},
 	{"52:54:00:ab:cd:ef", "text", "52:54:00:ab:cd:ef"}, {"MAC=11:22:33:44:55:66:52:54:00:AB:CD:EF:08:00", "text", "52:54:00:ab:cd:ef"}, {"52-54-00-ab-cd-ef", "text", "52:54:00:ab:cd:ef"},
 	{"5254.00ab.cdef", "text", "52:54:00:ab:cd:ef"}, {"ff525400abcdef0", "hex", "52:54:00:ab:cd:ef"}, {"\x52\x54\x00\xab\xcd\xef", "binary", "52:54:00:ab:cd:ef"},
-	{"10.99.0.0/16", "text", "10.99.0.0"}, {"10.98.0.255", "text", "10.98.0.255"},
+	{"10.99.0.0/16", "text", "10.99.0.0"}, {"10.98.0.255", "text", "10.98.0.255"}, {"10.0.0.0", "text", "10.0.0.0"},
 	{"acme-uplink7", "text", "acme-uplink7"}, {`"acme-uplink7"`, "text", "acme-uplink7"}, {"x-acme-uplink7-y", "text", "acme-uplink7"},
 	{`the <boss> "said" so`, "text", `the <boss> "said" so`}, {`the <boss> \"said\" so`, "text", `the <boss> "said" so`}, {"the &lt;boss&gt; &#34;said&#34; so", "text", `the <boss> "said" so`},
 	{hex.EncodeToString([]byte("acme-uplink7")), "hex", "acme-uplink7"}, {"/" + strings.Repeat("long/acmepath", 40), "text", "/" + strings.Repeat("long/acmepath", 40)},
@@ -91,7 +91,7 @@ func TestScanPassesWhatIsNoLeak(t *testing.T) {
 	m := seeded()
 	for _, text := range []string{
 		"8.8.4.4 127.0.0.1 eth0 counter abc xacme-uplink7 acme-uplink", `{"snapshot": 1}`, "version 6.18.44 at 12:34:56", "10.171.205.238 110.171.205.239",
-		"0aabcde 178965999 00178965", m.Text("10.171.205.239 fd12:3456:789a::beef 52:54:00:ab:cd:ef acme-uplink7 10.99.0.0/16"),
+		"0aabcde 178965999 00178965", "fd4700000000000000ad 0x0a000000 0x0000620a", m.Text("10.171.205.239 fd12:3456:789a::beef 52:54:00:ab:cd:ef acme-uplink7 10.99.0.0/16"),
 	} {
 		if got := scanOf(t, m, text); len(got.Hits) > 0 || got.Ambiguous > 0 || got.Chance > 0 {
 			t.Errorf("%q: %v", text, got)
