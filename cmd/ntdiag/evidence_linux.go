@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -94,16 +95,20 @@ func newLoadNftCmd() *cobra.Command {
 	}
 }
 
-// fresh refuses a network namespace that the parent is in too. That of a parent
-// outside of the user namespace cannot be looked at.
+// fresh refuses namespaces that are in use: nftScratch maps one user id, and a
+// network namespace that was just made has its loopback alone, and that down.
 func fresh() error {
-	own, err := os.Readlink("/proc/self/ns/net")
+	ids, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
 		return err
 	}
-	parents, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", os.Getppid()))
-	if err == nil && parents == own {
-		return errors.New(loadNft + " runs in a network namespace of its own")
+	devices, err := net.Interfaces()
+	if err != nil {
+		return err
+	}
+	mapped := strings.Fields(string(ids))
+	if len(mapped) != 3 || mapped[2] != "1" || len(devices) != 1 || devices[0].Flags&net.FlagUp != 0 {
+		return errors.New(loadNft + " runs in namespaces of its own")
 	}
 	return nil
 }
