@@ -96,8 +96,15 @@ func newLoadNftCmd() *cobra.Command {
 }
 
 // fresh refuses namespaces that are in use: nftScratch maps one user id, and a
-// network namespace that was just made has its loopback alone, and that down.
+// network namespace that was just made has its loopback alone, and that down,
+// and is not the parent's, which from inside may not be told.
 func fresh() error {
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return err
+	}
+	parents, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", os.Getppid()))
+	shared := err == nil && parents == own
 	ids, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
 		return err
@@ -107,7 +114,7 @@ func fresh() error {
 		return err
 	}
 	mapped := strings.Fields(string(ids))
-	if len(mapped) != 3 || mapped[2] != "1" || len(devices) != 1 || devices[0].Flags&net.FlagUp != 0 {
+	if shared || len(mapped) != 3 || mapped[2] != "1" || len(devices) != 1 || devices[0].Flags&net.FlagUp != 0 {
 		return errors.New(loadNft + " runs in namespaces of its own")
 	}
 	return nil
