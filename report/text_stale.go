@@ -493,10 +493,3 @@ func (t *staleWriter) unrecorded() {
 		wrap(&t.b, t.s.width(), "\n"+t.s.paint(yellow, "note:")+" ", "      ", safe("who changed what, and when, is not known: "+d.Unrecorded))
 	}
 }
-
-func was(n int) string {
-	if n == 1 {
-		return "was"
-	}
-	return "were"
-}

@@ -135,3 +135,10 @@ func verb(n int, one, many string) string {
 	}
 	return many
 }
+
+func was(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}

@@ -162,7 +162,10 @@ func (s *search) running(ctx context.Context) error {
 		}
 	}
 	if refused > 0 {
-		what := fmt.Sprintf("network namespaces of %d processes", refused)
+		what := "the network namespace of a process"
+		if refused > 1 {
+			what = fmt.Sprintf("network namespaces of %d processes", refused)
+		}
 		s.missing = append(s.missing, host.Missing{What: what, Why: whyOf(explainErr(what, why, []reason{
 			{unix.EACCES, "permission denied (needs CAP_SYS_PTRACE)"}, {unix.EPERM, "permission denied (needs CAP_SYS_PTRACE)"},
 		}))})
