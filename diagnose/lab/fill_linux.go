@@ -18,37 +18,56 @@ type Entry struct {
 	Src, Dst netip.AddrPort
 	NAT      netip.AddrPort // the source after SNAT; none where it is not set
 	Assured  bool           // and has seen replies
+	Timeout  uint32         // in seconds; 0 for an hour
 }
 
 // Fill makes n entries in h's table without a packet, some hundred a message;
 // the kernel answers only what it refuses.
 func (h *Host) Fill(n int, entry func(i int) Entry) error {
 	return h.Do(func() error {
-		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+		f, err := newFiller(entry)
 		if err != nil {
 			return fmt.Errorf("fill: %w", err)
 		}
-		defer unix.Close(fd)
-		var b []byte
-		answer := make([]byte, 64<<10)
-		for i := range n {
-			b = appendEntry(b, entry(i))
-			if len(b) < 60<<10 && i < n-1 {
-				continue
-			}
-			if err := unix.Sendto(fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-				return fmt.Errorf("fill: %w", err)
-			}
-			b = b[:0]
-			switch got, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT); {
-			case err == nil && got >= 20:
-				return fmt.Errorf("fill: entry before %d: %w", i, unix.Errno(-int32(binary.NativeEndian.Uint32(answer[16:]))))
-			case err != nil && err != unix.EAGAIN:
-				return fmt.Errorf("fill: %w", err)
-			}
+		defer unix.Close(f.fd)
+		if err := f.until(n); err != nil {
+			return fmt.Errorf("fill: %w", err)
 		}
 		return nil
 	})
+}
+
+// filler makes entries one after the other.
+type filler struct {
+	fd        int
+	n         int // were made
+	entry     func(i int) Entry
+	b, answer []byte
+}
+
+func newFiller(entry func(i int) Entry) (*filler, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	return &filler{fd: fd, entry: entry, answer: make([]byte, 64<<10)}, err
+}
+
+// until goes on until n entries are made.
+func (f *filler) until(n int) error {
+	for f.n < n {
+		f.b = f.b[:0]
+		for ; f.n < n && len(f.b) < 60<<10; f.n++ {
+			f.b = appendEntry(f.b, f.entry(f.n))
+		}
+		if err := unix.Sendto(f.fd, f.b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+			return err
+		}
+		switch got, _, err := unix.Recvfrom(f.fd, f.answer, unix.MSG_DONTWAIT); {
+		case err == nil && got >= 20:
+			return fmt.Errorf("entry before %d: %w", f.n, unix.Errno(-int32(binary.NativeEndian.Uint32(f.answer[16:]))))
+		case err != nil && err != unix.EAGAIN:
+			return err
+		}
+	}
+	return nil
 }
 
 // appendEntry is one IPCTNL_MSG_CT_NEW, with CTA_NAT_SRC as a masquerade would
@@ -64,7 +83,11 @@ func appendEntry(b []byte, e Entry) []byte {
 		status |= 0x06 // seen reply, assured
 	}
 	b = raw(b, 3, 0, 0, 0, status)
-	b = raw(b, 7, 0, 0, 0x0e, 0x10) // CTA_TIMEOUT: an hour
+	timeout := e.Timeout
+	if timeout == 0 {
+		timeout = 3600
+	}
+	b = raw(b, 7, binary.BigEndian.AppendUint32(nil, timeout)...) // CTA_TIMEOUT
 	if e.Proto == unix.IPPROTO_TCP {
 		b = nest(b, 4|nested, func(b []byte) []byte {
 			return nest(b, 1|nested, func(b []byte) []byte { return raw(b, 1, 3) }) // established
