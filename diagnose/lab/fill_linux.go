@@ -17,6 +17,7 @@ type Entry struct {
 	Proto    uint8 // TCP, established, or UDP
 	Src, Dst netip.AddrPort
 	NAT      netip.AddrPort // the source after SNAT; none where it is not set
+	DNAT     netip.AddrPort // the destination after DNAT; likewise
 	Assured  bool           // and has seen replies
 	Timeout  uint32         // in seconds; 0 for an hour
 }
@@ -70,8 +71,8 @@ func (f *filler) until(n int) error {
 	return nil
 }
 
-// appendEntry is one IPCTNL_MSG_CT_NEW, with CTA_NAT_SRC as a masquerade would
-// have left it (ctnetlink_create_conntrack).
+// appendEntry is one IPCTNL_MSG_CT_NEW, with the NAT that rules would
+// have set up (ctnetlink_create_conntrack).
 func appendEntry(b []byte, e Entry) []byte {
 	at := len(b)
 	b = append(b, make([]byte, 16)...)
@@ -93,21 +94,28 @@ func appendEntry(b []byte, e Entry) []byte {
 			return nest(b, 1|nested, func(b []byte) []byte { return raw(b, 1, 3) }) // established
 		})
 	}
-	if e.NAT.IsValid() {
-		b = nest(b, 6|nested, func(b []byte) []byte { // CTA_NAT_SRC
-			a := e.NAT.Addr().AsSlice()
-			b = raw(raw(b, 1, a...), 2, a...)
-			return nest(b, 3|nested, func(b []byte) []byte {
-				p := binary.BigEndian.AppendUint16(nil, e.NAT.Port())
-				return raw(raw(b, 1, p...), 2, p...)
-			})
-		})
-	}
+	b = appendNAT(b, 6, e.NAT)   // CTA_NAT_SRC
+	b = appendNAT(b, 13, e.DNAT) // CTA_NAT_DST
 	h := b[at:]
 	binary.NativeEndian.PutUint32(h, uint32(len(h)))
 	binary.NativeEndian.PutUint16(h[4:], unix.NFNL_SUBSYS_CTNETLINK<<8)
 	binary.NativeEndian.PutUint16(h[6:], unix.NLM_F_REQUEST|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	return b
+}
+
+// appendNAT is the range of one end that NAT sets up, one address and port.
+func appendNAT(b []byte, typ uint16, to netip.AddrPort) []byte {
+	if !to.IsValid() {
+		return b
+	}
+	return nest(b, typ|nested, func(b []byte) []byte {
+		a := to.Addr().AsSlice()
+		b = raw(raw(b, 1, a...), 2, a...)
+		return nest(b, 3|nested, func(b []byte) []byte {
+			p := binary.BigEndian.AppendUint16(nil, to.Port())
+			return raw(raw(b, 1, p...), 2, p...)
+		})
+	})
 }
 
 // appendTuple is CTA_TUPLE_ORIG or CTA_TUPLE_REPLY.
