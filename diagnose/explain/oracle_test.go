@@ -389,6 +389,9 @@ func (r *oracleRun) compareFlow(t *testing.T, ex *explain.Explainer, name string
 	}
 	x := ex.Explain(entry, explain.Options{Path: true, Not: true})
 	var bad []string
+	if why := r.indexed(entry); why != "" {
+		bad = append(bad, why)
+	}
 	if wantNone != (len(x.Rewrites) == 0) {
 		bad = append(bad, fmt.Sprintf("%d rewrites", len(x.Rewrites)))
 	}

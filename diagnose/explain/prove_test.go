@@ -133,6 +133,10 @@ func (r *oracleRun) proveEntry(ex *explain.Explainer, e *host.Flow, total *tally
 		ran = v.rule
 	}
 	var bad []string
+	if why := r.indexed(e); why != "" {
+		total.count("index", wrong)
+		bad = append(bad, why)
+	}
 	showOpen := os.Getenv("NTDIAG_PROVE_OPEN") != ""
 	for i := range x.Rewrites {
 		rw := &x.Rewrites[i]

@@ -16,14 +16,24 @@ const (
 	maxDepthLegacy = 256
 )
 
-// beyond tells whether the rule at this depth is one too many.
-func (x *run) beyond(r *rules.Rule, depth int) bool {
-	x.steps++
+// beyond counts the rules of the chain from at on, up to and with next, and
+// says which is the first that is one too many; -1 where none is. Those before
+// next fail at once, so that only their number counts.
+func (x *run) beyond(c *rules.Chain, at, next, depth int) int {
 	most := maxDepth
-	if c := r.Chain; c != nil && c.Table != nil && c.Table.Backend == rules.BackendIptablesLegacy {
+	if c.Table != nil && c.Table.Backend == rules.BackendIptablesLegacy {
 		most = maxDepthLegacy
 	}
-	return x.steps > maxSteps || depth > most || len(x.res.Candidates) >= maxCandidates
+	n := min(next+1, len(c.Rules)) - at
+	if depth > most || len(x.res.Candidates) >= maxCandidates {
+		return at
+	}
+	if left := x.w.steps - x.steps; n > left {
+		x.steps = x.w.steps
+		return at + max(left, 0)
+	}
+	x.steps += n
+	return -1
 }
 
 // unfollowed is the state behind rules that were not looked at, r the first of

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/index"
 )
 
 // frame is the room that one chain being run takes. States are large, and most
@@ -13,6 +14,7 @@ type frame struct {
 	out      exits
 	returned state
 	rule     ruleRun // the rule that is run
+	filter   index.Filter
 }
 
 var frames = sync.Pool{New: func() any { return new(frame) }}
@@ -27,21 +29,43 @@ func (x *run) chain(c *rules.Chain, in *state, depth int) *frame {
 	f.out.accepted.live, f.out.nat.live, f.returned.live = dead, dead, dead
 	cur := &f.out.through
 	*cur = *in
-	for _, r := range c.Rules {
-		if cur.live.Truth == rules.No {
+	filter := x.filter(c, f, cur)
+	for at := 0; at < len(c.Rules) && cur.live.Truth != rules.No; at++ {
+		next := at
+		if filter != nil {
+			next = filter.Next(at)
+		}
+		if k := x.beyond(c, at, next, depth); k >= 0 {
+			x.unfollowed(c.Rules[k], cur, &f.out)
 			break
 		}
-		if x.beyond(r, depth) {
-			x.unfollowed(r, cur, &f.out)
+		if at = next; at == len(c.Rules) {
 			break
 		}
-		if !x.skips(r, cur) {
+		ran := !x.skips(c.Rules[at], cur)
+		if ran {
 			x.steps += forkSteps
-			x.rule(r, f, depth)
+			x.rule(c.Rules[at], f, depth)
+		}
+		if filter != nil && (ran || filter.Outdated(x.res.Used)) {
+			filter.Begin(x.w.index.Chain(c), &cur.p, x.res.Used, at+1)
 		}
 	}
 	cur.meet(&f.returned)
 	return f
+}
+
+// filter is that of the chain, nil where each rule is to be looked at.
+func (x *run) filter(c *rules.Chain, f *frame, cur *state) *index.Filter {
+	if x.opt.Trace != nil {
+		return nil // every rule that fails is told of
+	}
+	compiled := x.w.index.Chain(c)
+	if compiled == nil {
+		return nil
+	}
+	f.filter.Begin(compiled, &cur.p, x.res.Used, 0)
+	return &f.filter
 }
 
 // skips tells whether the rule fails at a decided condition before it has done
@@ -50,27 +74,45 @@ func (x *run) skips(r *rules.Rule, cur *state) bool {
 	if x.opt.Without[r] {
 		return true
 	}
+	loud, held := false, rules.Sources(0)
 	for _, s := range r.Statements {
-		switch s := s.(type) {
-		case *rules.Counter, *rules.Log, *rules.Load:
-		case *rules.Match, *rules.MatchRange, *rules.InSet:
-			a := s.(rules.Condition).Test(&cur.p)
-			if a.Truth == rules.Yes {
-				continue
-			}
-			if a.Truth == rules.Unknown {
-				return false
-			}
-			x.res.Used |= a.Assumed
-			if x.opt.Trace != nil {
-				x.trace(Step{Chain: r.Chain, Rule: r, Result: rules.No, Failed: s, Got: rules.Subject(s).Eval(&cur.p)})
-			}
-			return true
-		default:
+		switch index.LookAt(s) {
+		case index.Ends:
+			return false
+		case index.Passes:
+			continue
+		case index.Remarks:
+			loud = true
+			continue
+		case index.AsksLoud:
+			loud = true
+		}
+		a := s.(rules.Condition).Test(&cur.p)
+		switch a.Truth {
+		case rules.Yes:
+			held |= a.Assumed
+			continue
+		case rules.Unknown:
 			return false
 		}
+		x.res.Used |= a.Assumed
+		if loud {
+			x.res.Used |= held
+		}
+		if x.opt.Trace != nil {
+			x.trace(Step{Chain: r.Chain, Rule: r, Result: rules.No, Failed: s, Got: gotOf(s, &cur.p)})
+		}
+		return true
 	}
 	return false
+}
+
+// gotOf is what a condition looks at.
+func gotOf(s rules.Statement, p *rules.Packet) (v rules.Value) {
+	if x := rules.Subject(s); x != nil {
+		v = x.Eval(p)
+	}
+	return v
 }
 
 // ruleRun is one rule being evaluated: cur goes on with the next statement,

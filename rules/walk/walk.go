@@ -7,6 +7,7 @@ import (
 	"bytes"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/index"
 )
 
 // Walker walks packets over one ruleset. It is safe for concurrent use.
@@ -16,6 +17,8 @@ type Walker struct {
 	early earlyChains
 	// tracks: conntrack looks at packets of the family.
 	tracks map[rules.Family]bool
+	index  *index.Index // nil: every rule is looked at
+	steps  int          // how many are followed at one hook
 }
 
 type hookKey struct {
@@ -29,8 +32,12 @@ type hookChains struct {
 }
 
 // New prepares a walker.
-func New(rs *rules.Ruleset) *Walker {
-	w := &Walker{rules: rs, hooks: map[hookKey]hookChains{}, tracks: map[rules.Family]bool{}}
+func New(rs *rules.Ruleset) *Walker { return NewWith(rs, index.New(rs, index.FewRules)) }
+
+// NewWith is New with an index of the ruleset; without one, nil, every rule is
+// looked at, and the answers are the same.
+func NewWith(rs *rules.Ruleset, ix *index.Index) *Walker {
+	w := &Walker{rules: rs, index: ix, steps: maxSteps, hooks: map[hookKey]hookChains{}, tracks: map[rules.Family]bool{}}
 	for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
 		w.tracks[f] = rs.NeedsConntrack(f)
 	}
