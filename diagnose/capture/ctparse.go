@@ -37,9 +37,12 @@ const (
 	ctaStatusMask    = 26
 )
 
+// attrRows are readers of an attribute's value each, by its number.
+type attrRows [ctaSynproxy + 1]func(f *host.Flow, val []byte) bool
+
 // flowAttrs is one row an attribute, in the order of the enum: an attribute
 // without a row is passed over.
-var flowAttrs = [...]func(f *host.Flow, val []byte) bool{
+var flowAttrs = attrRows{
 	ctaTupleOrig:     tupleOrig,
 	ctaTupleReply:    tupleReply,
 	ctaStatus:        func(f *host.Flow, v []byte) bool { return set32((*uint32)(&f.Status), v) },
@@ -75,11 +78,20 @@ var flowAttrNames = [len(flowAttrs)]string{
 // nfgenmsg, into f, which it overwrites. It follows ctnetlink_fill_info. Strings
 // are made only when they differ from those that f held.
 func ParseFlow(payload []byte, f *host.Flow) error {
-	old := *f
-	*f = host.Flow{Helper: old.Helper, Secctx: old.Secctx}
+	return parseFlow(payload, f, &quickAttrs)
+}
+
+// parseFlow tries each attribute by its row of quick before it is read whatever
+// its layout.
+func parseFlow(payload []byte, f *host.Flow, quick *attrRows) error {
+	helper, secctx := f.Helper, f.Secctx
+	*f = host.Flow{Helper: helper, Secctx: secctx}
 	a := attrs{b: payload}
 	for a.next() {
 		if int(a.typ) >= len(flowAttrs) || flowAttrs[a.typ] == nil {
+			continue
+		}
+		if q := quick[a.typ]; q != nil && q(f, a.val) {
 			continue
 		}
 		if !flowAttrs[a.typ](f, a.val) {
