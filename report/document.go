@@ -28,6 +28,8 @@ type Header struct {
 	Host     Host           `json:"host"`
 	Complete bool           `json:"complete"`
 	Missing  []host.Missing `json:"missing"`
+	// Note is what to know of the answer that does not make it incomplete.
+	Note string `json:"note,omitempty"`
 }
 
 // NewHeader makes the header of the document of command, version 1.

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"encoding/json"
 	"io"
 
@@ -49,23 +48,34 @@ func rulesJSONL(w io.Writer, d *Rules, _ Style) error {
 	return nil
 }
 
-// flowJSONL is one flow a line.
+// flowBlock is how much of a listing of flows is written at once.
+const flowBlock = 64 << 10
+
+// flowJSONL is one flow a line. The lines gather in one buffer, and go out when
+// there are enough.
 type flowJSONL struct {
-	w *bufio.Writer
+	w io.Writer
 	b []byte
 }
 
-func newFlowJSONL(w io.Writer, _ Style) FlowWriter {
-	return &flowJSONL{w: bufio.NewWriterSize(w, 64<<10)}
-}
+func newFlowJSONL(w io.Writer, _ Style) FlowWriter { return &flowJSONL{w: w} }
 
 func (j *flowJSONL) Add(f *host.Flow) error {
-	j.b = append(flowjson.Append(j.b[:0], f), '\n')
+	j.b = append(flowjson.Append(j.b, f), '\n')
+	return j.spill(flowBlock)
+}
+
+// spill writes what has gathered once it is n bytes.
+func (j *flowJSONL) spill(n int) error {
+	if len(j.b) < n {
+		return nil
+	}
 	_, err := j.w.Write(j.b)
+	j.b = j.b[:0]
 	return err
 }
 
-func (j *flowJSONL) Close(FlowsEnd) error { return j.w.Flush() }
+func (j *flowJSONL) Close(FlowsEnd) error { return j.spill(1) }
 
 // flowJSON is one document; the header is known when the last flow is read,
 // so that it stands at the end.
@@ -74,12 +84,9 @@ type flowJSON struct {
 	n int
 }
 
-func newFlowJSON(w io.Writer, _ Style) FlowWriter {
-	return &flowJSON{flowJSONL: flowJSONL{w: bufio.NewWriterSize(w, 64<<10)}}
-}
+func newFlowJSON(w io.Writer, _ Style) FlowWriter { return &flowJSON{flowJSONL: flowJSONL{w: w}} }
 
 func (j *flowJSON) Add(f *host.Flow) error {
-	j.b = j.b[:0]
 	if j.n == 0 {
 		j.b = append(j.b, "{\"flows\":[\n"...)
 	} else {
@@ -87,8 +94,7 @@ func (j *flowJSON) Add(f *host.Flow) error {
 	}
 	j.n++
 	j.b = flowjson.Append(j.b, f)
-	_, err := j.w.Write(j.b)
-	return err
+	return j.spill(flowBlock)
 }
 
 func (j *flowJSON) Close(end FlowsEnd) error {
@@ -96,15 +102,14 @@ func (j *flowJSON) Close(end FlowsEnd) error {
 	if j.n == 0 {
 		lead = "{\"flows\":[],\n"
 	}
-	err := writeTail(j.w, lead, struct {
+	if err := j.spill(1); err != nil {
+		return err
+	}
+	return writeTail(j.w, lead, struct {
 		Header
 		Matched int `json:"matched"`
 		Checked int `json:"checked"`
 	}{end.Header, end.Matched, end.Checked})
-	if err != nil {
-		return err
-	}
-	return j.w.Flush()
 }
 
 // writeTail ends a document whose list is written already with the fields of

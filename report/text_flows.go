@@ -166,6 +166,9 @@ func (t *flowTable) Close(end FlowsEnd) error {
 		fmt.Fprintf(&b, "\n%s not shown: --all shows them\n", plural(rest, "more flow", "more flows"))
 	}
 	missingText(&b, end.Header, t.style)
+	if note := end.Header.Note; note != "" {
+		wrap(&b, t.style.width(), "\n"+t.style.paint(yellow, "note:")+" ", "  ", safe(note))
+	}
 	_, err := io.WriteString(t.w, b.String())
 	return err
 }

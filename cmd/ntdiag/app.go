@@ -135,14 +135,6 @@ func formatOf(name string) (report.Format, error) {
 	return f, nil
 }
 
-// unread makes what a dump left out a thing that is missing.
-func unread(info capture.FlowsInfo) []host.Missing {
-	if info.Unparsed == 0 {
-		return nil
-	}
-	return []host.Missing{{What: fmt.Sprintf("%d conntrack entries", info.Unparsed), Why: info.Why}}
-}
-
 // lackText names what could not be read, each thing once; why is in the answer.
 func lackText(missing []host.Missing) string {
 	var out []string

@@ -97,7 +97,7 @@ func (o *finding) dump(ctx context.Context, l capture.Source, q *query.Query, li
 		}
 		return nil
 	})
-	o.missing = unread(info)
+	o.missing = info.Missing()
 	return err
 }
 

@@ -311,7 +311,10 @@ func (a *app) flows(cmd *cobra.Command, f *flowFlags) error {
 	if err != nil {
 		return cannot(err)
 	}
-	end.Header = report.NewHeader("flows", a.host(cmd.Context(), l), unread(info))
+	end.Header = report.NewHeader("flows", a.host(cmd.Context(), l), info.Missing())
+	if end.Header.Note = info.Turnover.Note(); end.Header.Note != "" && format.Name == "jsonl" { // which has no header
+		fmt.Fprintf(a.warn, "ntdiag: %s\n", end.Header.Note)
+	}
 	if err := w.Close(end); err != nil {
 		return incomplete(err)
 	}

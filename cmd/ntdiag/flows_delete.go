@@ -138,7 +138,7 @@ func (d *deleteFlags) plan(ctx context.Context, l *capture.Live, want *selection
 		}
 		return nil
 	})
-	doc.Missing = unread(info)
+	doc.Missing = info.Missing()
 	return plan, doc, err
 }
 

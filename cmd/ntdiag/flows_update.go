@@ -242,7 +242,7 @@ func (r *update) all(l *capture.Live, q *query.Query) (missing []host.Missing, e
 	if r.ctx.Err() != nil {
 		err = nil
 	}
-	return append(unread(info), r.interrupted()...), err
+	return append(info.Missing(), r.interrupted()...), err
 }
 
 func ignoreStop(err error) error {

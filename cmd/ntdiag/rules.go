@@ -157,7 +157,7 @@ func rulesOf(ctx context.Context, l capture.Source, f *rulesFlags) (*report.Rule
 	if !f.noFlows {
 		made := explain.New(s).Count(maxAttributed, func(each func(*host.Flow)) error {
 			info, err := l.Flows(ctx, capture.Filter{}, func(f *host.Flow) error { each(f); return nil })
-			in.Missing = append(in.Missing, unread(info)...)
+			in.Missing = append(in.Missing, info.Missing()...)
 			return err
 		})
 		in.Flows, in.First, in.Missing = made.Flows, made.First, append(in.Missing, made.Missing...)

@@ -394,7 +394,7 @@ func (p *staleRun) run(ctx context.Context) error {
 	if err != nil {
 		return cannot(err)
 	}
-	p.missing = append(p.missing, unread(info)...)
+	p.missing = append(p.missing, info.Missing()...)
 	return nil
 }
 

@@ -83,4 +83,5 @@ type FlowsInfo struct {
 	Filtered bool   // the kernel applied the filter (NLM_F_DUMP_FILTERED); false as well when no entry came
 	Unparsed int    // entries left out because they could not be read
 	Why      string // the first reason for Unparsed, or why there is no filter
+	Turnover Turnover
 }

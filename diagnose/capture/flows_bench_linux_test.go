@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"net/netip"
-	"os"
 	"runtime"
 	"strconv"
 	"testing"
@@ -119,5 +118,3 @@ func BenchmarkFlowsRead(b *testing.B) {
 	floor.report(b, "receive")
 	b.ReportMetric(float64(median(ours.wall))/float64(median(floor.wall)), "ratio")
 }
-
-var _ = os.Args

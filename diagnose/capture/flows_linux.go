@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -13,40 +14,70 @@ import (
 
 const ctModule = "nf_conntrack_netlink"
 
-// readAhead is how many datagrams may wait while the callback works.
-const readAhead = 4
+// A dump comes in datagrams of 32 KiB at most. They are handed over some at a
+// time: to wake who reads them takes as long as to read one.
+const (
+	batchSize = 256 << 10
+	readAhead = 4 // batches that may wait while the callback works
+)
 
-// datagram is one receive of a dump; b stands in buf.
-type datagram struct {
+// batch is some datagrams of a dump, one behind the other in buf.
+type batch struct {
 	buf, b []byte
-	err    error
+	err    error // after what is in b
 }
 
 // Flows streams the conntrack table: fn is called with each entry, in one
 // struct that is used again for the next. ErrStop from fn ends it early. An
-// entry that cannot be read is counted, and the dump goes on. A table that
-// changes meanwhile may give an entry twice or not at all: the kernel does not
-// say which.
+// entry that cannot be read is counted, and the dump goes on.
+//
+// A table that changes meanwhile is read as ctnetlink_dump_table does it: bucket
+// by bucket of the hash table, each under its lock. An entry that is there all
+// the time is given. One that begins or ends meanwhile may be given or not; what
+// is given was there at one moment. Where a datagram ended inside a bucket and
+// the entry that was to come next is gone, the kernel begins that bucket anew:
+// what comes again is left out here, so that no entry is handed over twice. Only
+// when the table is resized can entries be passed over or be handed over again
+// (Turnover.Resized); a size that has come back to what it was is not noticed.
 func (l *Live) Flows(ctx context.Context, f Filter, fn func(*host.Flow) error) (FlowsInfo, error) {
-	info, err := l.flows(ctx, f, fn)
+	var t Turnover
+	began := time.Now().UnixNano()
+	t.Before, t.BucketsBefore, t.Known = l.tableSize()
+	info, err := l.flows(ctx, f, began, fn)
 	refused := errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP)
 	if refused && info.Count == 0 && !f.Empty() {
 		why := fmt.Sprintf("the kernel refused the filter (%v)", errors.Unwrap(err))
-		if info, err = l.flows(ctx, Filter{}, fn); info.Why == "" {
+		if info, err = l.flows(ctx, Filter{}, began, fn); info.Why == "" {
 			info.Why = why
 		}
 	}
+	t.Began, t.Repeated = info.Turnover.Began, info.Turnover.Repeated
+	var known bool
+	t.After, t.BucketsAfter, known = l.tableSize()
+	t.Known = t.Known && known
+	info.Turnover = t
 	return info, err
 }
 
-func (l *Live) flows(ctx context.Context, f Filter, fn func(*host.Flow) error) (FlowsInfo, error) {
+// tableSize is how many entries the namespace has, and how many buckets all
+// namespaces share. They are not there for who cannot read /proc/sys.
+func (l *Live) tableSize() (entries, buckets uint64, ok bool) {
+	var err error
+	closed := l.ns.do(func() {
+		entries, err = readNumber("/proc/sys/net/netfilter/nf_conntrack_count")
+		buckets, _ = readNumber("/proc/sys/net/netfilter/nf_conntrack_buckets")
+	})
+	return entries, buckets, closed == nil && err == nil
+}
+
+func (l *Live) flows(ctx context.Context, f Filter, began int64, fn func(*host.Flow) error) (FlowsInfo, error) {
 	const what = "conntrack dump"
 	c, err := l.dialConntrack(what)
 	if err != nil {
 		return FlowsInfo{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	filled, free, ended := make(chan datagram, readAhead+1), make(chan []byte, readAhead), make(chan struct{})
+	filled, free, ended := make(chan batch, readAhead+1), make(chan []byte, readAhead), make(chan struct{})
 	defer func() {
 		cancel()
 		<-ended
@@ -57,7 +88,7 @@ func (l *Live) flows(ctx context.Context, f Filter, fn func(*host.Flow) error) (
 		return FlowsInfo{}, explainErr(what, err, netlinkReasons(ctModule))
 	}
 	for range readAhead {
-		free <- make([]byte, ctBuffer)
+		free <- nil // made when it is needed: most tables are small
 	}
 	// the kernel fills a datagram while it is being read: reading in a
 	// goroutine lets that run beside the callback
@@ -65,30 +96,46 @@ func (l *Live) flows(ctx context.Context, f Filter, fn func(*host.Flow) error) (
 		defer close(ended)
 		c.readAll(ctx, free, filled)
 	}()
-	info, err := drain(c, free, filled, fn)
-	if err != nil {
+	r := reading{c: c, fn: fn, began: began, recent: new(recent)}
+	if err = r.drain(free, filled); err != nil {
 		err = explainErr(what, err, netlinkReasons(ctModule))
 	}
-	return info, err
+	return r.info, err
 }
 
 // readAll receives until the end of the dump, an error, or the context.
-func (c *conn) readAll(ctx context.Context, free <-chan []byte, filled chan<- datagram) {
+func (c *conn) readAll(ctx context.Context, free <-chan []byte, filled chan<- batch) {
 	for {
-		var d datagram
+		var d batch
 		select {
 		case d.buf = <-free:
 		case <-ctx.Done():
-			filled <- datagram{err: ctx.Err()}
+			filled <- batch{err: ctx.Err()}
 			return
 		}
-		d.b, d.err = c.recv(ctx, d.buf)
-		last := d.err != nil || endsDump(d.b)
+		if d.buf == nil {
+			d.buf = make([]byte, batchSize)
+		}
+		last := c.fill(ctx, &d)
 		filled <- d
 		if last {
 			return
 		}
 	}
+}
+
+// fill receives datagrams while there is room for one; last tells that the dump
+// is over.
+func (c *conn) fill(ctx context.Context, d *batch) (last bool) {
+	n := 0
+	for len(d.buf)-n >= ctBuffer && !last {
+		var one []byte
+		one, d.err = c.recv(ctx, d.buf[n:])
+		last = d.err != nil || endsDump(one)
+		n += (len(one) + 3) &^ 3
+	}
+	d.b = d.buf[:min(n, len(d.buf))]
+	return last
 }
 
 // endsDump tells whether a datagram holds the end, so that no further one is
@@ -108,44 +155,61 @@ func endsDump(b []byte) bool {
 // kernel's.
 type errCallback struct{ error }
 
-func drain(c *conn, free chan<- []byte, filled <-chan datagram, fn func(*host.Flow) error) (FlowsInfo, error) {
-	var info FlowsInfo
-	var dump dumpInfo
-	var flow host.Flow
-	one := func(m message) error {
-		if m.typ != ctNew || len(m.payload) < 4 {
-			info.unparsed(badAttr("conntrack message"))
-			return nil
-		}
-		if err := ParseFlow(m.payload[4:], &flow); err != nil {
-			info.unparsed(err)
-			return nil
-		}
-		info.Count++
-		if err := fn(&flow); err != nil {
-			return errCallback{err}
-		}
-		return nil
-	}
+// reading is one dump as it is read.
+type reading struct {
+	c      *conn
+	fn     func(*host.Flow) error
+	began  int64 // ns since the epoch
+	info   FlowsInfo
+	dump   dumpInfo
+	flow   host.Flow
+	recent *recent
+}
+
+func (r *reading) drain(free chan<- []byte, filled <-chan batch) error {
+	one := r.message
 	for d := range filled {
-		if d.err != nil {
-			return info, d.err
-		}
-		done, err := c.each(d.b, &dump, one)
-		info.Filtered = dump.filtered
+		done, err := r.c.each(d.b, &r.dump, one)
+		r.info.Filtered = r.dump.filtered
 		var cb errCallback
 		switch {
 		case errors.As(err, &cb):
 			if errors.Is(cb.error, ErrStop) {
-				return info, nil
+				return nil
 			}
-			return info, &OpError{What: "conntrack dump", Why: cb.Error(), Err: cb.error}
+			return &OpError{What: "conntrack dump", Why: cb.Error(), Err: cb.error}
 		case done:
-			return info, err
+			return err
+		case d.err != nil:
+			return d.err
 		}
 		free <- d.buf
 	}
-	return info, nil
+	return nil
+}
+
+func (r *reading) message(m message) error {
+	if m.typ != ctNew || len(m.payload) < 4 {
+		r.info.unparsed(badAttr("conntrack message"))
+		return nil
+	}
+	f := &r.flow
+	if err := ParseFlow(m.payload[4:], f); err != nil {
+		r.info.unparsed(err)
+		return nil
+	}
+	if r.recent.again(f) {
+		r.info.Turnover.Repeated++
+		return nil
+	}
+	if f.Start > r.began { // 0 where there is none
+		r.info.Turnover.Began++
+	}
+	r.info.Count++
+	if err := r.fn(f); err != nil {
+		return errCallback{err}
+	}
+	return nil
 }
 
 func (i *FlowsInfo) unparsed(err error) {

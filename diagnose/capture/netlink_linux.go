@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,17 +81,25 @@ func (c *conn) recv(ctx context.Context, buf []byte) ([]byte, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		n, _, err := unix.Recvfrom(c.fd, buf, unix.MSG_TRUNC)
+		n, errno := recvfrom(c.fd, buf, unix.MSG_TRUNC)
 		switch {
-		case err == unix.EINTR || err == unix.EAGAIN:
+		case errno == unix.EINTR || errno == unix.EAGAIN:
 			continue
-		case err != nil:
-			return nil, err
+		case errno != 0:
+			return nil, errno
 		case n > len(buf):
 			return nil, errTruncated
 		}
 		return buf[:n], nil
 	}
+}
+
+// recvfrom is unix.Recvfrom without the address of the sender, which it would
+// make each time: only the kernel sends to a socket like this one. buf must not
+// be empty.
+func recvfrom(fd int, buf []byte, flags int) (int, unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), uintptr(flags), 0, 0)
+	return int(n), errno
 }
 
 // message is one netlink message; payload follows the nlmsghdr.

@@ -23,6 +23,7 @@
 package flowjson
 
 import (
+	"math/bits"
 	"net/netip"
 	"strconv"
 	"time"
@@ -165,7 +166,24 @@ func appendState(b []byte, f *host.Flow) []byte {
 	return b
 }
 
-func appendUint(b []byte, n uint64) []byte { return strconv.AppendUint(b, n, 10) }
+// appendUint is strconv.AppendUint; the short numbers, which most are, are not
+// made elsewhere and moved.
+func appendUint(b []byte, n uint64) []byte {
+	digit := func(n uint64) byte { return '0' + byte(n%10) }
+	switch {
+	case n < 10:
+		return append(b, digit(n))
+	case n < 100:
+		return append(b, digit(n/10), digit(n))
+	case n < 1000:
+		return append(b, digit(n/100), digit(n/10), digit(n))
+	case n < 10_000:
+		return append(b, digit(n/1000), digit(n/100), digit(n/10), digit(n))
+	case n < 100_000:
+		return append(b, digit(n/10_000), digit(n/1000), digit(n/100), digit(n/10), digit(n))
+	}
+	return strconv.AppendUint(b, n, 10)
+}
 
 func appendTime(b []byte, ns int64) []byte {
 	return append(time.Unix(0, ns).UTC().AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
@@ -191,15 +209,14 @@ func appendTuple(b []byte, t rules.Tuple) []byte {
 func appendEnds(b []byte, t rules.Tuple) []byte {
 	b = appendAddr(append(b, `"src":`...), t.Src)
 	b = appendAddr(append(b, `,"dst":`...), t.Dst)
-	probe := host.Flow{Original: t}
 	switch {
-	case probe.IsICMP():
+	case host.ICMPProto(t.Proto):
 		typ, code := host.ICMPTypeCode(t)
 		b = appendUint(append(b, `,"icmp":{"type":`...), uint64(typ))
 		b = appendUint(append(b, `,"code":`...), uint64(code))
 		b = appendUint(append(b, `,"id":`...), uint64(t.SrcPort))
 		b = append(b, '}')
-	case probe.HasPorts():
+	case host.PortsProto(t.Proto):
 		b = appendUint(append(b, `,"sport":`...), uint64(t.SrcPort))
 		b = appendUint(append(b, `,"dport":`...), uint64(t.DstPort))
 	}
@@ -208,19 +225,24 @@ func appendEnds(b []byte, t rules.Tuple) []byte {
 
 var statusBits = host.Status(0xffff).Names()
 
-func appendStatus(b []byte, s host.Status) []byte {
-	first := true
+// statusWords are the names as they stand in a list, with the comma behind.
+var statusWords = func() (out [16]string) {
 	for i, n := range statusBits {
-		if s&(1<<i) == 0 {
-			continue
-		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = append(append(append(b, '"'), n...), '"')
+		out[i] = `"` + n + `",`
 	}
-	return append(b, ']')
+	return out
+}()
+
+func appendStatus(b []byte, s host.Status) []byte {
+	named := uint16(s)
+	if named == 0 {
+		return append(b, ']')
+	}
+	for ; named != 0; named &= named - 1 {
+		b = append(b, statusWords[bits.TrailingZeros16(named)]...)
+	}
+	b[len(b)-1] = ']'
+	return b
 }
 
 // FamilyWord is a family as documents name it.

@@ -164,11 +164,17 @@ const (
 )
 
 // IsICMP tells whether tuples of the flow carry type, code and id.
-func (f *Flow) IsICMP() bool { return f.Original.Proto == ProtoICMP || f.Original.Proto == ProtoICMPv6 }
+func (f *Flow) IsICMP() bool { return ICMPProto(f.Original.Proto) }
 
 // HasPorts tells whether tuples of the flow carry ports.
-func (f *Flow) HasPorts() bool {
-	switch f.Original.Proto {
+func (f *Flow) HasPorts() bool { return PortsProto(f.Original.Proto) }
+
+// ICMPProto tells whether tuples of the protocol carry type, code and id.
+func ICMPProto(proto uint8) bool { return proto == ProtoICMP || proto == ProtoICMPv6 }
+
+// PortsProto tells whether tuples of the protocol carry ports.
+func PortsProto(proto uint8) bool {
+	switch proto {
 	case ProtoTCP, ProtoUDP, ProtoDCCP, ProtoSCTP, ProtoUDPLite, ProtoGRE:
 		return true
 	}
