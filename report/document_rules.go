@@ -2,6 +2,7 @@ package report
 
 import (
 	"github.com/ntdiag/ntdiag/diagnose/checks"
+	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/order"
 	"github.com/ntdiag/ntdiag/rules"
@@ -25,8 +26,17 @@ type Rules struct {
 	Findings []RulesFinding `json:"findings"`
 	// Elsewhere are findings about rules that are not listed, when asked for.
 	Elsewhere []RulesFinding `json:"findings_elsewhere,omitempty"`
-	// Attributed tells whether live flows were counted.
-	Attributed bool `json:"attributed"`
+	// Attributed is what live flows were counted; null where they were not.
+	Attributed *Attributed `json:"attributed"`
+}
+
+// Attributed counts the flows with NAT, and their rewrites by grade.
+type Attributed struct {
+	Flows     int `json:"flows"`
+	Exact     int `json:"exact"`
+	Inferred  int `json:"inferred"`
+	Ambiguous int `json:"ambiguous"`
+	None      int `json:"none"`
 }
 
 // RulesSummary counts what was found, filters aside.
@@ -110,10 +120,8 @@ type RulesInput struct {
 	Snapshot *host.Snapshot
 	Hooks    []order.Hook
 	Findings []checks.Finding
-	// Flows are the live flows that each rule made; nil when not counted.
-	Flows map[*rules.Rule]int
-	// First is the first of them for each rule.
-	First     map[*rules.Rule]*host.Flow
+	// Made is what live flows each rule made; nil when not counted.
+	Made      *explain.Made
 	Missing   []host.Missing
 	AllChains bool
 	Filter    RulesFilter

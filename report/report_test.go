@@ -226,7 +226,7 @@ func TestRules(t *testing.T) {
 	kind := "dnat"
 	from := "inet nat prerouting"
 	doc := &Rules{
-		Header: header("rules"), Attributed: true, Opaque: 1,
+		Header: header("rules"), Attributed: &Attributed{Flows: 1200300, Exact: 1100300, Inferred: 90000, Ambiguous: 9999, None: 1}, Opaque: 1,
 		Summary: RulesSummary{
 			NATRules: 1, Deciding: 1, Rules: 2, Tables: 1, Backends: []Count{{"nft", 1}}, Owners: []Count{{"docker", 1}},
 			Findings: map[checks.Severity]int{checks.Warning: 1, checks.Info: 1},

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/ntdiag/ntdiag/diagnose/checks"
+	"github.com/ntdiag/ntdiag/diagnose/explain"
 	"github.com/ntdiag/ntdiag/diagnose/order"
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -13,8 +14,11 @@ import (
 func NewRules(in *RulesInput) *Rules {
 	b := &rulesBuilder{in: in, about: map[*rules.Rule][]checks.Finding{}, done: map[*rules.Rule]bool{}}
 	b.doc = &Rules{
-		Header: NewHeader("rules", in.Snapshot, in.Missing), Attributed: in.Flows != nil,
-		Rules: []RuleRow{}, Chains: []ChainRow{}, Findings: []RulesFinding{},
+		Header: NewHeader("rules", in.Snapshot, in.Missing),
+		Rules:  []RuleRow{}, Chains: []ChainRow{}, Findings: []RulesFinding{},
+	}
+	if in.Made != nil {
+		b.made, b.doc.Attributed = *in.Made, newAttributed(in.Made)
 	}
 	for _, f := range in.Findings {
 		if f.Rule != nil {
@@ -35,9 +39,15 @@ func NewRules(in *RulesInput) *Rules {
 	return b.doc
 }
 
+func newAttributed(m *explain.Made) *Attributed {
+	g := m.Graded
+	return &Attributed{Flows: m.NAT, Exact: g[explain.GradeExact], Inferred: g[explain.GradeInferred], Ambiguous: g[explain.GradeAmbiguous], None: g[explain.GradeNone]}
+}
+
 type rulesBuilder struct {
 	in    *RulesInput
 	doc   *Rules
+	made  explain.Made
 	about map[*rules.Rule][]checks.Finding
 	done  map[*rules.Rule]bool // listed, or would be without the filter
 }
@@ -76,7 +86,7 @@ func chainFrom(c *rules.Chain) string {
 }
 
 func (b *rulesBuilder) row(r *order.Rule) RuleRow {
-	row := RuleRow{Rule: NewRule(r.Rule), Role: r.Role, Order: r.Order, Flows: b.in.Flows[r.Rule], first: b.in.First[r.Rule], Findings: []string{}}
+	row := RuleRow{Rule: NewRule(r.Rule), Role: r.Role, Order: r.Order, Flows: b.made.Flows[r.Rule], first: b.made.First[r.Rule], Findings: []string{}}
 	if r.Base != nil {
 		c := r.Base.Chain
 		row.in, row.From = c, chainFrom(c)

@@ -65,6 +65,9 @@ func (t *rulesWriter) head() {
 		line += "; " + plural(m.Deciding, "more decides", "more decide") + " about NAT"
 	}
 	wrap(&t.b, t.s.width(), "", "  ", line)
+	if a := t.doc.Attributed; a != nil {
+		wrap(&t.b, t.s.width(), "", "  ", a.text())
+	}
 	var found []string
 	for _, sev := range []checks.Severity{checks.Critical, checks.Warning} {
 		if n := m.Findings[sev]; n > 0 {
@@ -78,6 +81,33 @@ func (t *rulesWriter) head() {
 		wrap(&t.b, t.s.width(), "", "  ", strings.Join(found, ", "))
 	}
 	t.b.WriteByte('\n')
+}
+
+// text is what made the flows, the surest first.
+func (a *Attributed) text() string {
+	var by []string
+	for _, g := range []struct {
+		n    int
+		what string
+	}{
+		{a.Exact, "by a rule for certain"},
+		{a.Inferred, "by the only rule that fits"},
+		{a.Ambiguous, "by one of several rules"},
+		{a.None, "by no present rule"},
+	} {
+		if g.n == 0 {
+			continue
+		}
+		n := thousands(g.n)
+		if len(by) == 0 {
+			n = counted(g.n, "rewrite", "rewrites")
+		}
+		by = append(by, n+" "+g.what)
+	}
+	if len(by) == 0 {
+		return "no flow with NAT"
+	}
+	return counted(a.Flows, "flow", "flows") + " with NAT: " + strings.Join(by, ", ")
 }
 
 // amounts is ", in nft (3), iptables-nft (2)"; a single name needs no number.
@@ -327,7 +357,7 @@ func (t *rulesWriter) row(r *RuleRow) {
 		name += " (" + what + ")"
 	}
 	var facts []string
-	if t.doc.Attributed && r.NAT != nil {
+	if t.doc.Attributed != nil && r.NAT != nil {
 		facts = append(facts, plural(r.Flows, "flow", "flows"))
 	}
 	if r.Counted {

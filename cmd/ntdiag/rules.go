@@ -160,7 +160,7 @@ func rulesOf(ctx context.Context, l capture.Source, f *rulesFlags) (*report.Rule
 			in.Missing = append(in.Missing, info.Missing()...)
 			return err
 		})
-		in.Flows, in.First, in.Missing = made.Flows, made.First, append(in.Missing, made.Missing...)
+		in.Made, in.Missing = &made, append(in.Missing, made.Missing...)
 	}
 	return report.NewRules(in), nil
 }

@@ -333,12 +333,13 @@ func (a *answers) simulate(p query.Packet) answer {
 func (a *answers) rules() answer {
 	in := &report.RulesInput{Snapshot: a.s, Hooks: order.Of(a.s.Rules), AllChains: true}
 	in.Findings = checks.Run(a.s, in.Hooks)
-	in.Flows = a.ex.Count(1000, func(each func(*host.Flow)) error {
+	made := a.ex.Count(1000, func(each func(*host.Flow)) error {
 		for _, f := range a.entries {
 			each(f)
 		}
 		return nil
-	}).Flows
+	})
+	in.Made = &made
 	return answer{doc: report.NewRules(in)}
 }
 

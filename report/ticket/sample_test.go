@@ -83,7 +83,7 @@ func (w *world) rules(more int) *report.Rules {
 		c.Rules = append(c.Rules, &rules.Rule{Chain: c, Handle: uint64(100 + i), Position: len(c.Rules) + 1, Comment: w.name("service"), Text: fmt.Sprintf("tcp dport %d dnat ip to 192.168.2.%d ", i, i%250) + w.name("text"),
 			Statements: []rules.Statement{&rules.NAT{Kind: rules.DNAT}}})
 	}
-	in := &report.RulesInput{Snapshot: w.snapshot, Hooks: order.Of(w.snapshot.Rules), Flows: map[*rules.Rule]int{w.web: 1300, w.wan: 4},
+	in := &report.RulesInput{Snapshot: w.snapshot, Hooks: order.Of(w.snapshot.Rules), Made: &explain.Made{Flows: map[*rules.Rule]int{w.web: 1300, w.wan: 4}},
 		Missing: []host.Missing{{What: "sets of " + w.name("set"), Why: "permission denied"}}}
 	in.Findings = []checks.Finding{
 		{Check: "shadowed", Severity: checks.Warning, Rule: w.web, Text: "shadowed by " + w.name("rule"), Rules: []*rules.Rule{w.wan}, Do: "delete it"},

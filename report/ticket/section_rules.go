@@ -55,7 +55,7 @@ func natCell(r *report.RuleRow) cell {
 }
 
 func flowsCell(d *report.Rules, r *report.RuleRow) cell {
-	if !d.Attributed || r.NAT == nil {
+	if d.Attributed == nil || r.NAT == nil {
 		return cell{}
 	}
 	return num(uint64(r.Flows))
