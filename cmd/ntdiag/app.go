@@ -26,6 +26,7 @@ type app struct {
 	from  string // a file to read in place of the kernel
 	round int
 	texts texts
+	long  longTexts
 	// source, when given, is what reading commands work on.
 	source capture.Source
 	// captured is of what and when the file is, once it is open.

@@ -159,10 +159,11 @@ func (h *hider) scan(ctx context.Context, in *bundle.Reader) error {
 
 // vocabulary is what ntdiag itself writes.
 func vocabulary() string {
-	root := newRootCmd()
+	a := &app{}
+	root := newRoot(a)
 	var b strings.Builder
 	for _, c := range append(root.Commands(), root) {
-		b.WriteString(c.Long)
+		b.WriteString(a.long.of(c))
 		b.WriteString(c.Short)
 	}
 	return b.String()

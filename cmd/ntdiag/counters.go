@@ -30,21 +30,6 @@ func newCountersCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "counters [FILE|-]",
 		Short: "what conntrack counts of itself, why it moves, and what to do",
-		Long: `counters reads the statistics of conntrack, puts together what moves together,
-and says what it means on this kernel: what is lost, by what, with the evidence
-for each cause, and what to do. Evidence is looked up when a finding needs it:
-rules, settings, the flows of the table, the kernel's log.
-
-They count since the network namespace was made: with --interval they are what
-was counted meanwhile, and together. --follow goes on until it is interrupted:
-on a terminal a table in one place, otherwise a record each interval, as -o
-jsonl; the sum of all, with what is behind it, comes last.
-
-FILE is the output of conntrack -S of any version, /proc/net/stat/nf_conntrack,
-or a document of ntdiag counters; of several readings one after the other, what
-was counted between them. The columns tell the kernel's age, or --kernel does.
-
-` + countersHelp(),
 		Example: `  ntdiag counters --interval 10s
   ntdiag counters --follow --per-cpu
   conntrack -S | ntdiag counters -
@@ -63,6 +48,7 @@ was counted between them. The columns tell the kernel's age, or --kernel does.
 	fs.BoolVar(&f.follow, "follow", false, "go on until interrupted")
 	fs.BoolVar(&f.perCPU, "per-cpu", false, "a row for each CPU")
 	fs.StringVar(&f.kernel, "kernel", "", "the kernel that counted, of a file: 5.4.0")
+	a.long.add(cmd, countersHelp)
 	return cmd
 }
 
@@ -247,10 +233,28 @@ func (w *countersWatch) document(ctx context.Context, s *counters.Stats, before 
 	return doc
 }
 
-// countersHelp is the table of counters by kernel.
+const countersText = `counters reads the statistics of conntrack, puts together what moves together,
+and says what it means on this kernel: what is lost, by what, with the evidence
+for each cause, and what to do. Evidence is looked up when a finding needs it:
+rules, settings, the flows of the table, the kernel's log.
+
+They count since the network namespace was made: with --interval they are what
+was counted meanwhile, and together. --follow goes on until it is interrupted:
+on a terminal a table in one place, otherwise a record each interval, as -o
+jsonl; the sum of all, with what is behind it, comes last.
+
+FILE is the output of conntrack -S of any version, /proc/net/stat/nf_conntrack,
+or a document of ntdiag counters; of several readings one after the other, what
+was counted between them. The columns tell the kernel's age, or --kernel does.
+
+What moves each counter, by kernel:
+
+`
+
+// countersHelp ends with the table of counters by kernel.
 func countersHelp() string {
 	var b strings.Builder
-	b.WriteString("What moves each counter, by kernel:\n\n")
+	b.WriteString(countersText)
 	for i := range counters.Table {
 		c := &counters.Table[i]
 		for j, e := range c.Eras {

@@ -145,10 +145,11 @@ and ip printed; see: ntdiag help evidence`,
 		}
 		return nil
 	}
-	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newInvalidCmd(a), newRecordCmd(a), newHistoryCmd(a), newBundleCmd(a), demo, newVersionCmd(), newManCmd(), newLoadNftCmd())
+	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newInvalidCmd(a), newRecordCmd(a), newHistoryCmd(a), newBundleCmd(a), demo, newVersionCmd(), newManCmd(a), newLoadNftCmd())
 	root.SetHelpCommand(newHelpCmd())
-	root.AddCommand(helpTopics()...)
+	root.AddCommand(helpTopics(a)...)
 	root.SetUsageFunc(usageFunc)
+	root.SetHelpFunc(a.long.helpFunc(root))
 	completion(root)
 	return root
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // newManCmd writes the manual pages from the commands' own help.
-func newManCmd() *cobra.Command {
+func newManCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
 		Short:  "write the manual pages into DIR",
@@ -26,21 +26,21 @@ func newManCmd() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return incomplete(err)
 			}
-			return writeMan(cmd.Root(), args[0])
+			return writeMan(a.long, cmd.Root(), args[0])
 		},
 	}
 }
 
-func writeMan(cmd *cobra.Command, dir string) error {
+func writeMan(long longTexts, cmd *cobra.Command, dir string) error {
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
-	if err := os.WriteFile(filepath.Join(dir, name+".1"), []byte(manPage(cmd)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".1"), []byte(manPage(cmd, long.of(cmd))), 0o644); err != nil {
 		return incomplete(err)
 	}
 	for _, c := range cmd.Commands() {
 		if c.Hidden || c.Name() == "help" {
 			continue
 		}
-		if err := writeMan(c, dir); err != nil {
+		if err := writeMan(long, c, dir); err != nil {
 			return err
 		}
 	}
@@ -48,7 +48,7 @@ func writeMan(cmd *cobra.Command, dir string) error {
 }
 
 // manPage is one page in man(7) macros.
-func manPage(cmd *cobra.Command) string {
+func manPage(cmd *cobra.Command, long string) string {
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
 	var b strings.Builder
 	fmt.Fprintf(&b, ".TH %s 1\n.SH NAME\n%s \\- %s\n", strings.ToUpper(roff(name)), roff(name), roff(cmd.Short))
@@ -59,8 +59,8 @@ func manPage(cmd *cobra.Command) string {
 		}
 		fmt.Fprintf(&b, ".SH SYNOPSIS\n.nf\n%s\n.fi\n", roff(use))
 	}
-	if cmd.Long != "" {
-		fmt.Fprintf(&b, ".SH DESCRIPTION\n%s", manText(cmd.Long))
+	if long != "" {
+		fmt.Fprintf(&b, ".SH DESCRIPTION\n%s", manText(long))
 	}
 	manFlags(&b, "OPTIONS", cmd.NonInheritedFlags().FlagUsagesWrapped(manWidth))
 	manFlags(&b, "GLOBAL OPTIONS", cmd.InheritedFlags().FlagUsagesWrapped(manWidth))

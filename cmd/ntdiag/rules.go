@@ -32,7 +32,6 @@ func newRulesCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
 		Short: "list the NAT rules in the order in which packets meet them",
-		Long:  rulesHelp(),
 		Example: `  sudo ntdiag rules
   sudo ntdiag rules --finding any
   sudo ntdiag rules --owner docker --hook postrouting
@@ -53,6 +52,7 @@ func newRulesCmd(a *app) *cobra.Command {
 	}
 	_ = cmd.RegisterFlagCompletionFunc("table", a.completeOf(tableNames))
 	_ = cmd.RegisterFlagCompletionFunc("chain", a.completeOf(chainNames))
+	a.long.add(cmd, rulesHelp)
 	return cmd
 }
 

@@ -28,7 +28,6 @@ func newSimulateCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate PACKET…",
 		Short: "say what would happen to a packet",
-		Long:  simulateHelp(),
 		Example: `  ntdiag simulate 'tcp 10.0.0.10:5536 > 10.0.0.1:8080'
   ntdiag simulate icmp 10.0.0.10 192.0.2.7 iif eth0 -v
   ntdiag simulate 'udp [fd00::10]:5000 > [fd00::53]:53' --mark 0x2a -o json
@@ -47,6 +46,7 @@ func newSimulateCmd(a *app) *cobra.Command {
 	}
 	_ = cmd.RegisterFlagCompletionFunc("iif", a.completeOf(deviceNames))
 	_ = cmd.RegisterFlagCompletionFunc("oif", a.completeOf(deviceNames))
+	a.long.add(cmd, simulateHelp)
 	return cmd
 }
 

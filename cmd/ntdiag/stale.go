@@ -43,7 +43,6 @@ func newStaleCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stale",
 		Short: "find, and delete, flows that are no longer what the rules say",
-		Long:  staleHelp(),
 		Example: `  sudo ntdiag stale
   sudo ntdiag stale --proto udp --class target-changed --expand
   sudo ntdiag stale --rule 'PREROUTING rule 2' --older-than 10m -o jsonl
@@ -67,6 +66,7 @@ func newStaleCmd(a *app) *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc("class", completeList(classNames()))
 	_ = cmd.RegisterFlagCompletionFunc("leave", completeList(riskNames()))
 	_ = cmd.RegisterFlagCompletionFunc("include", cobra.FixedCompletions([]string{string(stale.Likely)}, cobra.ShellCompDirectiveNoFileComp))
+	a.long.add(cmd, staleHelp)
 	return cmd
 }
 

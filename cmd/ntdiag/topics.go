@@ -25,10 +25,12 @@ var topics = []struct {
 }
 
 // helpTopics are commands that cannot be run: cobra lists them as topics.
-func helpTopics() []*cobra.Command {
+func helpTopics(a *app) []*cobra.Command {
 	var out []*cobra.Command
 	for _, t := range topics {
-		out = append(out, &cobra.Command{Use: t.name, Short: t.short, Long: strings.Trim(t.text(), "\n")})
+		cmd := &cobra.Command{Use: t.name, Short: t.short}
+		a.long.add(cmd, func() string { return strings.Trim(t.text(), "\n") })
+		out = append(out, cmd)
 	}
 	return out
 }

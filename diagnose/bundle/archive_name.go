@@ -2,7 +2,8 @@ package bundle
 
 import (
 	"fmt"
-	"regexp"
+
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 const (
@@ -13,7 +14,7 @@ const (
 // Kinds of members: what they hold and how large one may be.
 type kind struct {
 	name  string
-	shape *regexp.Regexp
+	shape *pattern.Regexp
 	max   int64
 	// values is how many a JSON document may have; 0: it is no JSON document.
 	values int
@@ -26,17 +27,17 @@ type kind struct {
 const word = `[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*`
 
 var kinds = []kind{
-	{"format", regexp.MustCompile(`^format\.json$`), 4 << 10, 20, false, true},
-	{"manifest", regexp.MustCompile(`^manifest\.json$`), 32 << 20, maxListing, false, true},
-	{"state", regexp.MustCompile(`^netns-[0-9]{1,5}/state\.json$`), maxState, maxValues, false, false},
-	{"flows", regexp.MustCompile(`^netns-[0-9]{1,5}/flows-[0-9]{1,3}/[0-9]{4,6}\.jsonl$`), partBytes + maxLine, 0, true, false},
-	{"text", regexp.MustCompile(`^(?:netns-[0-9]{1,5}/)?text/` + word + `(?:/[0-9]{4,6}\.txt)?$`), maxText, 0, false, false},
-	{"finding", regexp.MustCompile(`^(?:netns-[0-9]{1,5}/)?findings/` + word + `\.json$`), maxDoc, maxValues, false, false},
+	{"format", pattern.New(`^format\.json$`), 4 << 10, 20, false, true},
+	{"manifest", pattern.New(`^manifest\.json$`), 32 << 20, maxListing, false, true},
+	{"state", pattern.New(`^netns-[0-9]{1,5}/state\.json$`), maxState, maxValues, false, false},
+	{"flows", pattern.New(`^netns-[0-9]{1,5}/flows-[0-9]{1,3}/[0-9]{4,6}\.jsonl$`), partBytes + maxLine, 0, true, false},
+	{"text", pattern.New(`^(?:netns-[0-9]{1,5}/)?text/` + word + `(?:/[0-9]{4,6}\.txt)?$`), maxText, 0, false, false},
+	{"finding", pattern.New(`^(?:netns-[0-9]{1,5}/)?findings/` + word + `\.json$`), maxDoc, maxValues, false, false},
 }
 
-var namespaceDir = regexp.MustCompile(`^netns-[0-9]{1,5}$`)
+var namespaceDir = pattern.New(`^netns-[0-9]{1,5}$`)
 
-var wordOnly = regexp.MustCompile(`^` + word + `$`)
+var wordOnly = pattern.New(`^` + word + `$`)
 
 // kindOf is the kind of a member by its name, nil for one that is not known.
 func kindOf(name string) *kind {

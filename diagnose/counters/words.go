@@ -3,12 +3,12 @@ package counters
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/order"
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/nft"
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 // named is a rule by its table, chain and handle, with its comment.
@@ -73,7 +73,7 @@ func words(rule string) string {
 }
 
 // machine are settings that only the first namespace has.
-var machine = regexp.MustCompile(`nf_conntrack_(max|buckets)\b`)
+var machine = pattern.New(`nf_conntrack_(max|buckets)\b`)
 
 // inside is a command line for the namespace that --netns names: what works on
 // a namespace is run in it, behind what enters it.
@@ -137,7 +137,7 @@ func fullyRandom(r *rules.Rule) string {
 		func(spec string) string { return spec + " --random-fully" })
 }
 
-var portsOf = regexp.MustCompile(`(--to-source \S+?):\d+(-\d+)?(\s|$)|\s--to-ports \S+`)
+var portsOf = pattern.New(`(--to-source \S+?):\d+(-\d+)?(\s|$)|\s--to-ports \S+`)
 
 // allPorts is the command that takes the port range away.
 func allPorts(r *rules.Rule) string {

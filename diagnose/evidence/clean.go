@@ -3,10 +3,11 @@ package evidence
 import (
 	"bytes"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 // section is what one command printed.
@@ -21,10 +22,10 @@ type section struct {
 func (s *section) text() string { return strings.Join(s.lines, "\n") + "\n" }
 
 var (
-	ansi     = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
-	prompt   = regexp.MustCompile(`^\s*(?:\([^)]*\)\s*)?\[?[\w.-]+@[\w.-]+(?:[ :][^#$%>]*)?\]?[#$%>]\s*(.*)$`)
-	bare     = regexp.MustCompile(`^\s*[#$]\s+(.*)$`)
-	numbered = regexp.MustCompile(`^\s*(\d+)(?:[\t ]|:(\S))`)
+	ansi     = pattern.New("\x1b\\[[0-9;?]*[A-Za-z]")
+	prompt   = pattern.New(`^\s*(?:\([^)]*\)\s*)?\[?[\w.-]+@[\w.-]+(?:[ :][^#$%>]*)?\]?[#$%>]\s*(.*)$`)
+	bare     = pattern.New(`^\s*[#$]\s+(.*)$`)
+	numbered = pattern.New(`^\s*(\d+)(?:[\t ]|:(\S))`)
 )
 
 // commands are those whose output is understood.

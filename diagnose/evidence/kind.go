@@ -1,10 +1,10 @@
 package evidence
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/query"
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 // Kind is one kind of text that is understood.
@@ -42,13 +42,13 @@ var kinds = []*Kind{
 func Kinds() []*Kind { return kinds }
 
 var (
-	nftTable   = regexp.MustCompile(`^\s*(add )?table (ip|ip6|inet|arp|bridge|netdev) \S+ \{`)
-	ruleLine   = regexp.MustCompile(`^\s*\d+:\s+(not )?from `)
-	routeLine  = regexp.MustCompile(`^\s*((default|local|broadcast|unreachable|blackhole|prohibit|anycast|multicast|unicast|[0-9a-f.:]+(/\d+)?)\s.*\b(dev|via|proto|scope|metric)\s|\d+(\.\d+){3}\s+\d+(\.\d+){3}\s+\d+(\.\d+){3}\s+[UGH!]+\s)`)
-	sysctlLine = regexp.MustCompile(`^\s*net\.[a-z0-9_./-]+ ?= ?`)
-	unameLine  = regexp.MustCompile(`^\s*Linux \S+ \d+\.\d+`)
-	logLine    = regexp.MustCompile(`nf_ct_|nf_conntrack|\bSRC=\S+ DST=|^\[ *\d+\.\d{6}\]|\bkernel: `)
-	saveLine   = regexp.MustCompile(`^\s*(\*(nat|filter|mangle|raw|security)\s*$|:\S+ (ACCEPT|DROP|-)( \[\d+:\d+\])?\s*$|(\[\d+:\d+\] )?-[AI] \S+ |-P \S+ (ACCEPT|DROP)|((/usr)?/sbin/)?ip6?tables(-legacy|-nft)? .*-[AI] )`)
+	nftTable   = pattern.New(`^\s*(add )?table (ip|ip6|inet|arp|bridge|netdev) \S+ \{`)
+	ruleLine   = pattern.New(`^\s*\d+:\s+(not )?from `)
+	routeLine  = pattern.New(`^\s*((default|local|broadcast|unreachable|blackhole|prohibit|anycast|multicast|unicast|[0-9a-f.:]+(/\d+)?)\s.*\b(dev|via|proto|scope|metric)\s|\d+(\.\d+){3}\s+\d+(\.\d+){3}\s+\d+(\.\d+){3}\s+[UGH!]+\s)`)
+	sysctlLine = pattern.New(`^\s*net\.[a-z0-9_./-]+ ?= ?`)
+	unameLine  = pattern.New(`^\s*Linux \S+ \d+\.\d+`)
+	logLine    = pattern.New(`nf_ct_|nf_conntrack|\bSRC=\S+ DST=|^\[ *\d+\.\d{6}\]|\bkernel: `)
+	saveLine   = pattern.New(`^\s*(\*(nat|filter|mangle|raw|security)\s*$|:\S+ (ACCEPT|DROP|-)( \[\d+:\d+\])?\s*$|(\[\d+:\d+\] )?-[AI] \S+ |-P \S+ (ACCEPT|DROP)|((/usr)?/sbin/)?ip6?tables(-legacy|-nft)? .*-[AI] )`)
 )
 
 func isSave(s string) bool { return saveLine.MatchString(s) }

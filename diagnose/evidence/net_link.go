@@ -3,20 +3,20 @@ package evidence
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 // linkLine is the first line of a device: "2: eth0@if5: <UP,LOWER_UP> mtu …".
-var linkLine = regexp.MustCompile(`^\s*(\d+):\s+([^\s:@]+)(?:@([^\s:]+))?:\s+<([^>]*)>(.*)$`)
+var linkLine = pattern.New(`^\s*(\d+):\s+([^\s:@]+)(?:@([^\s:]+))?:\s+<([^>]*)>(.*)$`)
 
 // addrLine is a line of ip -o addr: "2: eth0    inet 10.0.0.1/24 …".
-var addrLine = regexp.MustCompile(`^\s*(\d+):\s+([^\s:@]+)(?:@\S+)?\s+(inet6?\s.*)$`)
+var addrLine = pattern.New(`^\s*(\d+):\s+([^\s:@]+)(?:@\S+)?\s+(inet6?\s.*)$`)
 
 // linkTypes are ARPHRD_* as ip names them.
 var linkTypes = map[string]uint16{

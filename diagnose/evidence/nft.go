@@ -3,12 +3,12 @@ package evidence
 import (
 	"context"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 // Scratch loads a text of nft into a network namespace of its own, in which the
@@ -64,10 +64,10 @@ func (b *builder) loadNft(ctx context.Context) {
 }
 
 var (
-	nftInclude = regexp.MustCompile(`(?m)^\s*include\b`)
-	nftDevice  = regexp.MustCompile(`"([^"*\\/\s]{1,15})"`)
-	nftNames   = regexp.MustCompile(`\b(iif|oif|iifname|oifname|devices?|sdif)\b`)
-	nftXT      = regexp.MustCompile(`\bxt (match|target)\b`)
+	nftInclude = pattern.New(`(?m)^\s*include\b`)
+	nftDevice  = pattern.New(`"([^"*\\/\s]{1,15})"`)
+	nftNames   = pattern.New(`\b(iif|oif|iifname|oifname|devices?|sdif)\b`)
+	nftXT      = pattern.New(`\bxt (match|target)\b`)
 )
 
 // withoutXT is the text without the tables that hold extensions of iptables:

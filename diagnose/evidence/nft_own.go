@@ -3,17 +3,17 @@ package evidence
 import (
 	"encoding/binary"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 var (
-	nftChain  = regexp.MustCompile(`^\s*chain (\S+) \{`)
-	nftHandle = regexp.MustCompile(`# handle (\d+)$`)
-	nftHead   = regexp.MustCompile(`^\s*(?:add )?table (\S+) (\S+) \{`)
+	nftChain  = pattern.New(`^\s*chain (\S+) \{`)
+	nftHandle = pattern.New(`# handle (\d+)$`)
+	nftHead   = pattern.New(`^\s*(?:add )?table (\S+) (\S+) \{`)
 )
 
 // ownHandles gives the rules that were loaded the handles of their text, which
@@ -71,7 +71,7 @@ func hostOrder() binary.ByteOrder {
 
 // nftBeside is what iptables-nft remarks of a table in which nft has chains of
 // its own (nft_is_table_tainted).
-var nftBeside = regexp.MustCompile("^# Table `(\\S+)' contains incompatible base-chains")
+var nftBeside = pattern.New("^# Table `(\\S+)' contains incompatible base-chains")
 
 // nativeChains says where iptables-save tells of chains that it does not print.
 func (b *builder) nativeChains() string {

@@ -2,9 +2,10 @@ package evidence
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 // What of a sos report is read: the directories of its plugins (they moved
@@ -16,7 +17,7 @@ var (
 	sosTrees  = []string{"proc", "etc", "sys", "var", "usr", "run", "boot", "lib", "root", "sos_logs", "sos_reports", "sos_strings"}
 	sosCopies = []string{"proc/net/nf_conntrack", "proc/net/ip_conntrack", "proc/net/stat/nf_conntrack", "etc/hostname"}
 	// sosSkip are outputs of those plugins that look like others.
-	sosSkip = regexp.MustCompile(`(^|_)(expect|route_show_cache|-s_-d_link_show_cache|maddr|mroute|ntable|neigh|netconf)`)
+	sosSkip = pattern.New(`(^|_)(expect|route_show_cache|-s_-d_link_show_cache|maddr|mroute|ntable|neigh|netconf)`)
 )
 
 // wanted tells whether a file can hold a text: in a sos report only some can,
@@ -36,8 +37,8 @@ func (o *opener) wanted(name string) bool {
 }
 
 var (
-	execNetns = regexp.MustCompile(`^ip_netns_exec_([^_]+(?:_[^_]+)*?)_((?:/s?bin/|/usr/s?bin/)?(?:ip|iptables|ip6tables|nft|conntrack|sysctl|netstat|ss|ipset|route|iptables-save|ip6tables-save|ethtool)(?:_.*)?)$`)
-	dirNetns  = regexp.MustCompile(`(?:^|/)namespaces/([^/]+)/`)
+	execNetns = pattern.New(`^ip_netns_exec_([^_]+(?:_[^_]+)*?)_((?:/s?bin/|/usr/s?bin/)?(?:ip|iptables|ip6tables|nft|conntrack|sysctl|netstat|ss|ipset|route|iptables-save|ip6tables-save|ethtool)(?:_.*)?)$`)
+	dirNetns  = pattern.New(`(?:^|/)namespaces/([^/]+)/`)
 )
 
 // netnsOf is the network namespace that a file of a sos report is of, "" for

@@ -3,6 +3,7 @@ package invalid
 import (
 	"bytes"
 	"strings"
+	"sync"
 )
 
 // part is a piece of a form: text as it is, then a value.
@@ -37,7 +38,7 @@ const (
 	suffixAte      = " ate my IP address"
 )
 
-var known = compile(Table)
+var known = sync.OnceValue(func() *patterns { return compile(Table) })
 
 // protoNames are the protocols as kernels before 4.15 name them.
 var protoNames = []struct {

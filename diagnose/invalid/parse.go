@@ -97,12 +97,12 @@ func (m *Message) protocol(prefix []byte) *[]pattern {
 			return nil
 		}
 		*m = Message{LogProto: uint8(n)}
-		return &known.numbered[n]
+		return &known().numbered[n]
 	}
 	for i := range protoNames {
 		if p := &protoNames[i]; string(prefix[len(prefixNamed):]) == p.name {
 			*m = Message{LogProto: p.proto}
-			return &known.named[p.proto]
+			return &known().named[p.proto]
 		}
 	}
 	return nil
@@ -144,7 +144,7 @@ func (m *Message) helper(text []byte, start, form int, whole bool) (body int) {
 		return 0
 	}
 	*m = Message{}
-	body = m.reason(KindHelper, known.helper[form], text, i+len(infixDropped), whole)
+	body = m.reason(KindHelper, known().helper[form], text, i+len(infixDropped), whole)
 	m.Args.Helper = name
 	m.Args.Has |= ArgHelper
 	return body
@@ -157,7 +157,7 @@ func (m *Message) core(text []byte) bool {
 		rest = rest[len(prefixCore):]
 	}
 	*m = Message{}
-	p, n := find(known.core, rest, m)
+	p, n := find(known().core, rest, m)
 	if p == nil {
 		return false
 	}
@@ -183,7 +183,7 @@ func (m *Message) noAddress(text []byte) bool {
 	if len(dev) == 0 || len(dev) > 15 {
 		return false
 	}
-	p := &known.device[0]
+	p := &known().device[0]
 	*m = Message{Kind: KindNoAddress, Reason: p.reason, Form: p.form, Text: text[:end], Out: dev}
 	return true
 }

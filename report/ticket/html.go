@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io"
 	"strings"
+	"sync"
 )
 
 //go:embed page.html
@@ -19,12 +20,14 @@ var pageCSS string
 //go:embed page.js
 var pageJS string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"css":    func() template.CSS { return template.CSS(pageCSS) },
-	"js":     func() template.JS { return template.JS(pageJS) },
-	"policy": policy,
-	"words":  func(s string) []string { return strings.Split(s, " ") },
-}).Parse(pageHTML))
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"css":    func() template.CSS { return template.CSS(pageCSS) },
+		"js":     func() template.JS { return template.JS(pageJS) },
+		"policy": policy,
+		"words":  func(s string) []string { return strings.Split(s, " ") },
+	}).Parse(pageHTML))
+})
 
 // policy lets the page use its own style and script, known by their sums, and
 // nothing else, from nowhere.
@@ -43,7 +46,7 @@ func writeHTML(w io.Writer, t *Ticket) error {
 		return err
 	}
 	b := bufio.NewWriter(w)
-	if err := pageTemplate.Execute(b, p); err != nil {
+	if err := pageTemplate().Execute(b, p); err != nil {
 		return err
 	}
 	return b.Flush()

@@ -2,16 +2,17 @@ package ticket
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 // plainWord is a word that GitHub's Markdown takes for nothing but text: no
 // markup, no autolink, no mention, no issue, no emoji, no commit.
 var (
-	plainWord = regexp.MustCompile(`^\(?([A-Za-z][A-Za-z'-]*|[0-9][0-9,]*)%?[,.;:]?\)?[,.;:]?$`)
-	listItem  = regexp.MustCompile(`^[0-9]+[.)]`)
-	commit    = regexp.MustCompile(`^[0-9a-f]{7,}[,.;:)]*$`)
+	plainWord = pattern.New(`^\(?([A-Za-z][A-Za-z'-]*|[0-9][0-9,]*)%?[,.;:]?\)?[,.;:]?$`)
+	listItem  = pattern.New(`^[0-9]+[.)]`)
+	commit    = pattern.New(`^[0-9a-f]{7,}[,.;:)]*$`)
 	// signs that stand alone between words
 	plainSigns = map[string]bool{"→": true, "—": true, "·": true}
 )

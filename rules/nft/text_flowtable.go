@@ -1,11 +1,11 @@
 package nft
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 const (
@@ -45,4 +45,4 @@ func devicesText(devices []rules.Device) string {
 }
 
 // bareName is what nft's scanner takes for a string.
-var bareName = regexp.MustCompile(`^[A-Za-z_.][A-Za-z0-9/_.-]*$`)
+var bareName = pattern.New(`^[A-Za-z_.][A-Za-z0-9/_.-]*$`)

@@ -2,12 +2,12 @@ package xt
 
 import (
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/pattern"
 )
 
 // What iptables -L prints is for people: of every rule the words of its
@@ -17,7 +17,7 @@ import (
 
 // listHead is the first line of a chain: "Chain INPUT (policy ACCEPT 3 packets,
 // 180 bytes)", "Chain WEB (1 references)".
-var listHead = regexp.MustCompile(`^Chain (\S+) \((?:policy (\S+)(?: (\d+[KMGT]?) packets, (\d+[KMGT]?) bytes)?|.* references)\)`)
+var listHead = pattern.New(`^Chain (\S+) \((?:policy (\S+)(?: (\d+[KMGT]?) packets, (\d+[KMGT]?) bytes)?|.* references)\)`)
 
 // listing is where a listing stands.
 type listing struct {
@@ -77,7 +77,7 @@ func scaled(s string) (uint64, bool) {
 }
 
 // listComment is a comment, which may hold what looks like anything.
-var listComment = regexp.MustCompile(`/\* (.*?) \*/`)
+var listComment = pattern.New(`/\* (.*?) \*/`)
 
 // listRule reads a rule's line: the columns of its header, then the words of its
 // extensions.
@@ -317,10 +317,10 @@ var listForms = []listForm{
 }
 
 // listPatterns are the forms, compiled.
-var listPatterns = func() []*regexp.Regexp {
-	out := make([]*regexp.Regexp, len(listForms))
+var listPatterns = func() []*pattern.Regexp {
+	out := make([]*pattern.Regexp, len(listForms))
 	for i, f := range listForms {
-		out[i] = regexp.MustCompile("^" + f.pattern)
+		out[i] = pattern.New("^" + f.pattern)
 	}
 	return out
 }()
@@ -397,9 +397,9 @@ func quoteWord(s string) string {
 }
 
 // listPort is one port, or one range, of a listing: "dpt:80", "spts:!1:1023".
-var listPort = regexp.MustCompile(`^([sd])pts?:(!?)([0-9]+(?::[0-9]+)?)$`)
+var listPort = pattern.New(`^([sd])pts?:(!?)([0-9]+(?::[0-9]+)?)$`)
 
-var listFlags = regexp.MustCompile(`^flags:(!?)(0x[0-9A-Fa-f]+|[A-Z,]+)/(0x[0-9A-Fa-f]+|[A-Z,]+)$`)
+var listFlags = pattern.New(`^flags:(!?)(0x[0-9A-Fa-f]+|[A-Z,]+)/(0x[0-9A-Fa-f]+|[A-Z,]+)$`)
 
 // listPorts reads "tcp dpt:80 flags:0x17/0x02".
 func listPorts(w []word) (match []word, used int) {
