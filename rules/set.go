@@ -2,6 +2,9 @@ package rules
 
 import (
 	"bytes"
+	"hash/maphash"
+	"math/bits"
+	"slices"
 	"sort"
 )
 
@@ -244,12 +247,13 @@ func (e *Element) matches(s *Set, v *Value) Answer {
 }
 
 // setIndex finds the elements of a wholly known key without looking at each:
-// exact keys by hash, plain intervals by bisection.
+// exact keys by hash, plain intervals by bisection. It holds their numbers in
+// Elements.
 type setIndex struct {
-	exact    map[string]*Element
-	plain    []*Element // intervals of unconcatenated keys, sorted by Key
-	catchall *Element
-	scan     []*Element // what neither serves: concatenated intervals
+	exact    keyTable
+	plain    []int32 // intervals of unconcatenated keys, sorted by Key
+	catchall int32   // -1 for none
+	scan     []int32 // what neither serves: concatenated intervals
 }
 
 // Prepare builds the index. A set is not changed once prepared; a set of few
@@ -258,22 +262,68 @@ func (s *Set) Prepare() {
 	if len(s.Elements) < 8 {
 		return
 	}
-	ix := &setIndex{exact: make(map[string]*Element)}
+	ix := &setIndex{catchall: -1}
+	exact := 0
 	for i := range s.Elements {
 		e := &s.Elements[i]
 		switch {
 		case e.Catchall:
-			ix.catchall = e
+			ix.catchall = int32(i)
 		case e.KeyEnd == nil:
-			ix.exact[string(e.Key)] = e
+			exact++
 		case len(s.FieldLens) < 2:
-			ix.plain = append(ix.plain, e)
+			ix.plain = append(ix.plain, int32(i))
 		default:
-			ix.scan = append(ix.scan, e)
+			ix.scan = append(ix.scan, int32(i))
 		}
 	}
-	sort.Slice(ix.plain, func(i, j int) bool { return bytes.Compare(ix.plain[i].Key, ix.plain[j].Key) < 0 })
+	ix.exact.fill(s.Elements, exact)
+	byKey := func(a, b int32) int { return bytes.Compare(s.Elements[a].Key, s.Elements[b].Key) }
+	if !slices.IsSortedFunc(ix.plain, byKey) {
+		slices.SortFunc(ix.plain, byKey)
+	}
 	s.index = ix
+}
+
+// keyTable finds single keys by their hash: the numbers of the elements plus
+// one, each at the first free place from where its hash points.
+type keyTable []uint32
+
+var keySeed = maphash.MakeSeed()
+
+// fill puts in the n elements that are one key. Of two with the same key the
+// last counts.
+func (t *keyTable) fill(elements []Element, n int) {
+	if n == 0 {
+		return
+	}
+	*t = make(keyTable, 1<<bits.Len(uint(n+n/2)))
+	for i := range elements {
+		if e := &elements[i]; !e.Catchall && e.KeyEnd == nil {
+			*t.place(elements, e.Key) = uint32(i + 1)
+		}
+	}
+}
+
+// place is where the key stands, or would.
+func (t keyTable) place(elements []Element, key []byte) *uint32 {
+	mask := uint64(len(t) - 1)
+	for at := maphash.Bytes(keySeed, key) & mask; ; at = (at + 1) & mask {
+		if n := t[at]; n == 0 || bytes.Equal(elements[n-1].Key, key) {
+			return &t[at]
+		}
+	}
+}
+
+// find is the element of that key, nil when there is none.
+func (t keyTable) find(elements []Element, key []byte) *Element {
+	if len(t) == 0 {
+		return nil
+	}
+	if n := *t.place(elements, key); n != 0 {
+		return &elements[n-1]
+	}
+	return nil
 }
 
 // candidates calls f with every element that v can be, and with the catchall
@@ -288,20 +338,20 @@ func (s *Set) candidates(v *Value, f func(*Element) bool) {
 		return
 	}
 	key := v.Bits[:min(v.N, s.keyLen())]
-	if e := s.index.exact[string(key)]; e != nil && !f(e) {
+	if e := s.index.exact.find(s.Elements, key); e != nil && !f(e) {
 		return
 	}
 	plain := s.index.plain
-	if i := sort.Search(len(plain), func(i int) bool { return bytes.Compare(plain[i].Key, key) > 0 }); i > 0 && !f(plain[i-1]) {
+	if i := sort.Search(len(plain), func(i int) bool { return bytes.Compare(s.Elements[plain[i]].Key, key) > 0 }); i > 0 && !f(&s.Elements[plain[i-1]]) {
 		return
 	}
-	for _, e := range s.index.scan {
-		if !f(e) {
+	for _, i := range s.index.scan {
+		if !f(&s.Elements[i]) {
 			return
 		}
 	}
-	if s.index.catchall != nil {
-		f(s.index.catchall)
+	if i := s.index.catchall; i >= 0 {
+		f(&s.Elements[i])
 	}
 }
 

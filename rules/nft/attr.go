@@ -55,9 +55,15 @@ type attrs struct {
 // parseAttrs reads b leniently: the last of two equal attributes wins, as in
 // nla_parse, and an unknown one is passed over.
 func parseAttrs(order binary.ByteOrder, b []byte) *attrs {
-	a := &attrs{order: order}
-	a.err = eachAttr(order, b, a.put)
+	a := new(attrs)
+	a.parse(order, b)
 	return a
+}
+
+// parse is parseAttrs into attributes that are used again.
+func (a *attrs) parse(order binary.ByteOrder, b []byte) {
+	a.order, a.seen = order, 0
+	a.err = eachAttr(order, b, a.put)
 }
 
 // parseStrict reads b and objects to attributes above last and to repeated
@@ -164,21 +170,24 @@ func (a *attrs) name(n int) string {
 }
 
 // str is a string, "" when it is absent.
-func (a *attrs) str(n int) string { return cstring(a.val[n][:a.lenOf(n)]) }
-
-func (a *attrs) lenOf(n int) int {
-	if a.has(n) {
-		return len(a.val[n])
-	}
-	return 0
-}
+func (a *attrs) str(n int) string { return cstring(a.get(n)) }
 
 // nest reads attribute n as attributes, leniently; an absent one is empty.
 func (a *attrs) nest(n int) *attrs {
+	in := new(attrs)
+	a.nestIn(n, in)
+	return in
+}
+
+// nestIn is nest into attributes that are at hand.
+func (a *attrs) nestIn(n int, in *attrs) { in.parse(a.order, a.get(n)) }
+
+// get is the value of attribute n, nil when it is absent.
+func (a *attrs) get(n int) []byte {
 	if !a.has(n) {
-		return &attrs{order: a.order}
+		return nil
 	}
-	return parseAttrs(a.order, a.val[n])
+	return a.val[n]
 }
 
 // value is the NFTA_DATA_VALUE inside attribute n: register bytes.
@@ -187,7 +196,8 @@ func (a *attrs) value(n int) []byte {
 	if b == nil {
 		return nil
 	}
-	d := parseAttrs(a.order, b)
+	var d attrs
+	d.parse(a.order, b)
 	v := d.bytes(attrDataValue)
 	if d.err == nil && (len(v) == 0 || len(v) > maxData) {
 		d.fail(fmt.Errorf("value has %d bytes", len(v)))
@@ -214,11 +224,13 @@ const (
 const maxData = 64
 
 // cstring is b up to its first NUL.
-func cstring(b []byte) string {
+func cstring(b []byte) string { return string(cbytes(b)) }
+
+func cbytes(b []byte) []byte {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		b = b[:i]
 	}
-	return string(b)
+	return b
 }
 
 // userdata finds the value of type typ in nft's own list of type, length and

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -18,6 +17,23 @@ type Builder struct {
 	order  binary.ByteOrder
 	rs     *rules.Ruleset
 	tables map[tableKey]*tableParts
+
+	attrs    attrs   // of the present message
+	element  attrs   // of the present element
+	decoder  decoder // of the present rule
+	keeper   *keeper
+	ready    bool // the sets are: rules come
+	made     slab[rules.Rule]
+	raw      slab[rules.RawExpr]
+	verdicts slab[rules.Verdict]
+	// loose lead to chains that were not there yet.
+	loose []looseVerdict
+}
+
+// looseVerdict is one that leads to a chain which was not listed before it.
+type looseVerdict struct {
+	in *tableParts
+	v  *rules.Verdict
 }
 
 type tableKey struct {
@@ -30,14 +46,17 @@ type tableParts struct {
 	*rules.Table
 	chains map[string]*rules.Chain
 	sets   map[string]*setParts
+	scope  scope
 }
 
 // NewBuilder makes a Builder for messages of a machine of the given byte order.
 func NewBuilder(order binary.ByteOrder) *Builder {
-	return &Builder{order: order, rs: &rules.Ruleset{Order: order}, tables: map[tableKey]*tableParts{}}
+	return &Builder{
+		order: order, rs: &rules.Ruleset{Order: order}, tables: map[tableKey]*tableParts{}, keeper: newKeeper(),
+	}
 }
 
-// SetIPSets gives the ipsets that xtables matches refer to; before Finish.
+// SetIPSets gives the ipsets that xtables matches refer to; before the rules.
 func (b *Builder) SetIPSets(sets []*rules.IPSet) {
 	b.rs.IPSets = sets
 	b.rs.PrepareIPSets()
@@ -45,31 +64,34 @@ func (b *Builder) SetIPSets(sets []*rules.IPSet) {
 
 var errShort = errors.New("message is shorter than its header")
 
-// open splits a message into its family and attributes.
+// open splits a message into its family and attributes, which are good until
+// the next one.
 func (b *Builder) open(payload []byte) (rules.Family, *attrs, error) {
 	if len(payload) < nfgenmsgLen {
 		return 0, nil, errShort
 	}
-	return rules.Family(payload[0]), parseAttrs(b.order, slices.Clone(payload[nfgenmsgLen:])), nil
+	b.attrs.parse(b.order, payload[nfgenmsgLen:])
+	return rules.Family(payload[0]), &b.attrs, nil
 }
 
-// openIn is open for what belongs to the table named by attribute n. A table
-// that was not listed is made, and says so.
-func (b *Builder) openIn(what string, payload []byte, table, name int) (*tableParts, string, *attrs, error) {
+// openIn is open for what belongs to the table named by attribute table, and
+// is itself named by attribute name. A table that was not listed is made, and
+// says so.
+func (b *Builder) openIn(what string, payload []byte, table, name int) (*tableParts, []byte, *attrs, error) {
 	family, a, err := b.open(payload)
 	if err != nil {
-		return nil, "", nil, fmt.Errorf("%s: %w", what, err)
+		return nil, nil, nil, fmt.Errorf("%s: %w", what, err)
 	}
-	t, n := a.str(table), a.str(name)
+	t, n := cbytes(a.get(table)), cbytes(a.get(name))
 	switch {
-	case t == "":
-		return nil, "", nil, fmt.Errorf("%s: message names no table", what)
-	case n == "":
-		return nil, "", nil, fmt.Errorf("%s in table %q: message names none", what, t)
+	case len(t) == 0:
+		return nil, nil, nil, fmt.Errorf("%s: message names no table", what)
+	case len(n) == 0:
+		return nil, nil, nil, fmt.Errorf("%s in table %q: message names none", what, t)
 	}
-	parts := b.tables[tableKey{family, t}]
+	parts := b.tables[tableKey{family, string(t)}]
 	if parts == nil {
-		parts = b.newTable(family, t)
+		parts = b.newTable(family, string(t))
 		parts.note("the table itself was not listed")
 	}
 	if a.err != nil {
@@ -84,6 +106,7 @@ func (b *Builder) newTable(family rules.Family, name string) *tableParts {
 		chains: map[string]*rules.Chain{},
 		sets:   map[string]*setParts{},
 	}
+	t.scope = scope{order: b.order, family: family, names: t.names(b.rs), exprs: exprs}
 	b.tables[tableKey{family, name}] = t
 	b.rs.Tables = append(b.rs.Tables, t.Table)
 	return t
@@ -127,7 +150,7 @@ func (b *Builder) AddTable(payload []byte) error {
 		t = b.newTable(family, name)
 	}
 	t.Flags, t.Handle, t.Owner = a.opt32(attrTableFlags), a.opt64(attrTableHandle), a.opt32(attrTableOwner)
-	t.Comment = cstring(userdata(a.val[attrTableUserdata], udataComment))
+	t.Comment = cstring(userdata(a.get(attrTableUserdata), udataComment))
 	if a.err != nil {
 		t.note("table: %v", a.err)
 	}
@@ -145,19 +168,20 @@ const (
 
 // AddRule takes a NFT_MSG_NEWRULE (nf_tables_fill_rule_info).
 func (b *Builder) AddRule(payload []byte) error {
+	b.finishSets()
 	t, name, a, err := b.openIn("rule of chain", payload, attrRuleTable, attrRuleChain)
 	if err != nil {
 		return err
 	}
-	c := t.chains[name]
+	c := t.chains[string(name)]
 	if c == nil {
-		c = t.newChain(name)
+		c = t.newChain(string(name))
 		t.note("chain %q was not listed, but has rules", name)
 	}
-	r := &rules.Rule{Chain: c, Position: len(c.Rules) + 1, UserData: a.val[attrRuleUserdata]}
+	r := b.made.one(rules.Rule{Chain: c, Position: len(c.Rules) + 1, UserData: b.keeper.share(a.get(attrRuleUserdata))})
 	broken := a.err != nil
 	r.Handle = a.opt64(attrRuleHandle)
-	r.Raw, err = rawExprs(b.order, a.val[attrRuleExprs])
+	r.Raw, err = b.rawExprs(a.get(attrRuleExprs))
 	if err != nil || broken {
 		// whatever else the rule says, one expression of it is not known
 		if err == nil {
@@ -166,7 +190,31 @@ func (b *Builder) AddRule(payload []byte) error {
 		t.note("rule handle %d of chain %q: %v", r.Handle, name, errors.Join(err, a.err))
 	}
 	c.Rules = append(c.Rules, r)
+	b.decode(t, r)
 	return nil
+}
+
+// rawExprs is the list of expressions with bytes that stay.
+func (b *Builder) rawExprs(list []byte) ([]rules.RawExpr, error) {
+	return readExprs(b.order, list, b.raw.list, b.keeper.share)
+}
+
+// decode makes the statements of a rule.
+func (b *Builder) decode(t *tableParts, r *rules.Rule) {
+	b.decoder.scope = t.scope
+	b.decoder.rule(r)
+	for _, st := range r.Statements {
+		if v, ok := st.(*rules.Verdict); ok {
+			b.lead(t, v)
+		}
+	}
+}
+
+// lead remembers a verdict that leads to no chain that is known yet.
+func (b *Builder) lead(t *tableParts, v *rules.Verdict) {
+	if v.Chain == nil && v.ChainName != "" {
+		b.loose = append(b.loose, looseVerdict{t, v})
+	}
 }
 
 // SetMissing says why elements of a set are not among the messages.
@@ -180,22 +228,29 @@ func (b *Builder) SetMissing(family rules.Family, table, set, why string) {
 	}
 }
 
-// Finish decodes everything and returns the ruleset. The Builder is not used
-// after it.
-func (b *Builder) Finish(generation uint32) *rules.Ruleset {
-	b.rs.Generation = generation
+// finishSets ends the reading of sets: none is given after it.
+func (b *Builder) finishSets() {
+	if b.ready {
+		return
+	}
+	b.ready = true
 	for _, table := range b.rs.Tables {
 		t := b.tables[tableKey{table.Family, table.Name}]
-		s := scope{order: b.order, family: t.Family, names: t.names(b.rs), exprs: exprs}
 		for _, set := range t.Sets {
-			t.sets[set.Name].finish(t, s)
+			t.sets[set.Name].finish(t)
 		}
-		for _, c := range t.Chains {
-			for _, r := range c.Rules {
-				s.rule(r)
-			}
-		}
-		t.Backend = backendOf(t.Table)
+	}
+}
+
+// Finish returns the ruleset. The Builder is not used after it.
+func (b *Builder) Finish(generation uint32) *rules.Ruleset {
+	b.finishSets()
+	b.rs.Generation = generation
+	for _, l := range b.loose {
+		l.v.Chain = l.in.chains[l.v.ChainName]
+	}
+	for _, t := range b.rs.Tables {
+		t.Backend = backendOf(t)
 		t.Ruleset = b.rs
 	}
 	return b.rs
@@ -211,6 +266,6 @@ func (t *tableParts) names(rs *rules.Ruleset) names {
 			}
 			return nil
 		},
-		chain: func(name string) *rules.Chain { return t.chains[name] },
+		chain: func(name []byte) *rules.Chain { return t.chains[string(name)] },
 	}
 }

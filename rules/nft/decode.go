@@ -8,7 +8,7 @@ package nft
 
 import (
 	"encoding/binary"
-	"sort"
+	"slices"
 
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -26,9 +26,20 @@ type decoder struct {
 	out     []placed
 	covered []bool
 	attrs   attrs
+	made    products
 	// inTunnel: an expression inside an inner one, which can ask for the
 	// tunnel's own header.
 	inTunnel bool
+}
+
+// products are the things that rules are full of.
+type products struct {
+	lists    slab[rules.Statement]
+	matches  slab[rules.Match]
+	counters slab[rules.Counter]
+	payloads slab[rules.Payload]
+	metas    slab[rules.Meta]
+	verdicts slab[rules.Verdict]
 }
 
 // scope is what a list of expressions is decoded in.
@@ -43,7 +54,7 @@ type scope struct {
 // names finds the sets and chains of the rule's table.
 type names struct {
 	set   func(string) *rules.Set
-	chain func(string) *rules.Chain
+	chain func([]byte) *rules.Chain
 	ipset func(uint16) *rules.IPSet
 }
 
@@ -63,15 +74,19 @@ type placed struct {
 // DecodeRule fills the statements and the comment of r from its raw
 // expressions and user data. Sets and chains are looked up in table by name.
 func DecodeRule(order binary.ByteOrder, table *rules.Table, r *rules.Rule) {
-	n := names{set: table.Set, chain: table.Chain, ipset: noNames.ipset}
+	n := names{
+		set: table.Set, ipset: noNames.ipset,
+		chain: func(name []byte) *rules.Chain { return table.Chain(string(name)) },
+	}
 	if table.Ruleset != nil {
 		n.ipset = table.Ruleset.IPSet
 	}
-	scope{order, table.Family, n, exprs}.rule(r)
+	d := &decoder{scope: scope{order, table.Family, n, exprs}}
+	d.rule(r)
 }
 
-func (s scope) rule(r *rules.Rule) {
-	r.Statements = s.list(r.Raw)
+func (d *decoder) rule(r *rules.Rule) {
+	r.Statements = d.list(r.Raw)
 	if r.Comment = cstring(userdata(r.UserData, udataRuleComment)); r.Comment == "" {
 		r.Comment = rules.CommentIn(r.Statements)
 	}
@@ -82,15 +97,18 @@ const udataRuleComment = 0
 
 // list decodes a rule's expressions, or those of a set's elements. The
 // spans of the statements together hold every index of raw.
-func (s scope) list(raw []rules.RawExpr) []rules.Statement {
-	d := &decoder{scope: s, covered: make([]bool, len(raw))}
+func (d *decoder) list(raw []rules.RawExpr) []rules.Statement {
+	d.regs, d.writes = [regSlots]slot{}, 0
+	d.loads, d.out = d.loads[:0], d.out[:0]
+	d.covered = slices.Grow(d.covered[:0], len(raw))[:len(raw)]
+	clear(d.covered)
 	for i := range raw {
 		d.at, d.raw = i, &raw[i]
 		d.expression(&raw[i])
 	}
 	d.placeUnread()
-	sort.SliceStable(d.out, func(i, j int) bool { return d.out[i].at < d.out[j].at })
-	out := make([]rules.Statement, len(d.out))
+	slices.SortStableFunc(d.out, func(a, b placed) int { return a.at - b.at })
+	out := d.made.lists.list(len(d.out))
 	for i, p := range d.out {
 		out[i] = p.st
 	}

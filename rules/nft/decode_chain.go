@@ -45,13 +45,13 @@ func (b *Builder) AddChain(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	c := t.chains[name]
+	c := t.chains[string(name)]
 	if c == nil {
-		c = t.newChain(name)
+		c = t.newChain(string(name))
 	}
 	c.Handle, c.Flags = a.opt64(attrChainHandle), a.opt32(attrChainFlags)
 	c.Binding = c.Flags&chainBinding != 0
-	c.Comment = cstring(userdata(a.val[attrChainUserdata], udataComment))
+	c.Comment = cstring(userdata(a.get(attrChainUserdata), udataComment))
 	if a.has(attrChainHook) {
 		c.Base = baseChain(t.Family, a)
 	}
@@ -106,7 +106,7 @@ func devices(hook *attrs) []rules.Device {
 
 // deviceList reads the NFTA_DEVICE_* inside attribute n.
 func deviceList(a *attrs, n int) (out []rules.Device) {
-	a.note(eachAttr(a.order, a.val[n], func(typ int, val []byte) {
+	a.note(eachAttr(a.order, a.get(n), func(typ int, val []byte) {
 		switch typ {
 		case attrDeviceName:
 			out = append(out, rules.Device{Name: cstring(val)})

@@ -22,7 +22,7 @@ func (b *Builder) AddFlowtable(payload []byte) error {
 	}
 	hook := a.nest(attrFlowtableHook)
 	ft := &rules.Flowtable{
-		Name: name, Handle: a.opt64(attrFlowtableHandle), Flags: a.opt32(attrFlowtableFlags),
+		Name: string(name), Handle: a.opt64(attrFlowtableHandle), Flags: a.opt32(attrFlowtableFlags),
 		Hook:     hookOf(rules.FamilyNetdev, hook.opt32(attrFlowtableHookNum)),
 		Priority: int32(hook.opt32(attrFlowtableHookPrio)),
 	}

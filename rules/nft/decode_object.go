@@ -36,9 +36,9 @@ func (b *Builder) AddObject(payload []byte) error {
 		return err
 	}
 	o := &rules.Object{
-		Table: t.Table, Name: name, Handle: a.opt64(attrObjHandle),
-		Type: rules.ObjectType(a.opt32(attrObjType)), Raw: a.val[attrObjData],
-		Comment: cstring(userdata(a.val[attrObjUserdata], udataComment)),
+		Table: t.Table, Name: string(name), Handle: a.opt64(attrObjHandle),
+		Type: rules.ObjectType(a.opt32(attrObjType)), Raw: b.keeper.keep(a.get(attrObjData)),
+		Comment: cstring(userdata(a.get(attrObjUserdata), udataComment)),
 	}
 	t.Objects = append(t.Objects, o)
 	if read := objects[o.Type]; read != nil {

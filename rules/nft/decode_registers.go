@@ -148,8 +148,31 @@ func (d *decoder) span(from ...operand) rules.Span {
 	for _, op := range from {
 		out = union(out, op.made)
 	}
-	return union(out, []int{d.at})
+	return union(out, run(d.at, d.at+1))
 }
+
+// small are the numbers from 0: most spans are a part of them.
+var small = func() (list [64]int) {
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}()
+
+// run is the numbers [from, to).
+func run(from, to int) []int {
+	if to <= len(small) {
+		return small[from:to:to]
+	}
+	out := make([]int, 0, to-from)
+	for i := from; i < to; i++ {
+		out = append(out, i)
+	}
+	return out
+}
+
+// isRun tells whether an ascending list leaves no number out.
+func isRun(a []int) bool { return a[len(a)-1]-a[0] == len(a)-1 }
 
 // union merges two ascending lists without changing either.
 func union(a, b []int) []int {
@@ -158,6 +181,9 @@ func union(a, b []int) []int {
 		return a
 	case len(a) == 0:
 		return b
+	}
+	if from, to := min(a[0], b[0]), max(a[len(a)-1], b[len(b)-1])+1; isRun(a) && isRun(b) && len(a)+len(b) >= to-from {
+		return run(from, to) // they touch or overlap
 	}
 	out := make([]int, 0, len(a)+len(b))
 	out = append(append(out, a...), b...)

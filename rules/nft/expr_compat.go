@@ -57,7 +57,7 @@ func compatBlob(a *attrs) (xt.Blob, error) {
 }
 
 func (d *decoder) xtContext() *xt.Context {
-	return &xt.Context{Order: d.order, Family: d.family, Span: d.span(), Chain: d.names.chain, IPSet: d.names.ipset, Proto: d.proto()}
+	return &xt.Context{Order: d.order, Family: d.family, Span: d.span(), IPSet: d.names.ipset, Proto: d.proto()}
 }
 
 func (d *decoder) emitXT(list []rules.Statement) {

@@ -10,10 +10,10 @@ const (
 
 // decodeCounter follows nft_counter_do_dump.
 func decodeCounter(d *decoder, a *attrs) error {
-	st := &rules.Counter{Span: d.span(), Bytes: a.opt64(attrCounterBytes), Packets: a.opt64(attrCounterPackets)}
+	st := rules.Counter{Span: d.span(), Bytes: a.opt64(attrCounterBytes), Packets: a.opt64(attrCounterPackets)}
 	if a.err != nil {
 		return a.err
 	}
-	d.emit(st)
+	d.emit(d.made.counters.one(st))
 	return nil
 }

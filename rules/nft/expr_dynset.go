@@ -55,7 +55,8 @@ func decodeDynset(d *decoder, a *attrs) error {
 		}
 		st.Data = data.x
 	}
-	if st.Exprs, err = d.inner(a, attrDynsetExpr, attrDynsetExprs); err != nil {
+	in := &decoder{scope: d.scope}
+	if st.Exprs, err = in.inner(a, attrDynsetExpr, attrDynsetExprs); err != nil {
 		return err
 	}
 	st.Span = d.span(key, data)

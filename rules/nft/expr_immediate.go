@@ -26,34 +26,41 @@ func decodeImmediate(d *decoder, a *attrs) error {
 		}
 		return d.load(dreg, &rules.Const{Data: v})
 	}
-	v, err := decodeVerdict(a, attrImmediateData)
+	v, err := d.verdict(a, attrImmediateData)
 	if err != nil {
 		return err
 	}
 	v.Span = d.span()
-	v.Chain = d.names.chain(v.ChainName)
-	d.emit(v)
+	d.emit(d.made.verdicts.one(v))
 	return nil
 }
 
-// decodeVerdict reads the NFTA_DATA_VERDICT inside attribute n
-// (nft_verdict_dump). The chain is named only.
-func decodeVerdict(a *attrs, n int) (*rules.Verdict, error) {
-	data := a.nest(n)
+// verdict reads the NFTA_DATA_VERDICT inside attribute n (nft_verdict_dump). The
+// chain is named only where it is not listed.
+func (s *scope) verdict(a *attrs, n int) (v rules.Verdict, err error) {
+	var data, in attrs
+	a.nestIn(n, &data)
 	if !data.has(attrDataVerdict) {
-		return nil, errors.New("verdict is missing")
+		return v, errors.New("verdict is missing")
 	}
-	in := data.nest(attrDataVerdict)
-	v := &rules.Verdict{Code: rules.VerdictCode(int32(in.u32(attrVerdictCode))), ChainName: in.str(attrVerdictChain)}
+	data.nestIn(attrDataVerdict, &in)
+	v.Code = rules.VerdictCode(int32(in.u32(attrVerdictCode)))
+	if name := cbytes(in.get(attrVerdictChain)); len(name) > 0 {
+		if v.Chain = s.names.chain(name); v.Chain != nil {
+			v.ChainName = v.Chain.Name
+		} else {
+			v.ChainName = string(name)
+		}
+	}
 	if in.err != nil {
-		return nil, fmt.Errorf("verdict: %w", in.err)
+		return v, fmt.Errorf("verdict: %w", in.err)
 	}
 	jumps := v.Code == rules.VerdictJump || v.Code == rules.VerdictGoto
 	switch {
 	case jumps && v.ChainName == "":
-		return nil, fmt.Errorf("%s names no chain", v.Code)
+		return v, fmt.Errorf("%s names no chain", v.Code)
 	case v.Code < rules.VerdictReturn || v.Code > rules.VerdictQueue:
-		return nil, fmt.Errorf("verdict %d is not known", v.Code)
+		return v, fmt.Errorf("verdict %d is not known", v.Code)
 	}
 	return v, nil
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 
 	"github.com/ntdiag/ntdiag/rules"
 )
@@ -35,9 +35,6 @@ const (
 	elemCatchall    = 2 // NFT_SET_ELEM_CATCHALL
 )
 
-// rawElement is one NFTA_LIST_ELEM, not yet looked into.
-type rawElement []byte
-
 // AddElements takes a NFT_MSG_NEWSETELEM (nf_tables_fill_setelem); a set's
 // elements may come in several.
 func (b *Builder) AddElements(payload []byte) error {
@@ -45,77 +42,61 @@ func (b *Builder) AddElements(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	s := t.sets[name]
-	if s == nil {
+	p := t.sets[string(name)]
+	switch {
+	case p == nil:
 		t.note("set %q was not listed, but has elements", name)
 		return nil
+	case b.ready:
+		t.note("elements of set %q come after the rules", name)
+		p.Missing = "they come after the rules"
+		return nil
 	}
-	err = eachAttr(b.order, a.val[attrElemListElems], func(_ int, val []byte) {
-		s.raw = append(s.raw, val)
+	err = eachAttr(b.order, a.get(attrElemListElems), func(_ int, val []byte) {
+		e, err := b.elementOf(t, p, val)
+		if err != nil {
+			p.bad = err
+			return
+		}
+		p.bounds.add(e)
 	})
 	if err != nil || a.err != nil {
 		err = errors.Join(err, a.err)
 		t.note("elements of set %q: %v", name, err)
-		s.Missing = err.Error()
+		p.Missing = err.Error()
 	}
 	return nil
 }
 
-// bound is an element, or the mark that ends the interval before it.
-type bound struct {
-	rules.Element
-	end bool
-}
-
-// elements decodes the raw elements into the set. An error says that what is
-// there is not all there is.
-func (p *setParts) elements(t *tableParts, s scope) error {
-	var bad error
-	bounds := make([]bound, 0, len(p.raw))
-	for _, raw := range p.raw {
-		e, err := p.element(raw, t, s)
-		if err != nil {
-			bad = err
-			continue
-		}
-		bounds = append(bounds, e)
-	}
-	if p.Flags&(rules.SetInterval|rules.SetConcat) == rules.SetInterval {
-		p.Elements = intervals(bounds)
-		return bad
-	}
-	p.Elements = make([]rules.Element, 0, len(bounds))
-	for _, e := range bounds {
-		if !e.end {
-			p.Elements = append(p.Elements, plain(e.Element))
-		}
-	}
-	return bad
-}
-
-// element decodes one (nf_tables_fill_setelem).
-func (p *setParts) element(raw rawElement, t *tableParts, s scope) (bound, error) {
-	a := parseAttrs(s.order, raw)
+// elementOf decodes one (nf_tables_fill_setelem).
+func (b *Builder) elementOf(t *tableParts, p *setParts, raw []byte) (bound, error) {
+	a := &b.element
+	a.parse(b.order, raw)
 	flags := a.opt32(attrElemFlags)
 	e := bound{end: flags&elemIntervalEnd != 0, Element: rules.Element{
 		Catchall: flags&elemCatchall != 0,
 		Timeout:  a.opt64(attrElemTimeout), Expires: a.opt64(attrElemExpires),
-		Object: a.str(attrElemObjref), Comment: cstring(userdata(a.val[attrElemUserdata], udataComment)),
+		Object: a.str(attrElemObjref), Comment: cstring(userdata(a.get(attrElemUserdata), udataComment)),
 	}}
 	if !e.Catchall {
-		e.Key = p.keyOf(a, attrElemKey)
+		e.Key = b.keeper.keep(p.keyOf(a, attrElemKey))
 		if a.has(attrElemKeyEnd) {
-			e.KeyEnd = p.keyOf(a, attrElemKeyEnd)
+			e.KeyEnd = b.keeper.keep(p.keyOf(a, attrElemKeyEnd))
 		}
 	}
 	if a.has(attrElemData) {
-		p.data(a, &e.Element, s)
+		b.data(t, p, &e.Element)
 	}
 	if a.err != nil {
 		return e, fmt.Errorf("element: %w", a.err)
 	}
+	if !a.has(attrElemExpr) && !a.has(attrElemExprs) {
+		return e, nil
+	}
 	var err error
-	if e.Exprs, err = s.inner(a, attrElemExpr, attrElemExprs); err != nil {
+	b.keeper.keepIn(a, attrElemExpr, attrElemExprs)
+	b.decoder.scope = t.scope
+	if e.Exprs, err = b.decoder.inner(a, attrElemExpr, attrElemExprs); err != nil {
 		t.note("element of set %q: %v", p.Name, err)
 	}
 	return e, nil
@@ -132,21 +113,64 @@ func (p *setParts) keyOf(a *attrs, n int) []byte {
 
 // data is what a map holds: a verdict, or register bytes. Where the map holds
 // intervals the bytes are both ends, one after the other, and Data keeps both.
-func (p *setParts) data(a *attrs, e *rules.Element, s scope) {
+func (b *Builder) data(t *tableParts, p *setParts, e *rules.Element) {
+	a := &b.element
 	if !p.Verdicts() {
-		e.Data = a.value(attrElemData)
+		e.Data = b.keeper.share(a.value(attrElemData))
 		if a.err == nil && len(e.Data) != p.DataLen {
 			a.fail(fmt.Errorf("data has %d bytes, not %d", len(e.Data), p.DataLen))
 		}
 		return
 	}
-	v, err := decodeVerdict(a, attrElemData)
+	v, err := t.scope.verdict(a, attrElemData)
 	if err != nil {
 		a.fail(err)
 		return
 	}
-	v.Chain = s.names.chain(v.ChainName)
-	e.Verdict = v
+	e.Verdict = b.verdicts.one(v)
+	b.lead(t, e.Verdict)
+}
+
+// bound is an element, or the mark that ends the interval before it.
+type bound struct {
+	rules.Element
+	end bool
+}
+
+// bounds are many, in pieces: a long list that grows would be copied each time.
+type bounds struct {
+	pieces [][]bound
+	n      int
+}
+
+const boundsPiece = 256
+
+func (b *bounds) add(x bound) {
+	if b.n%boundsPiece == 0 {
+		b.pieces = append(b.pieces, make([]bound, 0, min(boundsPiece, max(4, b.n))))
+	}
+	last := &b.pieces[len(b.pieces)-1]
+	*last = append(*last, x)
+	b.n++
+}
+
+func (b *bounds) at(i int32) *bound { return &b.pieces[i/boundsPiece][i%boundsPiece] }
+
+// elements are the bounds as elements; intervals tells that each stands for
+// the keys up to the next.
+func (b *bounds) elements(intervals bool) []rules.Element {
+	if intervals {
+		return b.intervals()
+	}
+	out := make([]rules.Element, 0, b.n)
+	for _, piece := range b.pieces {
+		for i := range piece {
+			if !piece[i].end {
+				out = append(out, plain(piece[i].Element))
+			}
+		}
+	}
+	return out
 }
 
 // plain drops the end of an interval of one key.
@@ -161,31 +185,35 @@ func plain(e rules.Element) rules.Element {
 // stands for the keys from its own up to the next element, which can be a
 // beginning or an end mark (__nft_rbtree_lookup). At one key the beginning
 // counts. The last interval, when nothing ends it, reaches to all ones.
-func intervals(bounds []bound) []rules.Element {
+func (b *bounds) intervals() []rules.Element {
 	var catchall []rules.Element
-	sorted := make([]bound, 0, len(bounds))
-	for _, b := range bounds {
-		if b.Catchall {
-			catchall = append(catchall, b.Element)
+	sorted := make([]int32, 0, b.n)
+	for i := range int32(b.n) {
+		if x := b.at(i); x.Catchall {
+			catchall = append(catchall, x.Element)
 		} else {
-			sorted = append(sorted, b)
+			sorted = append(sorted, i)
 		}
 	}
-	sort.SliceStable(sorted, func(i, j int) bool {
-		if c := bytes.Compare(sorted[i].Key, sorted[j].Key); c != 0 {
-			return c < 0
+	slices.SortStableFunc(sorted, func(i, j int32) int {
+		x, y := b.at(i), b.at(j)
+		if c := bytes.Compare(x.Key, y.Key); c != 0 || x.end == y.end {
+			return c
 		}
-		return !sorted[i].end && sorted[j].end
+		if y.end {
+			return -1
+		}
+		return 1
 	})
 	out := make([]rules.Element, 0, len(sorted)+len(catchall))
-	for i := range sorted {
-		e := sorted[i].Element
-		switch {
-		case sorted[i].end:
+	for i, at := range sorted {
+		x := b.at(at)
+		if x.end {
 			continue
-		case e.KeyEnd != nil:
-		default:
-			e.KeyEnd = before(sorted[i+1:], e.Key)
+		}
+		e := x.Element
+		if e.KeyEnd == nil {
+			e.KeyEnd = b.before(sorted[i+1:], e.Key)
 		}
 		out = append(out, plain(e))
 	}
@@ -193,13 +221,14 @@ func intervals(bounds []bound) []rules.Element {
 }
 
 // before is the last key ahead of the next bound that lies beyond key.
-func before(next []bound, key []byte) []byte {
+func (b *bounds) before(next []int32, key []byte) []byte {
 	end := make([]byte, len(key))
-	for _, b := range next {
-		if bytes.Equal(b.Key, key) {
+	for _, at := range next {
+		x := b.at(at)
+		if bytes.Equal(x.Key, key) {
 			continue
 		}
-		copy(end, b.Key)
+		copy(end, x.Key)
 		for i := len(end) - 1; i >= 0; i-- {
 			end[i]--
 			if end[i] != 0xff {

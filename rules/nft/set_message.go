@@ -40,8 +40,8 @@ const udataSetComment = 7
 // setParts is a set with its elements as they came.
 type setParts struct {
 	*rules.Set
-	raw   []rawElement
-	exprs *attrs // what the set declares for each element
+	bounds bounds
+	bad    error // why what is there is not all there is
 }
 
 // AddSet takes a NFT_MSG_NEWSET (nf_tables_fill_set).
@@ -50,19 +50,19 @@ func (b *Builder) AddSet(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	if t.sets[name] != nil {
+	if t.sets[string(name)] != nil {
 		t.note("set %q was listed twice", name)
 		return nil
 	}
 	s := &rules.Set{
-		Table: t.Table, Name: name, ID: a.opt32(attrSetID), Handle: a.opt64(attrSetHandle),
+		Table: t.Table, Name: string(name), ID: a.opt32(attrSetID), Handle: a.opt64(attrSetHandle),
 		Flags:   rules.SetFlags(a.opt32(attrSetFlags)),
 		KeyType: a.opt32(attrSetKeyType), DataType: a.opt32(attrSetDataType),
 		KeyLen: int(min(a.opt32(attrSetKeyLen), maxLen)), DataLen: int(min(a.opt32(attrSetDataLen), maxLen)),
 		ObjType: rules.ObjectType(a.opt32(attrSetObjType)), Timeout: a.opt64(attrSetTimeout),
 		GCInterval: a.opt32(attrSetGC), Policy: a.opt32(attrSetPolicy),
-		UserData: a.val[attrSetUserdata],
-		Comment:  cstring(userdata(a.val[attrSetUserdata], udataSetComment)),
+		UserData: b.keeper.share(a.get(attrSetUserdata)),
+		Comment:  cstring(userdata(a.get(attrSetUserdata), udataSetComment)),
 	}
 	desc := a.nest(attrSetDesc)
 	s.Size = desc.opt32(attrDescSize)
@@ -72,7 +72,12 @@ func (b *Builder) AddSet(payload []byte) error {
 		t.note("set %q: %v", name, a.err)
 		s.Missing = "the set's own description is damaged: " + a.err.Error()
 	}
-	t.sets[name] = &setParts{Set: s, exprs: a}
+	b.keeper.keepIn(a, attrSetExpr, attrSetExprs)
+	b.decoder.scope = t.scope
+	if s.Exprs, err = b.decoder.inner(a, attrSetExpr, attrSetExprs); err != nil {
+		t.note("set %q: %v", name, err)
+	}
+	t.sets[s.Name] = &setParts{Set: s}
 	t.Sets = append(t.Sets, s)
 	return nil
 }
@@ -85,7 +90,7 @@ const maxLen = 0xffff
 func fieldLens(s *rules.Set, desc *attrs) []int {
 	var out []int
 	if desc.has(attrDescConcat) {
-		desc.note(eachAttr(desc.order, desc.val[attrDescConcat], func(_ int, val []byte) {
+		desc.note(eachAttr(desc.order, desc.get(attrDescConcat), func(_ int, val []byte) {
 			field := parseAttrs(desc.order, val)
 			out = append(out, int(min(field.u32(attrFieldLen), maxLen)))
 			desc.note(field.err)
@@ -155,19 +160,16 @@ var datatypeLens = [1 << datatypeBits]int{
 	33: 1, 34: 1, 35: 4, 36: 1, 37: 1, 38: 4, 39: 1, 40: 4, 41: 16, 42: 1, 43: 8, 44: 4, 45: 1, 46: 8,
 }
 
-// finish decodes what the set declares and its elements.
-func (p *setParts) finish(t *tableParts, s scope) {
-	var err error
-	if p.Exprs, err = s.inner(p.exprs, attrSetExpr, attrSetExprs); err != nil {
-		t.note("set %q: %v", p.Name, err)
-	}
-	if err := p.elements(t, s); err != nil {
-		t.note("elements of set %q: %v", p.Name, err)
+// finish puts the elements in their order.
+func (p *setParts) finish(t *tableParts) {
+	if p.bad != nil {
+		t.note("elements of set %q: %v", p.Name, p.bad)
 		if p.Missing == "" {
-			p.Missing = err.Error()
+			p.Missing = p.bad.Error()
 		}
 	}
-	p.Elements = newPrinter(t.Family, s.order).sorted(p.Set)
-	p.raw, p.exprs = nil, nil
+	p.Elements = p.bounds.elements(p.Flags&(rules.SetInterval|rules.SetConcat) == rules.SetInterval)
+	p.bounds = bounds{}
+	newPrinter(t.Family, t.scope.order).sort(p.Set)
 	p.Prepare()
 }

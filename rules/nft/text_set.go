@@ -2,6 +2,8 @@ package nft
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -40,46 +42,82 @@ func (p *printer) elements(s *rules.Set, key, data typed) []string {
 	return append(out, last...)
 }
 
-// sorted is the elements by key as numbers, as nft lists them; those of a
-// concatenation with intervals it leaves as the kernel gives them.
-func (p *printer) sorted(s *rules.Set) []rules.Element {
+// sort puts the elements of a set in the order of their keys as numbers, as
+// nft lists them; those of a concatenation with intervals it leaves as the
+// kernel gives them. Catchalls come last.
+func (p *printer) sort(s *rules.Set) {
 	key := p.key(s)
-	if s.Flags&rules.SetInterval != 0 && len(key.parts) > 1 {
-		return s.Elements
+	if s.Flags&rules.SetInterval != 0 && len(key.parts) > 1 || len(s.Elements) < 2 {
+		return
 	}
-	type sortable struct {
-		rules.Element
-		key []byte
+	type row struct {
+		head uint64 // the first bytes of the key
+		at   int32
+		last bool
 	}
-	rows := make([]sortable, len(s.Elements))
+	width := 0
 	for i := range s.Elements {
-		rows[i] = sortable{s.Elements[i], p.comparable(key, s.Elements[i].Key)}
+		width = max(width, len(s.Elements[i].Key))
 	}
-	slices.SortStableFunc(rows, func(a, b sortable) int {
-		if a.Catchall != b.Catchall {
-			return map[bool]int{true: 1, false: -1}[a.Catchall]
+	keys := make([]byte, 0, width*len(s.Elements))
+	ends := make([]int32, 1, len(s.Elements)+1) // where each key ends; it begins where the last one ends
+	rows := make([]row, len(s.Elements))
+	for i := range s.Elements {
+		e := &s.Elements[i]
+		from := len(keys)
+		keys = p.appendComparable(keys, key, e.Key)
+		ends = append(ends, int32(len(keys)))
+		var head [8]byte
+		copy(head[:], keys[from:])
+		rows[i] = row{binary.BigEndian.Uint64(head[:]), int32(i), e.Catchall}
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		switch {
+		case a.last != b.last:
+			return map[bool]int{true: 1, false: -1}[a.last]
+		case a.head != b.head:
+			return cmp.Compare(a.head, b.head)
 		}
-		return bytes.Compare(a.key, b.key)
+		if c := bytes.Compare(keys[ends[a.at]:ends[a.at+1]], keys[ends[b.at]:ends[b.at+1]]); c != 0 {
+			return c
+		}
+		return int(a.at - b.at)
 	})
-	out := make([]rules.Element, len(rows))
+	// each cycle of the permutation by itself, so that no second list is made
 	for i := range rows {
-		out[i] = rows[i].Element
+		at := int(rows[i].at)
+		if at == i || at < 0 {
+			continue
+		}
+		first := s.Elements[i]
+		to := i
+		for at != i {
+			s.Elements[to] = s.Elements[at]
+			rows[to].at = -1
+			to, at = at, int(rows[at].at)
+		}
+		s.Elements[to], rows[to].at = first, -1
 	}
-	return out
 }
 
-// comparable is a key in network order. nft reads the fields of a
+// appendComparable adds a key in network order. nft reads the fields of a
 // concatenation as one number in the host's order, which puts the last first.
-func (p *printer) comparable(t typed, key []byte) []byte {
+func (p *printer) appendComparable(out []byte, t typed, key []byte) []byte {
+	from := len(out)
 	if len(t.parts) == 0 {
-		return p.bigEndian(t, key)
+		out = append(out, key...)
+		if t.host && p.order.Uint16([]byte{0, 1}) != 1 {
+			slices.Reverse(out[from:])
+		}
+		return out
 	}
-	var out []byte
-	for _, part := range t.split(key) {
-		out = append(out, part...)
+	for i := range t.parts {
+		n := min(t.parts[i].n, len(key))
+		out = append(out, key[:n]...)
+		key = key[min(pad(n), len(key)):]
 	}
 	if p.order.Uint16([]byte{0, 1}) != 1 {
-		slices.Reverse(out)
+		slices.Reverse(out[from:])
 	}
 	return out
 }

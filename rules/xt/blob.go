@@ -25,9 +25,7 @@ type Context struct {
 	Span rules.Span
 	// Proto is the protocol that the rule asks for (-p), 0 for any.
 	Proto uint8
-	// Chain and IPSet look up what an extension refers to; nil for what is not
-	// there.
-	Chain func(name string) *rules.Chain
+	// IPSet looks up what an extension refers to; nil for what is not there.
 	IPSet func(id uint16) *rules.IPSet
 	// setNamed finds a set where a text names it; nil where there are none.
 	setNamed func(name string) *rules.IPSet

@@ -36,8 +36,7 @@ func FuzzBlob(f *testing.F) {
 		}
 		for _, family := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
 			c := &Context{
-				Order: order, Family: family, Span: rules.Span{0}, Proto: 6,
-				Chain: func(string) *rules.Chain { return nil }, IPSet: func(uint16) *rules.IPSet { return nil },
+				Order: order, Family: family, Span: rules.Span{0}, Proto: 6, IPSet: func(uint16) *rules.IPSet { return nil },
 			}
 			b := &Blob{Name: row.name, Revision: row.revision, Info: info}
 			first, again := row.make(c, b), row.make(c, b)

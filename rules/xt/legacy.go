@@ -257,7 +257,7 @@ func (d *legacyDecoder) rule(c *rules.Chain, e *entry, position int) *rules.Rule
 		r.Raw = append(r.Raw, rules.RawExpr{Name: RawMatch, Data: m})
 	}
 	r.Raw = append(r.Raw, rules.RawExpr{Name: RawTarget, Data: e.rawTarget})
-	ctx := &Context{Order: d.order, Family: d.family, Chain: d.table.Chain, IPSet: d.ipset, Span: rules.Span{0}}
+	ctx := &Context{Order: d.order, Family: d.family, IPSet: d.ipset, Span: rules.Span{0}}
 	out := d.header(ctx, e.fixed)
 	for i := range e.matches {
 		ctx.Span = rules.Span{i + 1}

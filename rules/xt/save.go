@@ -29,7 +29,7 @@ func RuleText(r *rules.Rule) (string, bool) {
 
 func contextOf(r *rules.Rule) *Context {
 	t := r.Chain.Table
-	c := &Context{Order: binary.NativeEndian, Family: t.Family, Chain: t.Chain, IPSet: func(uint16) *rules.IPSet { return nil }}
+	c := &Context{Order: binary.NativeEndian, Family: t.Family, IPSet: func(uint16) *rules.IPSet { return nil }}
 	if rs := t.Ruleset; rs != nil {
 		c.IPSet = rs.IPSet
 		if rs.Order != nil {
