@@ -5,7 +5,11 @@ BIN         := bin/ntdiag
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 FUZZTIME    ?= 30s
-BENCH_FLOWS ?= 1000000
+BENCH_FLOWS    ?= 1000000
+BENCH_RULES    ?= 40000
+BENCH_ELEMENTS ?= 100000
+BENCH_RUNS     ?= 5
+BENCH_OUT      ?= out/bench
 N           ?= 1000
 SEED        ?= 1
 
@@ -23,7 +27,7 @@ PRODUCER_TOOLS := firewalld dbus-daemon ufw shorewall shorewall6 /usr/lib/podman
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo man test test-alone test-deps lint fuzz prove prove-simulate prove-stale prove-bundle bench clean
+.PHONY: help build demo man test test-alone test-deps lint fuzz prove prove-simulate prove-stale prove-bundle bench bench-go clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,7 +108,12 @@ prove-bundle: test-deps ## bundle N rulesets with their flows, redacted too, and
 		$(GO) test -count=1 -v -run '^TestProveBundle$$' -timeout 60m ./diagnose/explain >$$log 2>&1 || status=$$?; \
 	awk '!/^ *(=== |--- PASS)/' $$log; rm -f $$log; exit $$status
 
-bench: build ## measure beside the usual tools, with BENCH_FLOWS entries
+bench: build ## measure beside the usual tools: BENCH_FLOWS, _RULES, _ELEMENTS, _RUNS, _OUT
+	$(GO) build -trimpath -o bin/ntbench ./cmd/ntbench
+	bin/ntbench -ntdiag $(BIN) -flows $(BENCH_FLOWS) -rules $(BENCH_RULES) -elements $(BENCH_ELEMENTS) \
+		-runs $(BENCH_RUNS) -out $(BENCH_OUT) $(BENCH_ARGS)
+
+bench-go: build ## measure parts: every Go benchmark, with BENCH_FLOWS entries
 	NTDIAG_BENCH_FLOWS=$(BENCH_FLOWS) $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
 
 clean: ## remove what was built

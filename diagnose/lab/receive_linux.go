@@ -12,10 +12,15 @@ import (
 // came.
 func Receive(h *Host) (bytes int, err error) {
 	err = h.Do(func() error {
-		bytes, err = receive()
+		bytes, err = ReceiveHere()
 		return err
 	})
-	if err != nil {
+	return bytes, err
+}
+
+// ReceiveHere is Receive of the namespace that the calling thread is in.
+func ReceiveHere() (bytes int, err error) {
+	if bytes, err = receive(); err != nil {
 		return bytes, fmt.Errorf("receive: %w", err)
 	}
 	return bytes, nil

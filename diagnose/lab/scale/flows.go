@@ -17,6 +17,13 @@ type Flow struct {
 	last bool
 }
 
+// Tuple is its original one.
+func (f *Flow) Tuple() rules.Tuple {
+	return rules.Tuple{Proto: tcp, Src: f.Src.Addr(), Dst: f.Dst.Addr(), SrcPort: f.Src.Port(), DstPort: f.Dst.Port()}
+}
+
+const tcp = 6
+
 // Kind is flows of which the same is true.
 type Kind struct {
 	Name string

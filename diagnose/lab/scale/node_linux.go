@@ -57,8 +57,6 @@ func (f *Flow) Entry() lab.Entry {
 	return lab.Entry{Proto: tcp, Src: f.Src, Dst: f.Dst, DNAT: f.DNAT, NAT: f.SNAT, Assured: true}
 }
 
-const tcp = 6
-
 // Tools are the programs that the shapes need.
 func Tools() (out []string) {
 	for i := range Shapes {

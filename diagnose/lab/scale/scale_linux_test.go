@@ -72,7 +72,7 @@ func hold(t *testing.T, s *Shape, c Cluster, node *lab.Host, flows int) {
 	all := map[rules.Tuple]made{}
 	for i := range flows {
 		f, k := At(c, i)
-		all[tupleOf(f)] = made{f, k}
+		all[f.Tuple()] = made{f, k}
 	}
 	e, j := explain.New(snap), stale.New(snap)
 	seen := map[*Kind]int{}
@@ -107,8 +107,4 @@ func hold(t *testing.T, s *Shape, c Cluster, node *lab.Host, flows int) {
 			t.Errorf("%s: %d flows, want %d", k.Name, seen[k], want)
 		}
 	}
-}
-
-func tupleOf(f Flow) rules.Tuple {
-	return rules.Tuple{Proto: tcp, Src: f.Src.Addr(), Dst: f.Dst.Addr(), SrcPort: f.Src.Port(), DstPort: f.Dst.Port()}
 }

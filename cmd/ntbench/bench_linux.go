@@ -1,0 +1,418 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ntdiag/ntdiag/diagnose/lab"
+	"github.com/ntdiag/ntdiag/diagnose/lab/scale"
+)
+
+// inside marks a process that has namespaces of its own already.
+const inside = "NTBENCH_INSIDE"
+
+// whole is the bench, and the exit code.
+func whole(ctx context.Context, c *config, out io.Writer) (code int, err error) {
+	if err := c.tools(); err != nil {
+		return exitUsage, err
+	}
+	if os.Geteuid() != 0 && os.Getenv(inside) == "" {
+		// iptables-legacy locks a file in /run, which is not ours
+		code, err := lab.Reexec(ctx, os.Args[1:], []string{inside + "=1", "XTABLES_LOCKFILE=/proc/self/ns/net"})
+		if err != nil {
+			return exitFailure, err
+		}
+		return code, nil
+	}
+	restore, err := room(c.Flows + 10*perSec)
+	if err != nil {
+		return exitFailure, err
+	}
+	defer func() {
+		if failed := restore(); failed != nil {
+			code, err = exitFailure, errors.Join(err, failed)
+		}
+	}()
+	b := &bench{config: c, out: out, report: newReport(c)}
+	if err := b.all(ctx); err != nil {
+		return exitFailure, err
+	}
+	if err := b.write(); err != nil {
+		return exitFailure, err
+	}
+	return b.report.code(c.bounds), nil
+}
+
+// tools looks for the programs.
+func (c *config) tools() error {
+	programs := []string{"conntrack", "nft"}
+	for i := range scale.Shapes {
+		if slices.Contains(c.shapes, scale.Shapes[i].Name) {
+			programs = append(programs, scale.Shapes[i].Loader[0])
+		}
+	}
+	var lacking []string
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			lacking = append(lacking, p)
+		}
+	}
+	if lacking != nil {
+		return fmt.Errorf("%s: not found: install it (nftables, iptables, conntrack), or choose -shapes", strings.Join(lacking, ", "))
+	}
+	path, err := exec.LookPath(c.ntdiag)
+	if err == nil {
+		c.ntdiag, err = filepath.Abs(path)
+	}
+	return err
+}
+
+const maxPath = "/proc/sys/net/netfilter/nf_conntrack_max"
+
+// room raises the limit of the table, which is one for the whole machine, where
+// it is below n.
+func room(n int) (restore func() error, err error) {
+	now, err := numberIn(maxPath)
+	if err != nil || now >= n {
+		return func() error { return nil }, err
+	}
+	restore, err = lab.SetGlobal(fmt.Sprintf("net.netfilter.nf_conntrack_max=%d", max(n, lab.Crowd)))
+	if errors.Is(err, lab.ErrNoGlobal) {
+		err = fmt.Errorf("at most %d entries fit, %d are needed: %w", now, n, err)
+	}
+	return restore, err
+}
+
+func numberIn(path string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+func newReport(c *config) *Report {
+	r := &Report{Kernel: kernel(), Cores: runtime.NumCPU(), Go: runtime.Version(), Date: time.Now(), Sizes: c.Sizes}
+	r.Buckets, _ = numberIn("/proc/sys/net/netfilter/nf_conntrack_buckets")
+	for _, argv := range [][]string{{c.ntdiag, "version"}, {"conntrack", "--version"}, {"nft", "--version"}, {"iptables", "--version"}} {
+		said, err := exec.Command(argv[0], argv[1:]...).Output()
+		first, _, _ := strings.Cut(string(said), "\n")
+		if words := strings.Fields(first); err == nil && len(words) > 1 {
+			r.Tools = append(r.Tools, words[0]+" "+words[1])
+		}
+	}
+	return r
+}
+
+type bench struct {
+	*config
+	out    io.Writer
+	report *Report
+}
+
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.out, format+"\n", args...) }
+
+func (b *bench) all(ctx context.Context) error {
+	start := time.Now()
+	for _, text := range b.report.header() {
+		b.say("%s", text)
+	}
+	empty, err := b.empty()
+	if err != nil {
+		return err
+	}
+	b.say("reading an empty table: %s", seconds(empty))
+	b.say("")
+	lineHead(b.out)
+	for i := range scale.Shapes {
+		shape := &scale.Shapes[i]
+		if !slices.Contains(b.shapes, shape.Name) {
+			continue
+		}
+		for _, part := range []func(context.Context, *scale.Shape) error{b.bare, b.busy, b.elements, b.growthRules} {
+			if err := part(ctx, shape); err != nil {
+				return fmt.Errorf("%s: %w", shape.Name, err)
+			}
+		}
+	}
+	place := func(r *Result) int { return slices.IndexFunc(Rows, func(x Row) bool { return x.Name == r.Name }) }
+	slices.SortStableFunc(b.report.Results, func(x, y *Result) int { return place(x) - place(y) })
+	b.report.Took = time.Since(start).Seconds()
+	return nil
+}
+
+// empty is how long a table without entries takes to read: the hash is one for
+// all namespaces, and entries of others are passed by.
+func (b *bench) empty() (float64, error) {
+	l, err := lab.New()
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	h, err := l.Host("empty")
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	_, err = lab.Receive(h)
+	b.report.Empty = time.Since(start).Seconds()
+	return b.report.Empty, err
+}
+
+// rows are those of a stage that are measured with a shape.
+func (b *bench) rows(stage Stage, shape *scale.Shape) (out []*Row) {
+	for i := range Rows {
+		if r := &Rows[i]; r.Stage == stage && r.on(shape.Name, b.shapes[0]) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (b *bench) bare(ctx context.Context, shape *scale.Shape) error {
+	rows := b.rows(Bare, shape)
+	if len(rows) == 0 {
+		return nil
+	}
+	l, err := lab.New()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	x := &node{config: b.config, lab: l}
+	if x.host, err = l.Host("bare"); err != nil {
+		return err
+	}
+	return b.measure(ctx, x, rows, "")
+}
+
+// busy has all flows, first with all rules, then with few.
+func (b *bench) busy(ctx context.Context, shape *scale.Shape) (err error) {
+	x, err := newNode(b.config, shape, b.Rules)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.close()) }()
+	if err := b.growthFlows(ctx, x); err != nil {
+		return err
+	}
+	if err := x.fill(ctx, b.Flows); err != nil {
+		return err
+	}
+	if err := b.measure(ctx, x, b.rows(Busy, shape), shape.Name); err != nil {
+		return err
+	}
+	rows := b.rows(Few, shape)
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := x.choose(shape.Cluster(b.Few)); err != nil {
+		return err
+	}
+	if err := x.fewer(b.Few); err != nil {
+		return err
+	}
+	return b.measure(ctx, x, rows, shape.Name)
+}
+
+// handful is how many flows there are where few are judged.
+const handful = 600
+
+func (b *bench) elements(ctx context.Context, shape *scale.Shape) (err error) {
+	rows := b.rows(Elements, shape)
+	if len(rows) == 0 {
+		return nil
+	}
+	x, err := newNode(b.config, shape, b.Rules)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.close()) }()
+	if err := x.addElements(b.Elements); err != nil {
+		return err
+	}
+	if err := x.fill(ctx, min(handful, b.Flows)); err != nil {
+		return err
+	}
+	return b.measure(ctx, x, rows, shape.Name)
+}
+
+// What takes longer than patience, and than impatience times its reference, is
+// ended.
+const (
+	patience   = 20 * time.Second
+	impatience = 8
+)
+
+// measure runs the rows by turns, those with the same reference together, and
+// asks for their answers.
+func (b *bench) measure(ctx context.Context, x *node, rows []*Row, shape string) error {
+	for len(rows) > 0 {
+		var group []*Row
+		for _, r := range rows {
+			if !r.Changing && slices.Equal(r.Theirs, rows[0].Theirs) && r.Times == rows[0].Times {
+				group = append(group, r)
+			}
+		}
+		if rows[0].Changing {
+			group = rows[:1]
+		}
+		if err := b.group(ctx, x, group, shape); err != nil {
+			return err
+		}
+		rows = slices.DeleteFunc(rows, func(r *Row) bool { return slices.Contains(group, r) })
+	}
+	return nil
+}
+
+func (b *bench) group(ctx context.Context, x *node, group []*Row, shape string) error {
+	var theirs []Sample
+	ours := map[*Row][]Sample{}
+	results := map[*Row]*Result{}
+	for _, r := range group {
+		results[r] = &Result{Name: r.Name, Shape: shape, row: r}
+	}
+	limit := 10 * time.Minute
+	for range group[0].runs(b.Runs) {
+		s, err := x.sample(ctx, limit, group[0].Theirs, nil)
+		if err == nil && (s.Over || s.Code > 1) {
+			err = fmt.Errorf("%s: exit code %d: %s", strings.Join(group[0].Theirs, ", "), s.Code, s.Said)
+		}
+		if err != nil {
+			return err
+		}
+		theirs = append(theirs, s)
+		limit = max(patience, impatience*s.Wall)
+		for _, r := range group {
+			if done := ours[r]; len(done) > 0 && done[len(done)-1].Over {
+				continue
+			}
+			s, err := x.ours(ctx, limit, r, r.Ours, nil)
+			if err != nil {
+				return err
+			}
+			ours[r] = append(ours[r], s)
+			results[r].heard(s)
+		}
+	}
+	for _, r := range group {
+		res := results[r]
+		res.Ours, res.Theirs = sideOf(r.Ours, ours[r]), sideOf(r.Theirs, theirs)
+		if r.Asked != "" && !res.Ours.Over {
+			if err := b.ask(ctx, x, r, res); err != nil {
+				return err
+			}
+		}
+		res.judge()
+		b.report.Results = append(b.report.Results, res)
+		if r.Growth {
+			b.keep(x, "flows", res)
+		}
+		line(b.out, res)
+	}
+	return nil
+}
+
+// ours runs a row's own command, while the table changes where that is asked.
+func (x *node) ours(ctx context.Context, limit time.Duration, r *Row, lines []string, out io.Writer) (Sample, error) {
+	if !r.Changing {
+		return x.sample(ctx, limit, lines, out)
+	}
+	stop := x.churn(ctx)
+	s, err := x.sample(ctx, limit, lines, out)
+	if err = errors.Join(err, stop()); err != nil {
+		return s, err
+	}
+	// a dump takes those that have ended out of the table (ctnetlink_dump_table),
+	// which is not to cost the next one
+	_, err = lab.Receive(x.host)
+	return s, err
+}
+
+// heard looks at what a run said.
+func (r *Result) heard(s Sample) {
+	switch {
+	case s.Over || s.Code <= exitMissed:
+	case s.Code == exitFailure && r.row.Changing:
+		r.tell(s.Said)
+	default:
+		if text := fmt.Sprintf("exit code %d: %s", s.Code, s.Said); !slices.Contains(r.Wrong, text) {
+			r.Wrong = append(r.Wrong, text)
+		}
+	}
+}
+
+func (r *Result) tell(text string) {
+	if text != "" && !slices.Contains(r.Told, text) {
+		r.Told = append(r.Told, text)
+	}
+}
+
+// ask holds an answer against what was built.
+func (b *bench) ask(ctx context.Context, x *node, r *Row, res *Result) error {
+	x.changing = r.Changing
+	read, write := io.Pipe()
+	judged := make(chan error, 1)
+	go func() {
+		err := r.Answer(&x.built, read)
+		_, _ = io.Copy(io.Discard, read) // whatever is left, so that the writer ends
+		judged <- err
+	}()
+	s, err := x.ours(ctx, 10*time.Minute, r, []string{r.Asked}, write)
+	write.Close()
+	wrong := <-judged
+	if err != nil {
+		return err
+	}
+	res.heard(s)
+	switch {
+	case errors.Is(wrong, errUntold):
+		res.Missed = append(res.Missed, wrong.Error())
+	case wrong != nil:
+		res.Wrong = append(res.Wrong, wrong.Error())
+	}
+	if r.Changing && res.Told == nil {
+		res.Missed = append(res.Missed, "it does not say that entries may be missing")
+	}
+	return nil
+}
+
+// write writes the report and the plots.
+func (b *bench) write() error {
+	if err := os.MkdirAll(b.folder, 0o755); err != nil {
+		return err
+	}
+	var plots []string
+	for _, f := range b.report.figures() {
+		var svg strings.Builder
+		f.write(&svg)
+		if err := os.WriteFile(filepath.Join(b.folder, f.Name), []byte(svg.String()), 0o644); err != nil {
+			return err
+		}
+		plots = append(plots, f.Name)
+	}
+	data, err := json.MarshalIndent(b.report, "", "  ")
+	if err != nil {
+		return err
+	}
+	var page strings.Builder
+	b.report.page(&page, plots)
+	for name, text := range map[string]string{"results.json": string(data) + "\n", "results.md": page.String()} {
+		if err := os.WriteFile(filepath.Join(b.folder, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	b.say("\n%s: results.md, results.json%s", b.folder, strings.Join(append([]string{""}, plots...), ", "))
+	return nil
+}
