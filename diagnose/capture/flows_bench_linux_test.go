@@ -118,3 +118,49 @@ func BenchmarkFlowsRead(b *testing.B) {
 	floor.report(b, "receive")
 	b.ReportMetric(float64(median(ours.wall))/float64(median(floor.wall)), "ratio")
 }
+
+// BenchmarkFlowsChurn reads the table while 20,000 entries a second begin in
+// it, by turns with a table that nothing happens to.
+func BenchmarkFlowsChurn(b *testing.B) {
+	const perSecond = 20_000
+	h, live, n := crowded(b, 100*perSecond)
+	var quiet, busy cost
+	var repeated, began, made int
+	read := func() error {
+		info, err := live.Flows(context.Background(), Filter{}, func(*host.Flow) error { return nil })
+		if info.Count < n {
+			b.Fatalf("%d flows of %d", info.Count, n)
+		}
+		repeated, began = repeated+info.Turnover.Repeated, began+info.Turnover.Began
+		return err
+	}
+	for b.Loop() {
+		for range rounds {
+			quiet.of(b, read)
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := make(chan error, 1)
+			base := made
+			go func() {
+				k, err := h.Churn(ctx, perSecond, func(i int) lab.Entry {
+					e := crowdEntry(n + base + i)
+					e.Timeout = 1
+					return e
+				})
+				made += k
+				ended <- err
+			}()
+			busy.of(b, read)
+			cancel()
+			if err := <-ended; err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(n), "entries")
+	b.ReportMetric(float64(made)/float64(rounds), "made/read")
+	b.ReportMetric(float64(began)/float64(rounds), "began/read")
+	b.ReportMetric(float64(repeated), "repeated")
+	quiet.report(b, "quiet")
+	busy.report(b, "churn")
+	b.ReportMetric(float64(median(busy.wall))/float64(median(quiet.wall)), "ratio")
+}
