@@ -47,6 +47,9 @@ type FlowsEnd struct {
 	Matched int // entries that passed the filters
 	Shown   int // entries that were written
 	Checked int // entries that were read
+	// Unread is about how many more entries there are, which were not read; they
+	// all pass the filters.
+	Unread int
 }
 
 // formats is every format, the default first.

@@ -222,6 +222,41 @@ func TestFlows(t *testing.T) {
 	}
 }
 
+// TestFlowsEnd: what stands below a table of flows.
+func TestFlowsEnd(t *testing.T) {
+	note := header("flows")
+	note.Note = "the table changed while it was read"
+	for _, tt := range []struct {
+		name string
+		rows int
+		end  FlowsEnd
+		want string
+	}{
+		{"all", 5, FlowsEnd{Header: header("flows"), Matched: 2}, ""},
+		{"a page", 1, FlowsEnd{Header: header("flows"), Matched: 3}, "\n2 more flows not shown: --all shows them\n"},
+		{"a page of a big table", 2, FlowsEnd{Header: header("flows"), Matched: 2, Unread: 999_998}, "\nabout 999998 more flows not shown: --all shows them\n"},
+		{"more than a table", 9000, FlowsEnd{Header: header("flows"), Matched: 9000, Unread: 1000}, "\nabout 9998 more flows not shown: use -o jsonl\n"},
+		{"a note", 5, FlowsEnd{Header: note, Matched: 2}, "\nnote: the table changed while it was read\n"},
+	} {
+		var b bytes.Buffer
+		w := newFlowTable(&b, Style{Now: now, Rows: tt.rows})
+		for i := range 2 {
+			f := webFlow()
+			f.ID = uint32(i)
+			if err := w.Add(&f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(tt.end); err != nil {
+			t.Fatal(err)
+		}
+		_, below, _ := strings.Cut(b.String(), "\n\n")
+		if below != strings.TrimPrefix(tt.want, "\n") {
+			t.Errorf("%s: %q, want %q", tt.name, below, tt.want)
+		}
+	}
+}
+
 func TestRules(t *testing.T) {
 	kind := "dnat"
 	from := "inet nat prerouting"

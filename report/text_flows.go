@@ -157,13 +157,17 @@ func (t *flowTable) Close(end FlowsEnd) error {
 		}
 	}
 	var b strings.Builder
-	switch rest := end.Matched - len(t.rows); {
+	about := ""
+	if end.Unread > 0 { // what has timed out counts until it is removed
+		about = "about "
+	}
+	switch rest := end.Matched + end.Unread - len(t.rows); {
 	case end.Matched == 0:
 		fmt.Fprintf(&b, "no flow fits (%s looked at)\n", plural(end.Checked, "entry", "entries"))
 	case rest > 0 && t.limit == maxTable:
-		fmt.Fprintf(&b, "\n%s not shown: use -o jsonl\n", plural(rest, "more flow", "more flows"))
+		fmt.Fprintf(&b, "\n%s%s not shown: use -o jsonl\n", about, plural(rest, "more flow", "more flows"))
 	case rest > 0:
-		fmt.Fprintf(&b, "\n%s not shown: --all shows them\n", plural(rest, "more flow", "more flows"))
+		fmt.Fprintf(&b, "\n%s%s not shown: --all shows them\n", about, plural(rest, "more flow", "more flows"))
 	}
 	missingText(&b, end.Header, t.style)
 	if note := end.Header.Note; note != "" {

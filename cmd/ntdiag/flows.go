@@ -292,8 +292,13 @@ func (a *app) flows(cmd *cobra.Command, f *flowFlags) error {
 		style.Rows = f.limit
 	}
 	var end report.FlowsEnd
+	page, of := firstPage(l, &x, format, style)
 	w := format.Flows(a.out(cmd, format), style)
 	info, err := l.Flows(cmd.Context(), kernelFilter(&x), func(flow *host.Flow) error {
+		if page > 0 && end.Matched == page {
+			end.Unread = of - page
+			return capture.ErrStop
+		}
 		end.Checked++
 		if !x.Match(flow) {
 			return nil
@@ -319,4 +324,21 @@ func (a *app) flows(cmd *cobra.Command, f *flowFlags) error {
 		return incomplete(err)
 	}
 	return finish(cmd, end.Header, false)
+}
+
+// bigTable is how many entries are not all read to show a page of them, and to
+// say how many more there are.
+const bigTable = 50_000
+
+// firstPage is how many flows of a big table are shown, and how many it has:
+// 0 where it is to be read to its end, as only that tells how many fit.
+func firstPage(l capture.Source, x *query.Filter, format report.Format, style report.Style) (page, of int) {
+	if !format.Human || style.Rows == 0 || *x != (query.Filter{}) || !isLive(l) {
+		return 0, 0
+	}
+	n, _, err := l.Count()
+	if err != nil || n < bigTable || n <= uint64(style.Rows) {
+		return 0, 0
+	}
+	return style.Rows, int(n)
 }
