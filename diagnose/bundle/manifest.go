@@ -76,6 +76,9 @@ type Round struct {
 	// Unparsed entries could not be read; Why is the first reason.
 	Unparsed int    `json:"unparsed,omitempty"`
 	Why      string `json:"why,omitempty"`
+	// Resized are the buckets of the hash table before and after, where it was
+	// resized while it was read.
+	Resized []uint64 `json:"resized,omitempty"`
 	// Strata are those of which something was left out, the most first;
 	// Further is the sum of those that are not listed.
 	Strata  []Stratum `json:"strata,omitempty"`

@@ -137,7 +137,7 @@ func (r *Round) Missing() []host.Missing {
 	if r.Unparsed > 0 {
 		out = append(out, host.Missing{What: "flows", Why: fmt.Sprintf("%d could not be read: %s", r.Unparsed, r.Why)})
 	}
-	return out
+	return append(out, capture.FlowsInfo{Turnover: r.turnover()}.Missing()...)
 }
 
 // Flows streams a round of flows: one struct is used again for each. It ends

@@ -22,6 +22,8 @@ type Table struct {
 	// Lacks is how many entries the table had beside these, and Why.
 	Lacks int
 	Why   string
+	// Turnover is how it changed while it was read, as far as that is known.
+	Turnover capture.Turnover
 	// At is when it was read; zero for not known.
 	At time.Time
 }
@@ -51,7 +53,7 @@ func (s *Source) Snapshot(ctx context.Context) (*host.Snapshot, error) {
 
 // Flows streams the entries that pass f.
 func (s *Source) Flows(ctx context.Context, f capture.Filter, fn func(*host.Flow) error) (capture.FlowsInfo, error) {
-	info := capture.FlowsInfo{Filtered: !f.Empty(), Unparsed: s.table.Lacks, Why: s.table.Why}
+	info := capture.FlowsInfo{Filtered: !f.Empty(), Unparsed: s.table.Lacks, Why: s.table.Why, Turnover: s.table.Turnover}
 	err := s.table.Each(ctx, nil, func(flow *host.Flow) error {
 		if !f.Match(flow) {
 			return nil

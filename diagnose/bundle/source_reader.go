@@ -38,6 +38,7 @@ func (r *Reader) Source(ctx context.Context, n *Namespace, round int) (*Source, 
 	if ok {
 		t.At = at.At
 		t.Lacks, t.Why = at.lacks()
+		t.Turnover = at.turnover()
 	}
 	return NewSource(s, t), nil
 }
@@ -51,6 +52,14 @@ func (n *Namespace) unread() error {
 		}
 	}
 	return &capture.OpError{What: PartFlows, Why: why}
+}
+
+// turnover is what the round keeps of how the table changed.
+func (r *Round) turnover() (t capture.Turnover) {
+	if len(r.Resized) == 2 {
+		t.BucketsBefore, t.BucketsAfter = r.Resized[0], r.Resized[1]
+	}
+	return t
 }
 
 // lacks is how many entries of the table the round does not have, and why.

@@ -251,6 +251,9 @@ func (f *FlowWriter) Close(info capture.FlowsInfo) error {
 	}
 	f.n.w.flows = nil
 	r := Round{Round: f.round, At: f.opt.At, Unparsed: info.Unparsed, Why: info.Why}
+	if t := &info.Turnover; t.Resized() {
+		r.Resized = []uint64{t.BucketsBefore, t.BucketsAfter}
+	}
 	f.s.report(&r)
 	f.n.entry().Rounds = append(f.n.entry().Rounds, r)
 	if f.err == nil {
