@@ -77,8 +77,7 @@ func TestQuickRowsAreTaken(t *testing.T) {
 // TestQuickIsPlain changes usual entries at random, and compares.
 func TestQuickIsPlain(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	var usual [][]byte
-	usual = append(usualFlows(), sampleFlow())
+	usual := append(usualFlows(), sampleFlow())
 	good := 0
 	for range 200_000 {
 		b := append([]byte(nil), usual[r.IntN(len(usual))]...)
