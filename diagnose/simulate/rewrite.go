@@ -59,12 +59,33 @@ func (w *way) setUp(p *rules.Packet, m rules.Manip, c *walk.Candidate) *NAT {
 		return n
 	}
 	n.target = t
-	n.To.Lo, n.To.Hi = t.Range(n.From.Lo)
+	n.aim(&w.flow)
+	return n
+}
+
+// aim is what the target makes of From.
+func (n *NAT) aim(f *host.Flow) {
+	n.To.Lo, n.To.Hi = n.target.Range(n.From.Lo)
 	if n.From.Lo != n.From.Hi && n.To.Lo == n.From.Lo {
 		n.To.Hi = n.From.Hi // it stays whatever it is
 	}
-	w.port(n, &t)
-	return n
+	n.port(f)
+}
+
+// For is the rewrite of f where n is that of a flow of another tuple that takes
+// the same way: the same rule's, of the ends of f. It is none for ICMP, of which
+// a rewrite of one end is one of the other.
+func (n *NAT) For(f *host.Flow) *NAT {
+	if n == nil || f.IsICMP() {
+		return nil
+	}
+	out, from := *n, f.Ends()[n.Manip].From
+	out.From.Lo, out.From.Hi = from.Addr, from.Addr
+	if out.From.HasPort {
+		out.From.PortLo, out.From.PortHi = from.Port, from.Port
+	}
+	out.aim(f)
+	return &out
 }
 
 // redirected is the address of the device that redirect takes
@@ -133,11 +154,12 @@ func kindOf(c *walk.Candidate) string {
 }
 
 // port follows get_unique_tuple and nf_nat_l4proto_unique_tuple.
-func (w *way) port(n *NAT, t *walk.Target) {
+func (n *NAT) port(f *host.Flow) {
+	t := &n.target
 	n.To.HasPort, n.To.PortLo, n.To.PortHi = n.From.HasPort, n.From.PortLo, n.From.PortHi
 	src := n.Manip == rules.ManipSrc
 	switch {
-	case !w.flow.HasPorts() && !w.flow.IsICMP():
+	case !f.HasPorts() && !f.IsICMP():
 		n.To.Port = PortNone
 	case t.AnyPort:
 		n.To.Port, n.To.HasPort = PortAny, false
@@ -151,9 +173,9 @@ func (w *way) port(n *NAT, t *walk.Target) {
 		if t.Random {
 			n.To.Port = PortRandom
 		}
-	case (src || w.flow.IsICMP()) && t.Random:
+	case (src || f.IsICMP()) && t.Random:
 		n.To.Port = PortRandom
-		n.To.PortLo, n.To.PortHi = defaultRange(&w.flow, n.From)
+		n.To.PortLo, n.To.PortHi = defaultRange(f, n.From)
 	case src:
 		n.To.Port = PortKept
 	default:

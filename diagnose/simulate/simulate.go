@@ -24,6 +24,11 @@ func New(s *host.Snapshot) *Simulator {
 	return &Simulator{host: s, walker: walk.New(s.Rules)}
 }
 
+// Watch is the same Simulator, which tells of every chain that a packet enters.
+func (s *Simulator) Watch(enter func(*rules.Chain)) *Simulator {
+	return &Simulator{host: s.host, walker: s.walker.Watch(enter)}
+}
+
 // Bounds on the ways that are gone: of the packet as asked, and of each way in
 // which what was assumed could be otherwise.
 const (

@@ -42,11 +42,13 @@ func (j *Judge) Stream(cores int, each func(*Verdict) error) *Stream {
 		s.free <- &batch{done: make(chan struct{}, 1)}
 	}
 	var judging sync.WaitGroup
+	memo := j.memo()
 	for range cores {
 		judging.Go(func() {
+			one := j.sharing(memo)
 			for b := range s.work {
 				for i := range b.flows[:b.n] {
-					b.verdicts[i] = j.Judge(&b.flows[i])
+					one.verdict(&b.flows[i], &b.verdicts[i])
 				}
 				b.done <- struct{}{}
 			}

@@ -25,6 +25,9 @@ func (f *frame) free() { frames.Put(f) }
 // chain is nft_do_chain for one chain: rule after rule until none is left on
 // any way. The caller takes what it needs of the frame's exits, and frees it.
 func (x *run) chain(c *rules.Chain, in *state, depth int) *frame {
+	if x.w.enter != nil {
+		x.w.enter(c)
+	}
 	f := frames.Get().(*frame)
 	f.out.accepted.live, f.out.nat.live, f.returned.live = dead, dead, dead
 	cur := &f.out.through

@@ -17,8 +17,16 @@ type Walker struct {
 	early earlyChains
 	// tracks: conntrack looks at packets of the family.
 	tracks map[rules.Family]bool
-	index  *index.Index // nil: every rule is looked at
-	steps  int          // how many are followed at one hook
+	index  *index.Index       // nil: every rule is looked at
+	steps  int                // how many are followed at one hook
+	enter  func(*rules.Chain) // see Watch
+}
+
+// Watch is the same walker, which tells of every chain that a packet enters.
+func (w *Walker) Watch(enter func(*rules.Chain)) *Walker {
+	watched := *w
+	watched.enter = enter
+	return &watched
 }
 
 type hookKey struct {
