@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -16,9 +17,6 @@ import (
 	"github.com/ntdiag/ntdiag/report"
 	"github.com/ntdiag/ntdiag/rules"
 )
-
-// maxAttributed bounds how many flows are attributed for a listing.
-const maxAttributed = 20000
 
 // rulesFlags are the flags of `rules`.
 type rulesFlags struct {
@@ -155,7 +153,7 @@ func rulesOf(ctx context.Context, l capture.Source, f *rulesFlags) (*report.Rule
 	in := &report.RulesInput{Snapshot: s, Hooks: order.Of(s.Rules), Filter: f.filter, AllChains: f.allChains}
 	in.Findings = checks.Run(s, in.Hooks)
 	if !f.noFlows {
-		made := explain.New(s).Count(maxAttributed, func(each func(*host.Flow)) error {
+		made := explain.New(s).Count(runtime.GOMAXPROCS(0), func(each func(*host.Flow)) error {
 			info, err := l.Flows(ctx, capture.Filter{}, func(f *host.Flow) error { each(f); return nil })
 			in.Missing = append(in.Missing, info.Missing()...)
 			return err

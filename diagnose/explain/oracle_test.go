@@ -370,6 +370,9 @@ func (r *oracleRun) compare(t *testing.T) {
 	if _, ok := r.flows["data"]; ok {
 		r.compareFlow(t, ex, "data", seen)
 	}
+	if err := r.heldAlike(1); err != nil {
+		t.Error(err)
+	}
 	for _, w := range r.wants {
 		if key := w.flow + " " + w.kind; w.kind != "none" && !seen[key] {
 			t.Errorf("flow %s: there is no %s rewrite", w.flow, w.kind)

@@ -116,6 +116,9 @@ func prove(t *testing.T, seed uint64, total *tally) {
 			bad = append(bad, fmt.Sprintf("%s: %s%s", f, why, printXTTrace(r.xtEvents, i+1)))
 		}
 	}
+	if err := r.heldAlike(seed); err != nil {
+		bad = append(bad, err.Error())
+	}
 	total.played(len(r.prove), made)
 	if len(bad) > 0 {
 		t.Errorf("%s\nruleset:\n%s\n%s%s", strings.Join(bad, "\n"), r.listing, given, again(seed))

@@ -206,6 +206,12 @@ func (f *Flow) Rewrites() []Rewrite {
 	return out
 }
 
+// Rewritten tells whether Rewrites has any.
+func (f *Flow) Rewritten() bool {
+	ends := f.Ends()
+	return ends[rules.ManipSrc].From != ends[rules.ManipSrc].To || ends[rules.ManipDst].From != ends[rules.ManipDst].To
+}
+
 // Ends are both rewrites by manip, also one that changes nothing. The id of an
 // ICMP query stands at both ends: it belongs to the source, and a DNAT can
 // change it.
