@@ -161,8 +161,37 @@ func (v *values) appendField(key []byte, b *cuts.Bounds, f cuts.Field) []byte {
 	return binary.NativeEndian.AppendUint32(key, b.Interval(v.small[f]))
 }
 
+// Side is what of a flow its answer rests on.
+type Side uint8
+
+const (
+	Entry    Side = iota // all of it
+	Original             // its original tuple and its zone
+)
+
+// of tells whether a field belongs to the side.
+func (s Side) of(f cuts.Field) bool {
+	return s == Entry || f == cuts.OrigSrc || f == cuts.OrigDst || f == cuts.OrigSport || f == cuts.OrigDport
+}
+
 // appendFirst adds the first part of the key.
-func (k *Kinds) appendFirst(key []byte, f *host.Flow, v *values) []byte {
+func (k *Kinds) appendFirst(key []byte, f *host.Flow, v *values, side Side) []byte {
+	key = append(key, byte(f.Family), f.Original.Proto)
+	key = binary.NativeEndian.AppendUint16(key, f.Zone)
+	if side == Entry {
+		key = appendEntry(key, f)
+	}
+	c := k.first[v.family]
+	for i := range cuts.NumFields {
+		if b := &c.Bounds[i]; !b.None() && side.of(i) {
+			key = v.appendField(key, b, i)
+		}
+	}
+	return v.appendICMP(key, c, side)
+}
+
+// appendEntry adds what is not cut, but for the addresses and ports themselves.
+func appendEntry(key []byte, f *host.Flow) []byte {
 	var same byte
 	for i, eq := range [...]bool{
 		f.Original.Dst == f.Reply.Src, f.Original.DstPort == f.Reply.SrcPort,
@@ -174,22 +203,14 @@ func (k *Kinds) appendFirst(key []byte, f *host.Flow, v *values) []byte {
 			same |= 1 << i
 		}
 	}
-	key = append(key, byte(f.Family), f.Original.Proto, f.Reply.Proto, same, f.TCPState, f.L4State)
-	key = binary.NativeEndian.AppendUint16(key, f.Zone)
+	key = append(key, f.Reply.Proto, same, f.TCPState, f.L4State)
 	key = binary.NativeEndian.AppendUint32(key, uint32(f.Status))
-	key = binary.NativeEndian.AppendUint32(key, uint32(f.Has))
-	c := k.first[v.family]
-	for i := range cuts.NumFields {
-		if b := &c.Bounds[i]; !b.None() {
-			key = v.appendField(key, b, i)
-		}
-	}
-	return v.appendICMP(key, c)
+	return binary.NativeEndian.AppendUint32(key, uint32(f.Has))
 }
 
 // appendICMP adds what is an ICMP flow's own: types and codes, which say what it
 // is, and its id where rules look at that.
-func (v *values) appendICMP(key []byte, c *cuts.Cuts) []byte {
+func (v *values) appendICMP(key []byte, c *cuts.Cuts, side Side) []byte {
 	if !v.icmp {
 		return key
 	}
@@ -198,20 +219,24 @@ func (v *values) appendICMP(key []byte, c *cuts.Cuts) []byte {
 		fields = fields[:2]
 	}
 	for _, i := range fields {
-		key = binary.NativeEndian.AppendUint32(key, v.small[i])
+		if side.of(i) {
+			key = binary.NativeEndian.AppendUint32(key, v.small[i])
+		}
 	}
 	return key
 }
 
 // appendChains adds what chains tell apart.
-func (k *Kinds) appendChains(key []byte, ids []uint32, v *values) []byte {
+func (k *Kinds) appendChains(key []byte, ids []uint32, v *values, side Side) []byte {
 	for _, id := range ids {
 		c := k.of(id, v.family)
 		for _, i := range c.fields {
-			key = v.appendField(key, &c.Bounds[i], i)
+			if side.of(i) {
+				key = v.appendField(key, &c.Bounds[i], i)
+			}
 		}
 		if v.icmp && c.RawID {
-			key = v.appendICMP(key, c.Cuts)
+			key = v.appendICMP(key, c.Cuts, side)
 		}
 	}
 	return key

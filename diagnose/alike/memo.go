@@ -20,6 +20,7 @@ const maxKept = 1 << 17
 // Memo keeps answers of type V. It is safe for concurrent use.
 type Memo[V any] struct {
 	kinds  *Kinds
+	side   Side
 	seed   maphash.Seed
 	shards [shards]shard[V]
 }
@@ -39,9 +40,9 @@ type node struct {
 	chains []uint32
 }
 
-// NewMemo begins with nothing known.
-func NewMemo[V any](k *Kinds) *Memo[V] {
-	m := &Memo[V]{kinds: k, seed: maphash.MakeSeed()}
+// NewMemo begins with nothing known. Answers rest on the side alone.
+func NewMemo[V any](k *Kinds, side Side) *Memo[V] {
+	m := &Memo[V]{kinds: k, side: side, seed: maphash.MakeSeed()}
 	for i := range m.shards {
 		m.shards[i].reset()
 	}
@@ -82,12 +83,12 @@ func (l *Look[V]) Of(f *host.Flow, decide func() (v V, share bool)) V {
 		return v
 	}
 	m := l.memo
-	l.first = m.kinds.appendFirst(l.first[:0], f, &l.v)
+	l.first = m.kinds.appendFirst(l.first[:0], f, &l.v, m.side)
 	s := &m.shards[maphash.Bytes(m.seed, l.first)%shards]
 	s.RLock()
 	n := s.nodes[string(l.first)]
 	if n != nil {
-		l.key = m.kinds.appendChains(n.appendTo(l.key[:0]), n.chains, &l.v)
+		l.key = m.kinds.appendChains(n.appendTo(l.key[:0]), n.chains, &l.v, l.memo.side)
 		if v, ok := s.known[string(l.key)]; ok {
 			s.RUnlock()
 			return v
@@ -125,6 +126,6 @@ func (l *Look[V]) keep(s *shard[V], v V) {
 			n.epoch = uint32(len(n.chains))
 		}
 	}
-	l.key = l.memo.kinds.appendChains(n.appendTo(l.key[:0]), n.chains, &l.v)
+	l.key = l.memo.kinds.appendChains(n.appendTo(l.key[:0]), n.chains, &l.v, l.memo.side)
 	s.known[string(l.key)] = v
 }

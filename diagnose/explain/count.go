@@ -25,7 +25,7 @@ type Made struct {
 func (e *Explainer) Count(cores int, read func(each func(*host.Flow)) error) Made {
 	var all tally
 	var one sync.Mutex
-	memo := alike.NewMemo[[]attribution](alike.New(e.host, nil))
+	memo := alike.NewMemo[[]attribution](alike.New(e.host, nil), alike.Entry)
 	var workers []*counter
 	s := alike.NewSpread(cores, func() func(int, *host.Flow) {
 		c := e.counter(memo)

@@ -9,38 +9,55 @@ import (
 	"github.com/ntdiag/ntdiag/rules"
 )
 
-// memo prepares to judge flows that look alike once. Sources of the rules are
+// memos keep what was found of flows that look alike.
+type memos struct {
+	// ways are those that reach where the entry stands, of new packets with its
+	// original tuple.
+	ways     *alike.Memo[[]*simulate.Outcome]
+	verdicts *alike.Memo[*Verdict]
+}
+
+// memos prepares to judge flows that look alike once. Sources of the rules are
 // what judging.lost compares with.
-func (j *Judge) memo() *alike.Memo[*Verdict] {
+func (j *Judge) memos() *memos {
 	var sources []alike.Range
 	for _, p := range j.pools {
 		sources = append(sources, alike.Range{Lo: p.lo, Hi: p.hi})
 	}
-	return alike.NewMemo[*Verdict](alike.New(j.host, sources))
+	k := alike.New(j.host, sources)
+	return &memos{alike.NewMemo[[]*simulate.Outcome](k, alike.Original), alike.NewMemo[*Verdict](k, alike.Entry)}
 }
 
 // sharing judges flows for one goroutine, those that look alike once.
 type sharing struct {
-	judge *Judge
-	look  *alike.Look[*Verdict]
+	*Judge  // tells verdicts which chains it enters
+	ways    *alike.Look[[]*simulate.Outcome]
+	sim     *simulate.Simulator // tells ways
+	verdict *alike.Look[*Verdict]
 }
 
-func (j *Judge) sharing(m *alike.Memo[*Verdict]) *sharing {
-	look := m.Look()
+func (j *Judge) sharing(m *memos) *sharing {
+	s := &sharing{ways: m.ways.Look(), verdict: m.verdicts.Look()}
 	watched := *j
-	watched.sim = j.sim.Watch(look.Enter)
-	return &sharing{judge: &watched, look: look}
+	watched.sim = j.sim.Watch(s.verdict.Enter)
+	s.Judge, s.sim = &watched, j.sim.Watch(s.ways.Enter)
+	return s
 }
 
 // fresh is the verdict of every flow that is.
 var fresh = &Verdict{Fate: Fresh}
 
-// verdict writes the verdict of f to out.
-func (s *sharing) verdict(f *host.Flow, out *Verdict) {
+// judge writes the verdict of f to out.
+func (s *sharing) judge(f *host.Flow, out *Verdict) {
+	c := judging{Judge: s.Judge, f: f, ends: f.Ends()}
+	if c.exempt() == "" && c.fits(s.waysOf(f)) == rules.Yes {
+		s.like(fresh, f, out)
+		return
+	}
 	own := false
-	v := s.look.Of(f, func() (*Verdict, bool) {
+	v := s.verdict.Of(f, func() (*Verdict, bool) {
 		own = true
-		c := judging{Judge: s.judge, f: f, ends: f.Ends(), out: Verdict{Flow: *f}}
+		c.out = Verdict{Flow: *f}
 		c.judge()
 		*out = c.out
 		if c.out.Fate == Fresh {
@@ -49,8 +66,20 @@ func (s *sharing) verdict(f *host.Flow, out *Verdict) {
 		return &c.out, c.shared()
 	})
 	if !own {
-		s.judge.like(v, f, out)
+		s.like(v, f, out)
 	}
+}
+
+// waysOf are the ways of judging.fresh.
+func (s *sharing) waysOf(f *host.Flow) []*simulate.Outcome {
+	return s.ways.Of(f, func() ([]*simulate.Outcome, bool) {
+		all, err := s.sim.Ways(packetOf(f))
+		if err != nil {
+			return nil, true
+		}
+		ways, _ := reach(f, all)
+		return ways, true
+	})
 }
 
 // shared tells whether what was found is true of every flow that goes this way,

@@ -42,13 +42,13 @@ func (j *Judge) Stream(cores int, each func(*Verdict) error) *Stream {
 		s.free <- &batch{done: make(chan struct{}, 1)}
 	}
 	var judging sync.WaitGroup
-	memo := j.memo()
+	memos := j.memos()
 	for range cores {
 		judging.Go(func() {
-			one := j.sharing(memo)
+			one := j.sharing(memos)
 			for b := range s.work {
 				for i := range b.flows[:b.n] {
-					one.verdict(&b.flows[i], &b.verdicts[i])
+					one.judge(&b.flows[i], &b.verdicts[i])
 				}
 				b.done <- struct{}{}
 			}

@@ -29,7 +29,7 @@ func (b *Builder) statement(s rules.Statement) {
 			b.set(s.Key, s.Set)
 		}
 	case *rules.Assign:
-		b.value(s.Value)
+		b.assign(s)
 	case *rules.NAT:
 		b.nat(s)
 	case *rules.InIPSet:
@@ -79,6 +79,22 @@ func asksNothing(s rules.Statement) bool {
 		return true
 	}
 	return false
+}
+
+// assign: what is written over a field is compared with what the entry has there.
+func (b *Builder) assign(s *rules.Assign) {
+	b.value(s.Value)
+	r, ok := b.readerOf(s.Dest)
+	if !ok || len(r.pieces) == 0 {
+		return
+	}
+	values, known := valuesOf(s.Value, r.width)
+	if !known {
+		b.rawPieces(r)
+	}
+	for _, v := range values {
+		b.equal(r, v)
+	}
 }
 
 func (b *Builder) match(m *rules.Match) {
