@@ -43,7 +43,10 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
-func main() { os.Exit(run()) }
+func main() {
+	paceCollector()
+	os.Exit(run())
+}
 
 func run() int {
 	end := []os.Signal{os.Interrupt, syscall.SIGTERM}

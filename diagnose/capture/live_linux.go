@@ -48,14 +48,22 @@ func (l *Live) Snapshot(ctx context.Context) (*host.Snapshot, error) {
 	if err := unix.Uname(&u); err == nil {
 		s.Hostname, s.Kernel = string(cstr(u.Nodename[:])), string(cstr(u.Release[:]))
 	}
+	// the kernel serves routes under another lock than rules: they come beside
+	var routes host.Snapshot
+	beside := make(chan error, 1)
+	go func() {
+		l.routing(ctx, &routes)
+		beside <- l.ns.do(func() { s.Sysctls = readSysctls() })
+	}()
 	ipsets, missingSets := l.ipsets(ctx) // before the rules that refer to them by id
 	ruleset, missing := l.ruleset(ctx, ipsets)
 	s.Rules, s.Missing = ruleset, append(missing, missingSets...)
 	s.Missing = append(s.Missing, l.legacy(ctx, s.Rules)...)
-	l.routing(ctx, s)
-	if err := l.ns.do(func() { s.Sysctls = readSysctls() }); err != nil {
+	if err := <-beside; err != nil {
 		return nil, fmt.Errorf("snapshot: network namespace: %w", err)
 	}
+	s.Links, s.Addrs, s.Routes, s.RuleTable = routes.Links, routes.Addrs, routes.Routes, routes.RuleTable
+	s.Missing = append(s.Missing, routes.Missing...)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", context.Cause(ctx))
 	}

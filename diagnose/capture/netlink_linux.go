@@ -14,7 +14,7 @@ import (
 // the longest buffer it was shown, up to 32 KiB for a dump.
 const (
 	ctBuffer  = 64 << 10
-	nftBuffer = 256 << 10
+	nftBuffer = 64 << 10
 )
 
 const (

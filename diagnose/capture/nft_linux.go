@@ -57,8 +57,9 @@ type setName struct {
 // nftReader reads one ruleset through one socket.
 type nftReader struct {
 	c       *conn
-	buf     []byte
+	ahead   ahead
 	b       *nft.Builder
+	ipsets  []*rules.IPSet
 	sets    []setName
 	missing []host.Missing
 	changed bool // a dump was interrupted by a change
@@ -79,7 +80,7 @@ func (l *Live) ruleset(ctx context.Context, ipsets []*rules.IPSet) (*rules.Rules
 		return empty, []host.Missing{{What: what, Why: whyOf(err)}}
 	}
 	defer c.close()
-	r := &nftReader{c: c, buf: make([]byte, nftBuffer)}
+	r := &nftReader{c: c, ahead: ahead{buf: make([]byte, nftBuffer)}, ipsets: empty.IPSets}
 	for try := 1; ; try++ {
 		gen, err := r.readOnce(ctx)
 		if err != nil {
@@ -92,7 +93,6 @@ func (l *Live) ruleset(ctx context.Context, ipsets []*rules.IPSet) (*rules.Rules
 		if r.changed {
 			r.missing = append(r.missing, host.Missing{What: what, Why: fmt.Sprintf("it changed while it was read, %d times in a row", try)})
 		}
-		r.b.SetIPSets(empty.IPSets)
 		rs := r.b.Finish(gen)
 		if r.changed {
 			for _, t := range rs.Tables {
@@ -106,6 +106,7 @@ func (l *Live) ruleset(ctx context.Context, ipsets []*rules.IPSet) (*rules.Rules
 // readOnce dumps everything once. An error means that nothing can be read.
 func (r *nftReader) readOnce(ctx context.Context) (uint32, error) {
 	r.b, r.sets, r.missing, r.changed = nft.NewBuilder(ne), nil, nil, false
+	r.b.SetIPSets(r.ipsets)
 	before, err := r.generation(ctx)
 	if err != nil {
 		return 0, err
@@ -147,7 +148,7 @@ func (r *nftReader) miss(what string, err error) {
 func (r *nftReader) dump(ctx context.Context, typ uint16, req []byte, family uint8, add func([]byte) error) error {
 	refused := 0
 	var first error
-	info, err := r.c.dump(ctx, typ, nfgen(family, req), r.buf, func(m message) error {
+	info, err := r.ahead.dump(ctx, r.c, typ, nfgen(family, req), func(m message) error {
 		if len(m.payload) < 4 {
 			return nil
 		}
@@ -167,7 +168,7 @@ func (r *nftReader) dump(ctx context.Context, typ uint16, req []byte, family uin
 
 // generation is NFTA_GEN_ID.
 func (r *nftReader) generation(ctx context.Context) (uint32, error) {
-	b, err := r.c.ask(ctx, nftGetGen, nfgen(0, nil), r.buf)
+	b, err := r.c.ask(ctx, nftGetGen, nfgen(0, nil), r.ahead.buf)
 	if err != nil {
 		return 0, err
 	}
@@ -194,7 +195,7 @@ func (l *Live) Generation(ctx context.Context) (uint32, error) {
 		return 0, explainErr(what, err, netlinkReasons(nftModule))
 	}
 	defer c.close()
-	r := &nftReader{c: c, buf: make([]byte, generationBuffer)}
+	r := &nftReader{c: c, ahead: ahead{buf: make([]byte, generationBuffer)}}
 	gen, err := r.generation(ctx)
 	if err != nil {
 		return 0, explainErr(what, err, netlinkReasons(nftModule))

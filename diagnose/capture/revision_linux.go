@@ -90,7 +90,7 @@ func (r *Revisions) Now(ctx context.Context) (Revision, error) {
 	if _, err := r.told.empty(r.buf); err != nil {
 		return out, err
 	}
-	gen := nftReader{c: r.ask, buf: r.buf}
+	gen := nftReader{c: r.ask, ahead: ahead{buf: r.buf}}
 	id, err := gen.generation(ctx)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
 		// a kernel without nf_tables
