@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/keep"
 )
 
 // Builder gathers the NFT_MSG_NEW* messages of one dump into a ruleset. They
@@ -21,11 +22,11 @@ type Builder struct {
 	attrs    attrs   // of the present message
 	element  attrs   // of the present element
 	decoder  decoder // of the present rule
-	keeper   *keeper
+	keeper   *keep.Bytes
 	ready    bool // the sets are: rules come
-	made     slab[rules.Rule]
-	raw      slab[rules.RawExpr]
-	verdicts slab[rules.Verdict]
+	made     keep.Slab[rules.Rule]
+	raw      keep.Slab[rules.RawExpr]
+	verdicts keep.Slab[rules.Verdict]
 	// loose lead to chains that were not there yet.
 	loose []looseVerdict
 }
@@ -52,7 +53,7 @@ type tableParts struct {
 // NewBuilder makes a Builder for messages of a machine of the given byte order.
 func NewBuilder(order binary.ByteOrder) *Builder {
 	return &Builder{
-		order: order, rs: &rules.Ruleset{Order: order}, tables: map[tableKey]*tableParts{}, keeper: newKeeper(),
+		order: order, rs: &rules.Ruleset{Order: order}, tables: map[tableKey]*tableParts{}, keeper: keep.NewBytes(),
 	}
 }
 
@@ -178,7 +179,7 @@ func (b *Builder) AddRule(payload []byte) error {
 		c = t.newChain(string(name))
 		t.note("chain %q was not listed, but has rules", name)
 	}
-	r := b.made.one(rules.Rule{Chain: c, Position: len(c.Rules) + 1, UserData: b.keeper.share(a.get(attrRuleUserdata))})
+	r := b.made.One(rules.Rule{Chain: c, Position: len(c.Rules) + 1, UserData: b.keeper.Share(a.get(attrRuleUserdata))})
 	broken := a.err != nil
 	r.Handle = a.opt64(attrRuleHandle)
 	r.Raw, err = b.rawExprs(a.get(attrRuleExprs))
@@ -196,7 +197,7 @@ func (b *Builder) AddRule(payload []byte) error {
 
 // rawExprs is the list of expressions with bytes that stay.
 func (b *Builder) rawExprs(list []byte) ([]rules.RawExpr, error) {
-	return readExprs(b.order, list, b.raw.list, b.keeper.share)
+	return readExprs(b.order, list, b.raw.List, b.keeper.Share)
 }
 
 // decode makes the statements of a rule.

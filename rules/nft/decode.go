@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/keep"
 )
 
 // decoder reads the expressions of one rule in order, keeping what each
@@ -34,12 +35,12 @@ type decoder struct {
 
 // products are the things that rules are full of.
 type products struct {
-	lists    slab[rules.Statement]
-	matches  slab[rules.Match]
-	counters slab[rules.Counter]
-	payloads slab[rules.Payload]
-	metas    slab[rules.Meta]
-	verdicts slab[rules.Verdict]
+	lists    keep.Slab[rules.Statement]
+	matches  keep.Slab[rules.Match]
+	counters keep.Slab[rules.Counter]
+	payloads keep.Slab[rules.Payload]
+	metas    keep.Slab[rules.Meta]
+	verdicts keep.Slab[rules.Verdict]
 }
 
 // scope is what a list of expressions is decoded in.
@@ -108,7 +109,7 @@ func (d *decoder) list(raw []rules.RawExpr) []rules.Statement {
 	}
 	d.placeUnread()
 	slices.SortStableFunc(d.out, func(a, b placed) int { return a.at - b.at })
-	out := d.made.lists.list(len(d.out))
+	out := d.made.lists.List(len(d.out))
 	for i, p := range d.out {
 		out[i] = p.st
 	}

@@ -37,7 +37,7 @@ func (b *Builder) AddObject(payload []byte) error {
 	}
 	o := &rules.Object{
 		Table: t.Table, Name: string(name), Handle: a.opt64(attrObjHandle),
-		Type: rules.ObjectType(a.opt32(attrObjType)), Raw: b.keeper.keep(a.get(attrObjData)),
+		Type: rules.ObjectType(a.opt32(attrObjType)), Raw: b.keeper.Keep(a.get(attrObjData)),
 		Comment: cstring(userdata(a.get(attrObjUserdata), udataComment)),
 	}
 	t.Objects = append(t.Objects, o)

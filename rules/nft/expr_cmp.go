@@ -28,7 +28,7 @@ func decodeCmp(d *decoder, a *attrs) error {
 		return err
 	}
 	left, right := unpadded(v.x, data)
-	d.emit(d.made.matches.one(rules.Match{Span: d.span(v), Left: wholeName(left), Op: rules.CmpOp(op), Right: right}))
+	d.emit(d.made.matches.One(rules.Match{Span: d.span(v), Left: wholeName(left), Op: rules.CmpOp(op), Right: right}))
 	return nil
 }
 

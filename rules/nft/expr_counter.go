@@ -14,6 +14,6 @@ func decodeCounter(d *decoder, a *attrs) error {
 	if a.err != nil {
 		return a.err
 	}
-	d.emit(d.made.counters.one(st))
+	d.emit(d.made.counters.One(st))
 	return nil
 }

@@ -31,7 +31,7 @@ func decodeImmediate(d *decoder, a *attrs) error {
 		return err
 	}
 	v.Span = d.span()
-	d.emit(d.made.verdicts.one(v))
+	d.emit(d.made.verdicts.One(v))
 	return nil
 }
 

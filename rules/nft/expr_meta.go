@@ -23,7 +23,7 @@ func decodeMeta(d *decoder, a *attrs) error {
 		return fmt.Errorf("meta key %d is not known", key)
 	}
 	return d.loadOrAssign(a, attrMetaDreg, attrMetaSreg, rules.Assign{
-		Target: rules.AssignMeta, Dest: d.made.metas.one(rules.Meta{Key: rules.MetaKey(key)}),
+		Target: rules.AssignMeta, Dest: d.made.metas.One(rules.Meta{Key: rules.MetaKey(key)}),
 	})
 }
 

@@ -37,7 +37,7 @@ func decodePayload(d *decoder, a *attrs) error {
 	case n == 0 || n > maxData:
 		return fmt.Errorf("payload length is %d", n)
 	}
-	set.Dest = d.made.payloads.one(rules.Payload{Base: rules.PayloadBase(base), Off: int(off), Len: int(n)})
+	set.Dest = d.made.payloads.One(rules.Payload{Base: rules.PayloadBase(base), Off: int(off), Len: int(n)})
 	return d.loadOrAssign(a, attrPayloadDreg, attrPayloadSreg, set)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/keep"
 )
 
 // NFTA_SET_ELEM_LIST_*.
@@ -79,9 +80,9 @@ func (b *Builder) elementOf(t *tableParts, p *setParts, raw []byte) (bound, erro
 		Object: a.str(attrElemObjref), Comment: cstring(userdata(a.get(attrElemUserdata), udataComment)),
 	}}
 	if !e.Catchall {
-		e.Key = b.keeper.keep(p.keyOf(a, attrElemKey))
+		e.Key = b.keeper.Keep(p.keyOf(a, attrElemKey))
 		if a.has(attrElemKeyEnd) {
-			e.KeyEnd = b.keeper.keep(p.keyOf(a, attrElemKeyEnd))
+			e.KeyEnd = b.keeper.Keep(p.keyOf(a, attrElemKeyEnd))
 		}
 	}
 	if a.has(attrElemData) {
@@ -94,12 +95,21 @@ func (b *Builder) elementOf(t *tableParts, p *setParts, raw []byte) (bound, erro
 		return e, nil
 	}
 	var err error
-	b.keeper.keepIn(a, attrElemExpr, attrElemExprs)
+	keepIn(b.keeper, a, attrElemExpr, attrElemExprs)
 	b.decoder.scope = t.scope
 	if e.Exprs, err = b.decoder.inner(a, attrElemExpr, attrElemExprs); err != nil {
 		t.note("element of set %q: %v", p.Name, err)
 	}
 	return e, nil
+}
+
+// keepIn keeps attributes of a message.
+func keepIn(k *keep.Bytes, a *attrs, numbers ...int) {
+	for _, n := range numbers {
+		if a.has(n) {
+			a.val[n] = k.Keep(a.val[n])
+		}
+	}
 }
 
 // keyOf is a key of the set's length.
@@ -116,7 +126,7 @@ func (p *setParts) keyOf(a *attrs, n int) []byte {
 func (b *Builder) data(t *tableParts, p *setParts, e *rules.Element) {
 	a := &b.element
 	if !p.Verdicts() {
-		e.Data = b.keeper.share(a.value(attrElemData))
+		e.Data = b.keeper.Share(a.value(attrElemData))
 		if a.err == nil && len(e.Data) != p.DataLen {
 			a.fail(fmt.Errorf("data has %d bytes, not %d", len(e.Data), p.DataLen))
 		}
@@ -127,7 +137,7 @@ func (b *Builder) data(t *tableParts, p *setParts, e *rules.Element) {
 		a.fail(err)
 		return
 	}
-	e.Verdict = b.verdicts.one(v)
+	e.Verdict = b.verdicts.One(v)
 	b.lead(t, e.Verdict)
 }
 

@@ -61,7 +61,7 @@ func (b *Builder) AddSet(payload []byte) error {
 		KeyLen: int(min(a.opt32(attrSetKeyLen), maxLen)), DataLen: int(min(a.opt32(attrSetDataLen), maxLen)),
 		ObjType: rules.ObjectType(a.opt32(attrSetObjType)), Timeout: a.opt64(attrSetTimeout),
 		GCInterval: a.opt32(attrSetGC), Policy: a.opt32(attrSetPolicy),
-		UserData: b.keeper.share(a.get(attrSetUserdata)),
+		UserData: b.keeper.Share(a.get(attrSetUserdata)),
 		Comment:  cstring(userdata(a.get(attrSetUserdata), udataSetComment)),
 	}
 	desc := a.nest(attrSetDesc)
@@ -72,7 +72,7 @@ func (b *Builder) AddSet(payload []byte) error {
 		t.note("set %q: %v", name, a.err)
 		s.Missing = "the set's own description is damaged: " + a.err.Error()
 	}
-	b.keeper.keepIn(a, attrSetExpr, attrSetExprs)
+	keepIn(b.keeper, a, attrSetExpr, attrSetExprs)
 	b.decoder.scope = t.scope
 	if s.Exprs, err = b.decoder.inner(a, attrSetExpr, attrSetExprs); err != nil {
 		t.note("set %q: %v", name, err)

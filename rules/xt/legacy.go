@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/keep"
 )
 
 // Info is what IPT_SO_GET_INFO says of a table (struct ipt_getinfo).
@@ -103,7 +104,7 @@ func DecodeTable(order binary.ByteOrder, family rules.Family, in Info, b []byte,
 	d := &legacyDecoder{
 		layout: l, info: in, ipset: ipset, order: order,
 		table: &rules.Table{Backend: rules.BackendIptablesLegacy, Family: family, Name: in.Name},
-		heads: map[int]*rules.Chain{}, index: map[int]int{},
+		heads: map[int]*rules.Chain{}, index: map[int]int{}, keep: keep.NewBytes(),
 	}
 	if err := d.split(b); err != nil {
 		return nil, fmt.Errorf("legacy table %q: %w", in.Name, err)
@@ -126,6 +127,9 @@ type legacyDecoder struct {
 	index   map[int]int          // offset -> entry
 	heads   map[int]*rules.Chain // offset of the first rule -> chain
 	spans   []chainSpan
+	keep    *keep.Bytes // what outlives the blob
+	made    keep.Slab[rules.Rule]
+	raw     keep.Slab[rules.RawExpr]
 }
 
 // chainSpan is the entries [from, to) that are a chain's rules; to is its
@@ -137,6 +141,7 @@ type chainSpan struct {
 
 // split cuts the blob into entries.
 func (d *legacyDecoder) split(b []byte) error {
+	d.entries = make([]entry, 0, min(int(d.info.Entries), len(b)/d.size+1))
 	for at := 0; at < len(b); {
 		e, err := d.entry(b, at)
 		if err != nil {
@@ -158,14 +163,16 @@ func (d *legacyDecoder) entry(b []byte, at int) (entry, error) {
 	if target < d.size || target > next || next > len(b) {
 		return entry{}, fmt.Errorf("target at %d, next at %d, of %d bytes", target, next, len(b))
 	}
-	e := entry{at: at, next: at + next, fixed: b[:d.size:d.size], isGoto: b[d.flags]&d.gotoFlag != 0}
+	e := entry{at: at, next: at + next, fixed: d.keep.Share(b[:d.size]), isGoto: b[d.flags]&d.gotoFlag != 0}
 	e.packets, e.bytes = d.order.Uint64(b[d.counters:]), d.order.Uint64(b[d.counters+8:])
 	for pos := d.size; pos < target; {
 		m, n, err := splitBlob(d.order, b[pos:target])
 		if err != nil {
 			return entry{}, fmt.Errorf("match: %w", err)
 		}
-		e.matches, e.rawMatch = append(e.matches, m), append(e.rawMatch, b[pos:pos+n:pos+n])
+		raw := d.keep.Share(b[pos : pos+n])
+		m.Info = raw[blobHeader:]
+		e.matches, e.rawMatch = append(e.matches, m), append(e.rawMatch, raw)
 		pos += n
 	}
 	var n int
@@ -173,7 +180,8 @@ func (d *legacyDecoder) entry(b []byte, at int) (entry, error) {
 	if e.target, n, err = splitBlob(d.order, b[target:next]); err != nil {
 		return entry{}, fmt.Errorf("target: %w", err)
 	}
-	e.rawTarget = b[target : target+n : target+n]
+	e.rawTarget = d.keep.Share(b[target : target+n])
+	e.target.Info = e.rawTarget[blobHeader:]
 	return e, nil
 }
 
@@ -250,8 +258,8 @@ func (d *legacyDecoder) fill() {
 }
 
 func (d *legacyDecoder) rule(c *rules.Chain, e *entry, position int) *rules.Rule {
-	r := &rules.Rule{Chain: c, Position: position}
-	r.Raw = make([]rules.RawExpr, 0, 2+len(e.matches))
+	r := d.made.One(rules.Rule{Chain: c, Position: position})
+	r.Raw = d.raw.List(2 + len(e.matches))[:0]
 	r.Raw = append(r.Raw, rules.RawExpr{Name: RawEntry, Data: e.fixed})
 	for _, m := range e.rawMatch {
 		r.Raw = append(r.Raw, rules.RawExpr{Name: RawMatch, Data: m})
