@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,7 +48,7 @@ func serviceRuleset(n, m int) string {
 
 // BenchmarkReadRuleset reads NTDIAG_BENCH_RULES (40,000) rules and a map of
 // NTDIAG_BENCH_ELEMENTS (100,000) elements until questions can be asked, by
-// turns with `nft list ruleset`.
+// turns with `nft list ruleset`: how long that takes, and how much memory.
 func BenchmarkReadRuleset(b *testing.B) {
 	n, m := benchSize(b, "NTDIAG_BENCH_RULES", 40000), benchSize(b, "NTDIAG_BENCH_ELEMENTS", 100000)
 	l, err := lab.New()
@@ -73,23 +74,43 @@ func BenchmarkReadRuleset(b *testing.B) {
 	}
 	nft(strings.NewReader(serviceRuleset(n, m)), "-f", "-")
 	var ours, theirs []time.Duration
+	var live, made uint64
 	for b.Loop() {
 		for range 3 {
 			start := time.Now()
 			nft(nil, "list", "ruleset")
 			theirs = append(theirs, time.Since(start))
-			start = time.Now()
-			benchRead(b, h, n, m)
-			ours = append(ours, time.Since(start))
+			var took time.Duration
+			took, live, made = benchMemory(func() any { return benchRead(b, h, n, m) })
+			ours = append(ours, took)
 		}
 	}
 	b.ReportMetric(float64(median(ours).Milliseconds()), "ms/read")
 	b.ReportMetric(float64(median(theirs).Milliseconds()), "ms/nft-list")
 	b.ReportMetric(float64(median(ours))/float64(median(theirs)), "ratio")
+	b.ReportMetric(float64(live)/(1<<20), "MiB-kept")
+	b.ReportMetric(float64(made)/(1<<20), "MiB-made")
 }
 
-// benchRead opens the namespace, reads, and makes ready to walk.
-func benchRead(b *testing.B, h *lab.Host, n, m int) {
+// benchMemory runs f: how long it took, how many bytes of what it gave are in use
+// after a collection, and how many it made on the way.
+func benchMemory(f func() any) (took time.Duration, live, made uint64) {
+	var before, after, end runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	got := f()
+	took = time.Since(start)
+	runtime.ReadMemStats(&after)
+	runtime.GC()
+	runtime.ReadMemStats(&end)
+	runtime.KeepAlive(got)
+	return took, end.HeapAlloc - min(before.HeapAlloc, end.HeapAlloc), after.TotalAlloc - before.TotalAlloc
+}
+
+// benchRead opens the namespace, reads, and makes ready to walk; what it gives
+// holds all that was read.
+func benchRead(b *testing.B, h *lab.Host, n, m int) *walk.Walker {
 	b.Helper()
 	live, err := Open(h.Path())
 	if err != nil {
@@ -100,7 +121,8 @@ func benchRead(b *testing.B, h *lab.Host, n, m int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if w := walk.New(s.Rules); w.Orders(rules.Prerouting, rules.FamilyIPv4) != 0 {
+	w := walk.New(s.Rules)
+	if w.Orders(rules.Prerouting, rules.FamilyIPv4) != 0 {
 		b.Fatal("order of chains is not known")
 	}
 	got, elements := 0, 0
@@ -115,6 +137,7 @@ func benchRead(b *testing.B, h *lab.Host, n, m int) {
 	if got < n || elements != m || len(s.Missing) > 0 {
 		b.Fatalf("%d rules, %d elements, missing %v", got, elements, s.Missing)
 	}
+	return w
 }
 
 func benchSize(b *testing.B, name string, otherwise int) int {

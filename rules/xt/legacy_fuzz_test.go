@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ntdiag/ntdiag/rules"
+	"github.com/ntdiag/ntdiag/rules/keep"
 	"github.com/ntdiag/ntdiag/rules/walk"
 )
 
@@ -145,7 +146,7 @@ func FuzzLegacyTable(f *testing.F) {
 // blobs are the matches and targets of a recorded table.
 func (t *recordedTable) blobs(tb testing.TB) []Blob {
 	tb.Helper()
-	d := &legacyDecoder{layout: layouts[t.family], order: binary.LittleEndian, index: map[int]int{}}
+	d := &legacyDecoder{layout: layouts[t.family], order: binary.LittleEndian, index: map[int]int{}, keep: keep.NewBytes()}
 	if err := d.split(t.entries); err != nil {
 		tb.Fatal(err)
 	}
