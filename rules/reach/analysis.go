@@ -48,7 +48,10 @@ type met struct {
 	hook   rules.Hook
 	family rules.Family
 	base   *rules.Chain
-	need   conj
+	any    bool // any packet
+	// way holds of every packet that is in the chain, need of those that get to
+	// the rule's end.
+	way, need conj
 }
 
 // Dead tells why no packet meets r; nil when one may, or when r stands in a
@@ -74,7 +77,7 @@ type analysis struct {
 	family rules.Family
 	order  []*rules.Chain
 
-	ids     ids
+	ids     *ids
 	none    conj                // absent, made once
 	ctMarks bool                // some rule writes ct mark or labels
 	fed     map[*rules.Set]bool // rules add to or delete from it
@@ -84,6 +87,10 @@ type analysis struct {
 	alive   map[*rules.Chain]bool // every rule below was found alive here
 	open    map[*rules.Chain]bool // to be gone through for any packet
 	budget  int
+
+	claims conj // of the rule looked at
+	keys   []fixed
+	plain  bool // the plain way, for tests: nothing known before is made use of
 }
 
 // maxVisits bounds how many rules are looked at for one hook and family; what
@@ -94,7 +101,9 @@ const maxVisits = 400000
 var hooks = []rules.Hook{rules.Prerouting, rules.Input, rules.Forward, rules.Output, rules.Postrouting}
 
 // Analyse goes through every chain of rs.
-func Analyse(rs *rules.Ruleset) *Result {
+func Analyse(rs *rules.Ruleset) *Result { return analyse(rs, false) }
+
+func analyse(rs *rules.Ruleset, plain bool) *Result {
 	res := &Result{
 		dead: map[*rules.Rule]*Dead{}, live: map[*rules.Rule]bool{}, entered: map[*rules.Chain]bool{},
 		callers: map[*rules.Chain][]*rules.Rule{}, met: map[*rules.Rule][]met{},
@@ -103,14 +112,14 @@ func Analyse(rs *rules.Ruleset) *Result {
 	for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
 		// what a rule asks for depends on the family alone
 		read, writes, size := map[*rules.Rule]*parsed{}, map[*rules.Chain]place{}, map[*rules.Chain]int{}
-		names := ids{}
+		names := newIDs()
 		for _, h := range hooks {
 			chains, _ := rs.AtHook(h, f)
 			if len(chains) == 0 {
 				continue
 			}
 			a := &analysis{
-				res: res, hook: h, family: f, order: chains, ids: names, ctMarks: ctMarks, fed: fed, budget: maxVisits,
+				res: res, hook: h, family: f, order: chains, ids: names, ctMarks: ctMarks, fed: fed, budget: maxVisits, plain: plain,
 				parsed: read, writes: writes, size: size, alive: map[*rules.Chain]bool{}, open: map[*rules.Chain]bool{},
 			}
 			a.none = a.absent()
@@ -232,8 +241,8 @@ func (a *analysis) base(seen *scope, c *rules.Chain) *scope {
 func (a *analysis) family4or6() conj {
 	ether := map[rules.Family][]byte{rules.FamilyIPv4: {0x08, 0x00}, rules.FamilyIPv6: {0x86, 0xdd}}[a.family]
 	return conj{
-		{f: a.plain(metaKey(rules.MetaNfproto), 1), v: point([]byte{byte(a.family)})},
-		{f: a.plain(metaKey(rules.MetaProtocol), 2), v: point(ether)},
+		{f: a.given(metaKey(rules.MetaNfproto), 1), v: point([]byte{byte(a.family)})},
+		{f: a.given(metaKey(rules.MetaProtocol), 2), v: point(ether)},
 	}
 }
 
@@ -251,8 +260,8 @@ func (a *analysis) absent() conj {
 		return nil
 	}
 	return conj{
-		{f: a.plain(metaKey(index), 4), v: point(make([]byte, 4))},
-		{f: a.plain(metaKey(name), 16), v: point(make([]byte, 16))},
+		{f: a.given(metaKey(index), 4), v: point(make([]byte, 4))},
+		{f: a.given(metaKey(name), 16), v: point(make([]byte, 16))},
 	}
 }
 
@@ -268,7 +277,7 @@ func (a *analysis) rest() {
 			done[c] = true
 			a.res.entered[c] = true
 			for _, r := range c.Rules {
-				a.lives(r, nil, nil)
+				a.lives(r, &met{hook: a.hook, family: a.family, any: true})
 				for _, to := range targets(r) {
 					a.open[to] = true
 				}
@@ -278,10 +287,13 @@ func (a *analysis) rest() {
 }
 
 // lives notes that a packet may meet r.
-func (a *analysis) lives(r *rules.Rule, base *rules.Chain, need conj) {
+func (a *analysis) lives(r *rules.Rule, m *met) {
 	a.res.live[r] = true
-	if ways := a.res.met[r]; len(ways) <= maxMet && (need == nil || wanted(r)) {
-		a.res.met[r] = append(ways, met{a.hook, a.family, base, need})
+	if !m.any && !wanted(r) {
+		return
+	}
+	if ways := a.res.met[r]; len(ways) <= maxMet {
+		a.res.met[r] = append(ways, *m)
 	}
 }
 

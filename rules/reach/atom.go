@@ -72,10 +72,10 @@ func (a *atom) excludes(b *atom) bool {
 		return bitsExclude(a, b) || bitsExclude(b, a)
 	}
 	if a.f.width == b.f.width {
-		return len(a.v.and(b.v)) == 0
+		return !a.v.meets(b.v)
 	}
 	n := min(a.f.width, b.f.width)
-	return len(a.v.head(n).and(b.v.head(n))) == 0
+	return !a.v.head(n).meets(b.v.head(n))
 }
 
 // bitsExclude: a looks at bits of the field that b gives.
@@ -84,12 +84,13 @@ func bitsExclude(a, b *atom) bool {
 		return false
 	}
 	from, ok := b.v.few(64)
-	return ok && !slices.ContainsFunc(from, func(s string) bool { return len(point([]byte(a.f.apply(s))).and(a.v)) > 0 })
+	return ok && !slices.ContainsFunc(from, func(s string) bool { return point([]byte(a.f.apply(s))).meets(a.v) })
 }
 
-// clash finds two atoms that exclude each other, or one that is empty.
-func (c conj) clash() (a, b *atom) {
-	for i := range c {
+// clash finds two atoms that exclude each other, or one that is empty. The first
+// known do not.
+func (c conj) clash(known int) (a, b *atom) {
+	for i := known; i < len(c); i++ {
 		if c[i].empty() {
 			return &c[i], &c[i]
 		}

@@ -51,7 +51,7 @@ func (a *analysis) condition(c rules.Condition) asked {
 		if c.Holds {
 			return asked{exact: true}
 		}
-		return asked{need: conj{{f: a.plain(never, 1)}}, exact: true}
+		return asked{need: conj{{f: a.given(never, 1)}}, exact: true}
 	case *rules.Chance:
 		if c.Hits >= c.Of && !c.Invert {
 			return asked{exact: true}

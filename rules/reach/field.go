@@ -57,28 +57,62 @@ var steadyCt = map[rules.CtKey]place{
 
 // fieldOf finds what x reads; nil when its answer may change or is not kept.
 func (a *analysis) fieldOf(x rules.Expr) *field {
-	f := a.read(x)
-	if f == nil || f.width <= 0 || f.width > maxWidth {
-		return nil
+	k, common := commonOf(x)
+	if f, ok := a.ids.common[k]; ok && common {
+		return f
 	}
-	f.id = a.ids.of(f.key)
+	f := a.read(x)
+	if f != nil && (f.width <= 0 || f.width > maxWidth) {
+		f = nil
+	}
+	if f != nil {
+		f.id = a.ids.of(f.key)
+	}
+	if common {
+		a.ids.common[k] = f
+	}
 	return f
 }
 
-// ids numbers the keys of fields.
-type ids map[string]int
+// ids numbers the keys of fields, and keeps those that most rules look at.
+type ids struct {
+	keys   map[string]int
+	common map[common]*field
+}
 
-func (i ids) of(key string) int {
-	n, ok := i[key]
+func newIDs() *ids { return &ids{keys: map[string]int{}, common: map[common]*field{}} }
+
+func (i *ids) of(key string) int {
+	n, ok := i.keys[key]
 	if !ok {
-		n = len(i) + 1
-		i[key] = n
+		n = len(i.keys) + 1
+		i.keys[key] = n
 	}
 	return n
 }
 
-// plain is a field that no expression need be read for.
-func (a *analysis) plain(key string, width int) *field {
+// common is an expression that reads bytes of a header (from, width), a key of
+// the metadata or of conntrack.
+type common struct{ of, key, from, width int }
+
+func commonOf(x rules.Expr) (common, bool) {
+	switch x := x.(type) {
+	case *rules.Payload:
+		return common{1, int(x.Base), x.Off, x.Len}, true
+	case *rules.Slice:
+		if p, ok := x.X.(*rules.Payload); ok {
+			return common{1, int(p.Base), p.Off + x.Off, x.Len}, true
+		}
+	case *rules.Meta:
+		return common{2, int(x.Key), 0, x.Width()}, true
+	case *rules.Ct:
+		return common{3, int(x.Key), int(x.Dir), x.Width()}, true
+	}
+	return common{}, false
+}
+
+// given is a field that no expression need be read for.
+func (a *analysis) given(key string, width int) *field {
 	return &field{key: key, id: a.ids.of(key), width: width}
 }
 

@@ -14,13 +14,14 @@ func (res *Result) Overlap(a *rules.Rule, x *rules.Chain, b *rules.Rule, y *rule
 	if len(as) > maxMet || len(bs) > maxMet {
 		return true
 	}
-	for _, m := range as {
-		for _, n := range bs {
+	for i := range as {
+		for j := range bs {
+			m, n := &as[i], &bs[j]
 			if m.hook != n.hook || m.family != n.family || m.base != nil && m.base != x || n.base != nil && n.base != y {
 				continue
 			}
-			both := append(slices.Clone(m.need), n.need...).without(inMark | inMeta | inCt | inCtMark)
-			if c, _ := both.clash(); c == nil {
+			both := slices.Concat(m.way, m.need, n.way, n.need).without(inMark | inMeta | inCt | inCtMark)
+			if c, _ := both.clash(0); c == nil {
 				return true
 			}
 		}

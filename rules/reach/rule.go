@@ -57,6 +57,7 @@ func (a *analysis) parse(r *rules.Rule) *parsed {
 			break
 		}
 	}
+	p.out.need = slices.Clip(p.out.need)
 	if !p.acted {
 		p.out.claim = p.out.need
 	}
@@ -151,6 +152,10 @@ func (p *parser) cond(q asked) {
 			w[i].rule = p.r
 		}
 	}
+	if len(q.ways)+len(p.out.ways) == 0 {
+		p.out.need, p.out.exact = append(p.out.need, q.need...), p.out.exact && q.exact
+		return
+	}
 	sum := asked{need: p.out.need, exact: p.out.exact, ways: p.out.ways}.and(q)
 	p.out.need, p.out.exact, p.out.ways = sum.need, sum.exact, sum.ways
 }
@@ -218,7 +223,7 @@ func assigned(s *rules.Assign) place {
 func (p *parser) nat(n *rules.NAT) bool {
 	if n.Family != rules.FamilyUnspec && n.Family != rules.FamilyInet {
 		if n.Family != p.a.family {
-			p.cond(asked{need: conj{{f: p.a.plain(metaKey(rules.MetaNfproto), 1), v: point([]byte{byte(n.Family)})}}, exact: true})
+			p.cond(asked{need: conj{{f: p.a.given(metaKey(rules.MetaNfproto), 1), v: point([]byte{byte(n.Family)})}}, exact: true})
 			return false
 		}
 	}
@@ -296,5 +301,5 @@ func (p *parsed) takes() []conj {
 	if len(p.ways) > 0 {
 		return p.ways
 	}
-	return []conj{slices.Clone(p.need)}
+	return []conj{p.need}
 }

@@ -35,9 +35,13 @@ type scope struct {
 	returned []conj
 
 	points map[fixed][]*hider // by one field that they want to be one value
-	wide   []*hider
-	reads  place
-	added  int
+	bits   uint64             // of the keys of points
+	// unhidden: no hider takes all packets that are in the chain, as far as
+	// hiders were added.
+	unhidden bool
+	wide     []*hider
+	reads    place
+	added    int
 }
 
 // Bounds of what one scope keeps: beyond them claims are missed, never wrong.
@@ -66,13 +70,16 @@ func (s *scope) add(h *hider) {
 		if s.points == nil {
 			s.points = map[fixed][]*hider{}
 		}
-		if len(s.points[key]) < maxBucket {
-			s.points[key] = append(s.points[key], h)
+		if hs := s.points[key]; len(hs) < maxBucket {
+			s.points[key] = append(hs, h)
+			s.bits |= key.bit()
+			s.unhidden = s.unhidden && !h.covers(s.need)
 		}
 		return
 	}
 	if len(s.wide) < maxWide {
 		s.wide = append(s.wide, h)
+		s.unhidden = s.unhidden && !h.covers(s.need)
 	}
 }
 
@@ -101,7 +108,7 @@ const maxExcept = 8
 func (h *hider) leaving(ways ...[]conj) ([]conj, bool) {
 	out := slices.Clone(h.except)
 	for _, w := range slices.Concat(ways...) {
-		if x, _ := slices.Concat(w, h.takes).clash(); x != nil {
+		if x, _ := slices.Concat(w, h.takes).clash(0); x != nil {
 			continue // it takes none of them
 		}
 		if len(out) == maxExcept || len(w) == 0 {
@@ -117,6 +124,9 @@ type fixed struct {
 	id    int
 	value string
 }
+
+// bit tells most keys that are not there from those that are.
+func (k fixed) bit() uint64 { return 1 << uint((k.id*5+len(k.value))%64) }
 
 // pointOf is a plain field that has to be one value.
 func pointOf(c conj) (fixed, bool) {
@@ -135,6 +145,7 @@ func (s *scope) wrote(to place) {
 	}
 	s.cut |= to
 	s.need = s.need.without(to)
+	s.unhidden = false
 	if s.reads&to == 0 {
 		return
 	}
@@ -164,15 +175,18 @@ func (s *scope) own(least level) []*hider {
 }
 
 // hiderOf finds a rule that takes every packet of which need holds.
-func (s *scope) hiderOf(need conj) *hider {
+func (a *analysis) hiderOf(s *scope, need conj) *hider {
 	if !s.anything() {
 		return nil
 	}
 	base := s.base
 	var cut place
-	keys := pointKeys(need)
+	a.keys = pointKeys(a.keys[:0], need)
 	for ; s != nil; s = s.parent {
-		for _, k := range keys {
+		for _, k := range a.keys {
+			if s.bits&k.bit() == 0 {
+				continue
+			}
 			if h := pick(s.points[k], need, cut, base); h != nil {
 				return h
 			}
@@ -196,9 +210,8 @@ func (s *scope) anything() bool {
 }
 
 // pointKeys are the keys under which hiders of such packets are found; of a
-// header field fewer bytes may be read.
-func pointKeys(need conj) []fixed {
-	out := make([]fixed, 0, 8)
+// header field fewer bytes may be read. They are appended to out.
+func pointKeys(out []fixed, need conj) []fixed {
 	for i := range need {
 		a := &need[i]
 		if a.f.of != nil || len(a.v) == 0 {

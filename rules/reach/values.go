@@ -12,7 +12,10 @@ type span struct{ lo, hi string }
 // overlap nor touch. Nil is the empty set.
 type values []span
 
-func point(b []byte) values { return values{{string(b), string(b)}} }
+func point(b []byte) values {
+	s := string(b)
+	return values{{s, s}}
+}
 
 func all(width int) values {
 	return values{{strings.Repeat("\x00", width), strings.Repeat("\xff", width)}}
@@ -90,6 +93,21 @@ func (v values) and(u values) values {
 	return out
 }
 
+// meets tells whether a member is one of u.
+func (v values) meets(u values) bool {
+	for i, j := 0, 0; i < len(v) && j < len(u); {
+		if max(v[i].lo, u[j].lo) <= min(v[i].hi, u[j].hi) {
+			return true
+		}
+		if v[i].hi < u[j].hi {
+			i++
+		} else {
+			j++
+		}
+	}
+	return false
+}
+
 // within tells whether every member is one of u.
 func (v values) within(u values) bool {
 	j := 0
@@ -106,6 +124,9 @@ func (v values) within(u values) bool {
 
 // head is what the first n bytes of the members can be.
 func (v values) head(n int) values {
+	if len(v) == 1 {
+		return values{{v[0].lo[:n], v[0].hi[:n]}}
+	}
 	spans := make([]span, 0, len(v))
 	for _, s := range v {
 		spans = append(spans, span{s.lo[:n], s.hi[:n]})

@@ -37,13 +37,13 @@ const maxAgain = 64
 // rule looks at one rule, and at what it leads to.
 func (a *analysis) rule(r *rules.Rule, s *scope, depth int) bool {
 	p := a.parseOnce(r)
-	need := slices.Concat(s.need, p.need)
-	if d := a.impossible(r, p, s, need[:len(s.need)+len(p.claim)]); d != nil {
+	a.claims = append(append(a.claims[:0], s.need...), p.claim...)
+	if d := a.impossible(r, p, s, a.claims); d != nil {
 		a.dies(r, d)
 		return false
 	}
-	a.lives(r, s.base, need)
-	w := &ruleWalk{analysis: a, r: r, p: p, s: s, need: need, depth: depth, written: p.written, alive: true}
+	a.lives(r, &met{hook: a.hook, family: a.family, base: s.base, way: s.need, need: p.need})
+	w := &ruleWalk{analysis: a, r: r, p: p, s: s, way: s.need, depth: depth, written: p.written, alive: true}
 	switch end := p.end.(type) {
 	case *rules.Verdict:
 		if end.Code == rules.VerdictJump || end.Code == rules.VerdictGoto {
@@ -58,7 +58,7 @@ func (a *analysis) rule(r *rules.Rule, s *scope, depth int) bool {
 	for _, h := range w.kept {
 		s.add(h)
 	}
-	w.leave(l, need.without(p.all))
+	w.leave(l, nil)
 	if p.mayEnd {
 		unsure := append(slices.Clone(s.need), p.claim...).without(p.all)
 		s.escape(unsure, true)
@@ -68,15 +68,16 @@ func (a *analysis) rule(r *rules.Rule, s *scope, depth int) bool {
 }
 
 // leave notes packets that the rule lets go where rules after it do not see
-// them, but later chains do.
-func (w *ruleWalk) leave(l level, need conj) {
-	switch l {
-	case endsChain:
-		w.s.escape(need, false)
-	case endsBase:
-		w.s.escape(need, true)
+// them, but later chains do. Of them the element holds as well.
+func (w *ruleWalk) leave(l level, element conj) {
+	if l == endsChain || l == endsBase {
+		w.s.escape(w.need(element).without(w.p.all), l == endsBase)
 	}
 }
+
+// need holds of every packet that gets to the end of the rule, where element
+// holds as well.
+func (w *ruleWalk) need(element conj) conj { return slices.Concat(w.way, w.p.need, element) }
 
 // ruleWalk is a rule that may be met, and what comes of it.
 type ruleWalk struct {
@@ -84,7 +85,7 @@ type ruleWalk struct {
 	r       *rules.Rule
 	p       *parsed
 	s       *scope
-	need    conj
+	way     conj // holds of every packet that comes to the rule
 	depth   int
 	written place
 	kept    []*hider
@@ -108,12 +109,12 @@ func (w *ruleWalk) keep(l level, takes []conj) {
 // follow goes through a chain that the rule leads to, for packets of which way
 // holds as well. on are the conditions each of which is enough to get there.
 func (w *ruleWalk) follow(to *rules.Chain, way conj, on []conj) {
-	need := append(slices.Clone(w.need), way...)
+	need := w.need(way)
 	if to == nil {
 		w.lost(need)
 		return
 	}
-	if x, _ := need.clash(); x != nil {
+	if x, _ := need.clash(w.known(len(w.way))); x != nil {
 		w.alive = w.alive && w.analysis.alive[to]
 		return
 	}
@@ -145,7 +146,7 @@ func (w *ruleWalk) lost(need conj) {
 // verdicts goes through what a verdict map leads to, element by element.
 func (w *ruleWalk) verdicts(m *rules.VerdictMap) {
 	if m.Set.Missing != "" {
-		w.lost(w.need)
+		w.lost(w.need(nil))
 		if w.r.Chain.Table != nil {
 			for _, c := range w.r.Chain.Table.Chains {
 				if c.Base == nil {
@@ -173,7 +174,7 @@ func (w *ruleWalk) verdicts(m *rules.VerdictMap) {
 		if i < maxWide {
 			w.keep(l, on)
 		}
-		w.leave(l, append(slices.Clone(w.need), way...).without(w.p.all))
+		w.leave(l, way)
 	}
 }
 
@@ -212,21 +213,30 @@ func (w *ruleWalk) keyOf(m *rules.VerdictMap, e *rules.Element) (way conj, exact
 // impossible finds out why no packet of s meets the rule. claim is what it
 // asks for together with what holds of them all.
 func (a *analysis) impossible(r *rules.Rule, p *parsed, s *scope, claim conj) *Dead {
-	if h := s.hiderOf(s.need); h != nil {
-		return hiddenBy(s, claim, h)
+	if !s.unhidden || a.plain {
+		if h := a.hiderOf(s, s.need); h != nil {
+			return hiddenBy(s, claim, h)
+		}
+		s.unhidden = true
 	}
-	if d := clashing(r, claim); d != nil {
+	if d := clashing(r, claim, a.known(len(s.need))); d != nil {
 		return d
 	}
 	if x, y := claim.against(a.none); x != nil {
 		return &Dead{Why: NoSuchPacket, Sets: conj{*x, *y}.sets()}
 	}
-	if h := s.hiderOf(claim); h != nil {
-		return hiddenBy(s, claim, h)
+	if len(p.claim) > 0 || a.plain {
+		if h := a.hiderOf(s, claim); h != nil {
+			return hiddenBy(s, claim, h)
+		}
+	}
+	all := parts(s.need, p)
+	if len(all) == 0 {
+		return nil
 	}
 	var by []*hider
-	for _, part := range parts(s.need, p) {
-		h := s.hiderOf(part)
+	for _, part := range all {
+		h := a.hiderOf(s, part)
 		if h == nil {
 			return nil
 		}
@@ -235,8 +245,18 @@ func (a *analysis) impossible(r *rules.Rule, p *parsed, s *scope, claim conj) *D
 	return hiddenBy(s, claim, by...)
 }
 
+// known is how many of the first atoms of a conjunction are known not to
+// exclude each other: those that hold of every packet that is in a chain, which
+// no packet would have come to.
+func (a *analysis) known(n int) int {
+	if a.plain {
+		return 0
+	}
+	return n
+}
+
 // parts are conjunctions that together make up the packets that the rule asks
-// for: each has to be hidden by itself.
+// for: each has to be hidden by itself. None where the whole is the only part.
 func parts(need conj, p *parsed) []conj {
 	if len(p.ways) > 0 && !p.acts {
 		return joined(p.ways, need)
@@ -255,14 +275,14 @@ func parts(need conj, p *parsed) []conj {
 		}
 		return out
 	}
-	return []conj{append(slices.Clone(need), p.claim...)} // which nothing hides
+	return nil
 }
 
 const maxParts = 16
 
 // clashing looks for two conditions that exclude each other.
-func clashing(r *rules.Rule, c conj) *Dead {
-	x, y := c.clash()
+func clashing(r *rules.Rule, c conj, known int) *Dead {
+	x, y := c.clash(known)
 	if x == nil {
 		return nil
 	}
