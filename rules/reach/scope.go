@@ -20,6 +20,9 @@ type hider struct {
 	// returns and accepts are how many packets had got away before: see scope.
 	returns, accepts int
 	nth              int // in its scope
+	// wants are marks of the single values that takes asks header fields for:
+	// what it takes has them all.
+	wants uint64
 }
 
 // scope is one chain being gone through in one way.
@@ -57,6 +60,14 @@ func (s *scope) child(need conj, written place) *scope {
 
 // add notes that packets are taken.
 func (s *scope) add(h *hider) {
+	h.wants = 0
+	for i := range h.takes {
+		if x := &h.takes[i]; x.f.parts && !x.orAbsent {
+			if v, ok := x.v.single(); ok {
+				h.wants |= fixed{x.f.id, v}.mark()
+			}
+		}
+	}
 	h.reads, h.returns, h.nth = h.takes.places(), len(s.returned), s.added
 	s.added++
 	for _, e := range h.except {
@@ -128,6 +139,28 @@ type fixed struct {
 // bit tells most keys that are not there from those that are.
 func (k fixed) bit() uint64 { return 1 << uint((k.id*5+len(k.value))%64) }
 
+// mark is one of 64 that stands for the field with its value.
+func (k fixed) mark() uint64 {
+	n := uint32(k.id)
+	for i := range len(k.value) {
+		n = n*31 + uint32(k.value[i])
+	}
+	return 1 << (n * 0x9e3779b1 >> 26)
+}
+
+// marks are those of keys, all where a field of need has no value left.
+func marks(keys []fixed, need conj) (out uint64) {
+	for i := range need {
+		if len(need[i].v) == 0 {
+			return ^uint64(0)
+		}
+	}
+	for _, k := range keys {
+		out |= k.mark()
+	}
+	return out
+}
+
 // pointOf is a plain field that has to be one value.
 func pointOf(c conj) (fixed, bool) {
 	for i := range c {
@@ -182,16 +215,20 @@ func (a *analysis) hiderOf(s *scope, need conj) *hider {
 	base := s.base
 	var cut place
 	a.keys = pointKeys(a.keys[:0], need)
+	has := marks(a.keys, need)
+	if a.plain {
+		has = ^uint64(0)
+	}
 	for ; s != nil; s = s.parent {
 		for _, k := range a.keys {
 			if s.bits&k.bit() == 0 {
 				continue
 			}
-			if h := pick(s.points[k], need, cut, base); h != nil {
+			if h := pick(s.points[k], need, has, cut, base); h != nil {
 				return h
 			}
 		}
-		if h := pick(s.wide, need, cut, base); h != nil {
+		if h := pick(s.wide, need, has, cut, base); h != nil {
 			return h
 		}
 		cut |= s.cut
@@ -230,9 +267,11 @@ func pointKeys(out []fixed, need conj) []fixed {
 	return out
 }
 
-func pick(hs []*hider, need conj, cut place, base *rules.Chain) *hider {
+// pick finds one among hs that takes all packets of need; has are the marks of
+// their fields.
+func pick(hs []*hider, need conj, has uint64, cut place, base *rules.Chain) *hider {
 	for _, h := range hs {
-		if h.reads&cut == 0 && surelyBefore(h.base, base) && h.covers(need) {
+		if h.wants&^has == 0 && h.reads&cut == 0 && surelyBefore(h.base, base) && h.covers(need) {
 			return h
 		}
 	}
