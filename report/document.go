@@ -61,11 +61,21 @@ type Rule struct {
 
 // NewRule describes r.
 func NewRule(r *rules.Rule) Rule {
-	text := r.Text
-	if text == "" {
-		text = nft.RuleText(r)
+	out := textless(r)
+	out.Text = textOf(r)
+	return out
+}
+
+func textOf(r *rules.Rule) string {
+	if r.Text != "" {
+		return r.Text
 	}
-	out := Rule{Handle: r.Handle, Position: r.Position, Text: text, Comment: r.Comment, Owner: r.MadeBy(), Decoded: r.Decoded()}
+	return nft.RuleText(r)
+}
+
+// textless is the rule without its text.
+func textless(r *rules.Rule) Rule {
+	out := Rule{Handle: r.Handle, Position: r.Position, Comment: r.Comment, Owner: r.MadeBy(), Decoded: r.Decoded()}
 	if r.Chain != nil {
 		out.Chain = r.Chain.Name
 		if t := r.Chain.Table; t != nil {

@@ -78,8 +78,33 @@ type RuleRow struct {
 	// Details are the findings with what to do, in the same order.
 	Details []RulesFinding `json:"details,omitempty"`
 
+	of    *rules.Rule
 	in    *rules.Chain // the base chain
 	first *host.Flow   // that it made, nil for none
+}
+
+// ruleKey is one rule, wherever it is met.
+type ruleKey struct {
+	of                   *rules.Rule
+	backend              rules.Backend
+	family, table, chain string
+	position             int
+}
+
+func (r *RuleRow) key() ruleKey {
+	if r.of != nil {
+		return ruleKey{of: r.of}
+	}
+	return ruleKey{nil, r.Rule.Backend, r.Rule.Family, r.Rule.Table, r.Rule.Chain, r.Rule.Position}
+}
+
+// told has the rule's text, which a listing leaves out until a row is shown.
+func (r *RuleRow) told() RuleRow {
+	out := *r
+	if out.of != nil && out.Rule.Text == "" {
+		out.Rule.Text = textOf(out.of)
+	}
+	return out
 }
 
 // RulesFinding is one finding of package checks.
@@ -124,5 +149,8 @@ type RulesInput struct {
 	Made      *explain.Made
 	Missing   []host.Missing
 	AllChains bool
-	Filter    RulesFilter
+	// Untold leaves out the texts of rules: Format.Rules has them of the rows
+	// that it writes.
+	Untold bool
+	Filter RulesFilter
 }

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 
@@ -16,7 +18,43 @@ func encode(w io.Writer, v any, indent string) error {
 }
 
 func explainJSON(w io.Writer, d *Explain, _ Style) error { return encode(w, d, "  ") }
-func rulesJSON(w io.Writer, d *Rules, _ Style) error     { return encode(w, d, "  ") }
+
+// rulesJSON writes row by row: the rows are most of the document.
+func rulesJSON(w io.Writer, d *Rules, _ Style) error {
+	frame := *d
+	frame.Rules = []RuleRow{}
+	var b bytes.Buffer
+	if err := encode(&b, &frame, "  "); err != nil {
+		return err
+	}
+	if len(d.Rules) == 0 {
+		_, err := w.Write(b.Bytes())
+		return err
+	}
+	const list = "\n  \"rules\": ["
+	at := bytes.Index(b.Bytes(), []byte(list+"]")) + len(list)
+	out := bufio.NewWriterSize(w, 64<<10)
+	out.Write(b.Bytes()[:at])
+	tail := bytes.Clone(b.Bytes()[at:])
+	b.Reset()
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("    ", "  ")
+	lead := "\n    "
+	for i := range d.Rules {
+		b.Reset()
+		row := d.Rules[i].told()
+		if err := e.Encode(&row); err != nil {
+			return err
+		}
+		out.WriteString(lead)
+		out.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+		lead = ",\n    "
+	}
+	out.WriteString("\n  ")
+	out.Write(tail)
+	return out.Flush()
+}
 
 func simulateJSON(w io.Writer, d *Simulate, _ Style) error { return encode(w, d, "  ") }
 
@@ -40,12 +78,14 @@ func explainJSONL(w io.Writer, d *Explain, _ Style) error {
 }
 
 func rulesJSONL(w io.Writer, d *Rules, _ Style) error {
+	out := bufio.NewWriterSize(w, 64<<10)
 	for i := range d.Rules {
-		if err := encode(w, &d.Rules[i], ""); err != nil {
+		row := d.Rules[i].told()
+		if err := encode(out, &row, ""); err != nil {
 			return err
 		}
 	}
-	return nil
+	return out.Flush()
 }
 
 // flowBlock is how much of a listing of flows is written at once.

@@ -9,7 +9,7 @@ func (d *Rules) Points() []Point {
 	for i := range d.Findings {
 		out = append(out, d.Findings[i].point(nil))
 	}
-	seen := map[string]bool{}
+	seen := map[ruleKey]bool{}
 	for i := range d.Rules {
 		r := &d.Rules[i]
 		if seen[r.key()] {

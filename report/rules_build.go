@@ -12,7 +12,15 @@ import (
 
 // NewRules makes the document.
 func NewRules(in *RulesInput) *Rules {
-	b := &rulesBuilder{in: in, about: map[*rules.Rule][]checks.Finding{}, done: map[*rules.Rule]bool{}}
+	b := &rulesBuilder{in: in, about: map[*rules.Rule][]checks.Finding{}, done: map[*rules.Rule]bool{}, kinds: map[string]*string{}}
+	n := 0
+	if in.Filter.empty() {
+		for i := range in.Hooks {
+			for _, c := range in.Hooks[i].Chains {
+				n += len(c.Rules)
+			}
+		}
+	}
 	b.doc = &Rules{
 		Header: NewHeader("rules", in.Snapshot, in.Missing),
 		Rules:  []RuleRow{}, Chains: []ChainRow{}, Findings: []RulesFinding{},
@@ -50,6 +58,11 @@ type rulesBuilder struct {
 	made  explain.Made
 	about map[*rules.Rule][]checks.Finding
 	done  map[*rules.Rule]bool // listed, or would be without the filter
+	// from, via and kinds are what many rows share.
+	from  string
+	via   []string
+	vias  []*rules.Rule // that via is made of
+	kinds map[string]*string
 }
 
 func newChainRow(c *rules.Chain) ChainRow {
@@ -63,6 +76,7 @@ func newChainRow(c *rules.Chain) ChainRow {
 
 func (b *rulesBuilder) chain(c *order.Base) {
 	shown := 0
+	b.from = chainFrom(c.Chain)
 	for _, r := range c.Rules {
 		b.done[r.Rule] = true
 		row := b.row(r)
@@ -86,18 +100,19 @@ func chainFrom(c *rules.Chain) string {
 }
 
 func (b *rulesBuilder) row(r *order.Rule) RuleRow {
-	row := RuleRow{Rule: NewRule(r.Rule), Role: r.Role, Order: r.Order, Flows: b.made.Flows[r.Rule], first: b.made.First[r.Rule], Findings: []string{}}
+	row := RuleRow{Rule: textless(r.Rule), of: r.Rule, Role: r.Role, Order: r.Order, Flows: b.made.Flows[r.Rule], first: b.made.First[r.Rule], Findings: []string{}}
 	if r.Base != nil {
 		c := r.Base.Chain
-		row.in, row.From = c, chainFrom(c)
+		row.in, row.From = c, b.from
 		row.Hook, row.Priority, row.Policy = c.Base.Hook.String(), c.Base.Priority, c.Base.Policy.String()
 	}
-	for _, via := range r.Via {
-		row.Via = append(row.Via, via.Chain.Name)
-	}
+	row.Via = b.names(r.Via)
 	if n := r.NAT(); n != nil {
 		kind := natKind(n)
-		row.NAT = &kind
+		if b.kinds[kind] == nil {
+			b.kinds[kind] = &kind
+		}
+		row.NAT = b.kinds[kind]
 	}
 	for _, s := range r.Statements {
 		if c, ok := s.(*rules.Counter); ok && c.Name == "" {
@@ -108,7 +123,21 @@ func (b *rulesBuilder) row(r *order.Rule) RuleRow {
 		row.Findings = append(row.Findings, f.Text)
 		row.Details = append(row.Details, newFinding(&f))
 	}
+	if !b.in.Untold || b.in.Filter.Text != "" || len(row.Details) > 0 {
+		return row.told()
+	}
 	return row
+}
+
+// names are the chains of the jumps; rules in one chain share them.
+func (b *rulesBuilder) names(via []*rules.Rule) []string {
+	if !slices.Equal(via, b.vias) {
+		b.vias, b.via = via, nil
+		for _, v := range via {
+			b.via = append(b.via, v.Chain.Name)
+		}
+	}
+	return b.via
 }
 
 func natKind(n *rules.NAT) string {
@@ -209,7 +238,7 @@ func (b *rulesBuilder) summary() {
 	}
 	s.Deciding = len(deciding)
 	s.Backends, s.Owners = counts(backends), counts(owners)
-	seen := map[string]bool{}
+	seen := make(map[ruleKey]bool, len(b.doc.Rules))
 	for i := range b.doc.Rules {
 		r := &b.doc.Rules[i]
 		if seen[r.key()] {

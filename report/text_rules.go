@@ -14,7 +14,7 @@ import (
 // rulesText lists the rules chain by chain, in the order in which a packet
 // meets them; before them what there is, after them what is wrong.
 func rulesText(w io.Writer, d *Rules, s Style) error {
-	t := &rulesWriter{doc: d, s: s, shown: map[string]string{}}
+	t := &rulesWriter{doc: d, s: s, shown: map[ruleKey]string{}}
 	t.head()
 	t.chains()
 	t.unmet()
@@ -35,9 +35,9 @@ type rulesWriter struct {
 	s      Style
 	listed int
 	hidden int
-	quota  int               // what listed may come to in the chain
-	cut    bool              // the last group was left out
-	shown  map[string]string // a rule's key to the hook where it was listed
+	quota  int                // what listed may come to in the chain
+	cut    bool               // the last group was left out
+	shown  map[ruleKey]string // the hook where a rule was listed
 }
 
 // head is the answer: how many rules, whose, and whether something is wrong.
@@ -52,7 +52,7 @@ func (t *rulesWriter) head() {
 		return
 	}
 	line := plural(m.NATRules, "NAT rule", "NAT rules") + amounts(", in ", m.Backends, "") + amounts(", by ", m.Owners, "unknown")
-	distinct := map[string]bool{} // a rule can be met at several hooks
+	distinct := map[ruleKey]bool{} // a rule can be met at several hooks
 	for i := range t.doc.Rules {
 		distinct[t.doc.Rules[i].key()] = true
 	}
@@ -263,12 +263,15 @@ func (t *rulesWriter) folds() bool { return t.s.Rows > 0 && len(t.doc.Rules) > t
 // again says of rules that were listed for an earlier hook where that was, and
 // returns how many they are.
 func (t *rulesWriter) again(rows []*RuleRow) int {
+	if !t.folds() {
+		return 0
+	}
 	place := t.shown[rows[0].key()]
 	n := 0
 	for n < len(rows) && len(rows[n].Via) > 0 && place != "" && t.shown[rows[n].key()] == place {
 		n++
 	}
-	if !t.folds() || n < 3 {
+	if n < 3 {
 		return 0
 	}
 	line := fmt.Sprintf("to %d: %s and what it leads to, as at %s", rows[n-1].Order, safe(rows[0].top()), place)
@@ -282,11 +285,6 @@ func (r *RuleRow) top() string {
 		return r.Via[1]
 	}
 	return r.Rule.Chain
-}
-
-// key is one rule, wherever it is met.
-func (r *RuleRow) key() string {
-	return fmt.Sprintf("%s %s %s %s %d", r.Rule.Backend, r.Rule.Family, r.Rule.Table, r.Rule.Chain, r.Rule.Position)
 }
 
 func (t *rulesWriter) group(rows []*RuleRow) {
@@ -373,7 +371,7 @@ func (t *rulesWriter) row(r *RuleRow) {
 		number = fmt.Sprintf("%3d", r.Order)
 	}
 	right(&t.b, t.s.width(), fmt.Sprintf("  %s %s  %s%s", mark, number, where, name), t.s.paint(dim, strings.Join(facts, ", ")))
-	wrap(&t.b, t.s.width(), "         ", "           ", safe(r.Rule.Text))
+	wrap(&t.b, t.s.width(), "         ", "           ", safe(r.told().Rule.Text))
 	for i := range r.Details {
 		if r.Details[i].Check != neverHit {
 			t.finding("         ", &r.Details[i])

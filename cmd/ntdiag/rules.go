@@ -23,6 +23,7 @@ type rulesFlags struct {
 	output                  string
 	noFlows, all, allChains bool
 	filter                  report.RulesFilter
+	untold                  bool // see report.RulesInput
 }
 
 func newRulesCmd(a *app) *cobra.Command {
@@ -121,6 +122,7 @@ func (a *app) runRules(cmd *cobra.Command, f *rulesFlags) error {
 			return usage(fmt.Errorf("--%s %q: known are %s", w.name, v, strings.Join(w.values(), ", ")))
 		}
 	}
+	f.untold = true
 	doc, err := a.rules(cmd.Context(), f)
 	if err != nil {
 		return err
@@ -150,7 +152,7 @@ func rulesOf(ctx context.Context, l capture.Source, f *rulesFlags) (*report.Rule
 	if err != nil {
 		return nil, err
 	}
-	in := &report.RulesInput{Snapshot: s, Hooks: order.Of(s.Rules), Filter: f.filter, AllChains: f.allChains}
+	in := &report.RulesInput{Snapshot: s, Hooks: order.Of(s.Rules), Filter: f.filter, AllChains: f.allChains, Untold: f.untold}
 	in.Findings = checks.Run(s, in.Hooks)
 	if !f.noFlows {
 		made := explain.New(s).Count(runtime.GOMAXPROCS(0), func(each func(*host.Flow)) error {

@@ -155,10 +155,14 @@ func (l *lister) chain(c *rules.Chain) {
 		return
 	}
 	l.seen[c] = true
+	var via []*rules.Rule // the same for all of c
 	for _, r := range c.Rules {
 		if role := l.role(r); role != "" {
+			if via == nil {
+				via = slices.Clone(l.via)
+			}
 			*l.order++
-			l.base.Rules = append(l.base.Rules, &Rule{Rule: r, Base: l.base, Role: role, Order: *l.order, Via: slices.Clone(l.via)})
+			l.base.Rules = append(l.base.Rules, &Rule{Rule: r, Base: l.base, Role: role, Order: *l.order, Via: via})
 		}
 		l.via = append(l.via, r)
 		for _, to := range Targets(r) {
