@@ -180,9 +180,6 @@ func answerStale(b *built, out io.Reader) error {
 	return differ("flows", got, b.truth().Fates)
 }
 
-// errUntold: it is not told, which is not to say that it is wrong.
-var errUntold = errors.New("it does not tell how many rewrites are of each grade")
-
 // answerRules wants as many rewrites of each grade.
 func answerRules(b *built, out io.Reader) error {
 	var attributed json.RawMessage
@@ -193,7 +190,7 @@ func answerRules(b *built, out io.Reader) error {
 	}
 	got := map[explain.Grade]int{}
 	if err := json.Unmarshal(attributed, &got); err != nil {
-		return errUntold
+		return fmt.Errorf("attributed: %w", err)
 	}
 	delete(got, "flows")
 	return differ("rewrites", got, b.truth().Grades)

@@ -45,10 +45,14 @@ func whole(ctx context.Context, c *config, out io.Writer) (code int, err error) 
 		}
 	}()
 	b := &bench{config: c, out: out, report: newReport(c)}
-	if err := b.all(ctx); err != nil {
-		return exitFailure, err
+	err = b.all(ctx)
+	if len(b.report.Results) > 0 { // before an error, or an interrupt
+		err = errors.Join(err, b.write())
 	}
-	if err := b.write(); err != nil {
+	if err == nil && c.readme != "" {
+		err = b.report.intoReadme(c.readme)
+	}
+	if err != nil {
 		return exitFailure, err
 	}
 	return b.report.code(c.bounds), nil
@@ -125,14 +129,17 @@ func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.out, format+"\n"
 
 func (b *bench) all(ctx context.Context) error {
 	start := time.Now()
+	defer func() {
+		place := func(r *Result) int { return slices.IndexFunc(Rows, func(x Row) bool { return x.Name == r.Name }) }
+		slices.SortStableFunc(b.report.Results, func(x, y *Result) int { return place(x) - place(y) })
+		b.report.Took = time.Since(start).Seconds()
+	}()
+	if err := b.empty(); err != nil {
+		return err
+	}
 	for _, text := range b.report.header() {
 		b.say("%s", text)
 	}
-	empty, err := b.empty()
-	if err != nil {
-		return err
-	}
-	b.say("reading an empty table: %s", seconds(empty))
 	b.say("")
 	lineHead(b.out)
 	for i := range scale.Shapes {
@@ -146,28 +153,25 @@ func (b *bench) all(ctx context.Context) error {
 			}
 		}
 	}
-	place := func(r *Result) int { return slices.IndexFunc(Rows, func(x Row) bool { return x.Name == r.Name }) }
-	slices.SortStableFunc(b.report.Results, func(x, y *Result) int { return place(x) - place(y) })
-	b.report.Took = time.Since(start).Seconds()
 	return nil
 }
 
 // empty is how long a table without entries takes to read: the hash is one for
 // all namespaces, and entries of others are passed by.
-func (b *bench) empty() (float64, error) {
+func (b *bench) empty() error {
 	l, err := lab.New()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer l.Close()
 	h, err := l.Host("empty")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	start := time.Now()
 	_, err = lab.Receive(h)
 	b.report.Empty = time.Since(start).Seconds()
-	return b.report.Empty, err
+	return err
 }
 
 // rows are those of a stage that are measured with a shape.
@@ -246,146 +250,6 @@ func (b *bench) elements(ctx context.Context, shape *scale.Shape) (err error) {
 		return err
 	}
 	return b.measure(ctx, x, rows, shape.Name)
-}
-
-// What takes longer than patience, and than impatience times its reference, is
-// ended.
-const (
-	patience   = 20 * time.Second
-	impatience = 8
-)
-
-// measure runs the rows by turns, those with the same reference together, and
-// asks for their answers.
-func (b *bench) measure(ctx context.Context, x *node, rows []*Row, shape string) error {
-	for len(rows) > 0 {
-		var group []*Row
-		for _, r := range rows {
-			if !r.Changing && slices.Equal(r.Theirs, rows[0].Theirs) && r.Times == rows[0].Times {
-				group = append(group, r)
-			}
-		}
-		if rows[0].Changing {
-			group = rows[:1]
-		}
-		if err := b.group(ctx, x, group, shape); err != nil {
-			return err
-		}
-		rows = slices.DeleteFunc(rows, func(r *Row) bool { return slices.Contains(group, r) })
-	}
-	return nil
-}
-
-func (b *bench) group(ctx context.Context, x *node, group []*Row, shape string) error {
-	var theirs []Sample
-	ours := map[*Row][]Sample{}
-	results := map[*Row]*Result{}
-	for _, r := range group {
-		results[r] = &Result{Name: r.Name, Shape: shape, row: r}
-	}
-	limit := 10 * time.Minute
-	for range group[0].runs(b.Runs) {
-		s, err := x.sample(ctx, limit, group[0].Theirs, nil)
-		if err == nil && (s.Over || s.Code > 1) {
-			err = fmt.Errorf("%s: exit code %d: %s", strings.Join(group[0].Theirs, ", "), s.Code, s.Said)
-		}
-		if err != nil {
-			return err
-		}
-		theirs = append(theirs, s)
-		limit = max(patience, impatience*s.Wall)
-		for _, r := range group {
-			if done := ours[r]; len(done) > 0 && done[len(done)-1].Over {
-				continue
-			}
-			s, err := x.ours(ctx, limit, r, r.Ours, nil)
-			if err != nil {
-				return err
-			}
-			ours[r] = append(ours[r], s)
-			results[r].heard(s)
-		}
-	}
-	for _, r := range group {
-		res := results[r]
-		res.Ours, res.Theirs = sideOf(r.Ours, ours[r]), sideOf(r.Theirs, theirs)
-		if r.Asked != "" && !res.Ours.Over {
-			if err := b.ask(ctx, x, r, res); err != nil {
-				return err
-			}
-		}
-		res.judge()
-		b.report.Results = append(b.report.Results, res)
-		if r.Growth {
-			b.keep(x, "flows", res)
-		}
-		line(b.out, res)
-	}
-	return nil
-}
-
-// ours runs a row's own command, while the table changes where that is asked.
-func (x *node) ours(ctx context.Context, limit time.Duration, r *Row, lines []string, out io.Writer) (Sample, error) {
-	if !r.Changing {
-		return x.sample(ctx, limit, lines, out)
-	}
-	stop := x.churn(ctx)
-	s, err := x.sample(ctx, limit, lines, out)
-	if err = errors.Join(err, stop()); err != nil {
-		return s, err
-	}
-	// a dump takes those that have ended out of the table (ctnetlink_dump_table),
-	// which is not to cost the next one
-	_, err = lab.Receive(x.host)
-	return s, err
-}
-
-// heard looks at what a run said.
-func (r *Result) heard(s Sample) {
-	switch {
-	case s.Over || s.Code <= exitMissed:
-	case s.Code == exitFailure && r.row.Changing:
-		r.tell(s.Said)
-	default:
-		if text := fmt.Sprintf("exit code %d: %s", s.Code, s.Said); !slices.Contains(r.Wrong, text) {
-			r.Wrong = append(r.Wrong, text)
-		}
-	}
-}
-
-func (r *Result) tell(text string) {
-	if text != "" && !slices.Contains(r.Told, text) {
-		r.Told = append(r.Told, text)
-	}
-}
-
-// ask holds an answer against what was built.
-func (b *bench) ask(ctx context.Context, x *node, r *Row, res *Result) error {
-	x.changing = r.Changing
-	read, write := io.Pipe()
-	judged := make(chan error, 1)
-	go func() {
-		err := r.Answer(&x.built, read)
-		_, _ = io.Copy(io.Discard, read) // whatever is left, so that the writer ends
-		judged <- err
-	}()
-	s, err := x.ours(ctx, 10*time.Minute, r, []string{r.Asked}, write)
-	write.Close()
-	wrong := <-judged
-	if err != nil {
-		return err
-	}
-	res.heard(s)
-	switch {
-	case errors.Is(wrong, errUntold):
-		res.Missed = append(res.Missed, wrong.Error())
-	case wrong != nil:
-		res.Wrong = append(res.Wrong, wrong.Error())
-	}
-	if r.Changing && res.Told == nil {
-		res.Missed = append(res.Missed, "it does not say that entries may be missing")
-	}
-	return nil
 }
 
 // write writes the report and the plots.

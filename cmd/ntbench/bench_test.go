@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +55,7 @@ func TestJudge(t *testing.T) {
 		{"ended", ratio, []Sample{{Wall: ms(300), Over: true}}, samples(0, ms(100)), "> 3.0", 1},
 		{"within", within, samples(0, ms(12)), samples(0, ms(2)), "+10.0 ms", 0},
 		{"beyond", within, samples(0, ms(13)), samples(0, ms(2)), "+11.0 ms", 1},
-		{"faster", within, samples(0, ms(1)), samples(0, ms(2)), "-1.0 ms", 0},
+		{"faster", within, samples(0, ms(1)), samples(0, ms(2)), "-1.00 ms", 0},
 	} {
 		r := &Result{Name: c.row.Name, row: c.row, Ours: sideOf(nil, c.ours), Theirs: sideOf(nil, c.theirs)}
 		r.judge()
@@ -158,7 +160,7 @@ func TestAnswers(t *testing.T) {
 		{"stale of less", b, answerStale, `{"stale":[],"checked":99}`, "99 flows checked, want 100"},
 		{"rules", b, answerRules, `{"rules":[],"attributed":{"flows":99,"exact":20,"inferred":95,"ambiguous":0,"none":4}}`, ""},
 		{"rules wrong", b, answerRules, `{"attributed":{"exact":21,"inferred":94,"none":4}}`, "rewrites exact: 21, want 20; rewrites inferred: 94, want 95"},
-		{"rules untold", b, answerRules, `{"attributed":true}`, errUntold.Error()},
+		{"rules untold", b, answerRules, `{"attributed":true}`, "attributed: json: cannot unmarshal bool into Go value of type map[explain.Grade]int"},
 		{"explain", b, answerExplain, `{"flows":[{"rewrites":[{"kind":"dnat","grade":"inferred"}]}]}`, ""},
 		{"explain wrong", b, answerExplain, `{"flows":[{"rewrites":[{"kind":"dnat","grade":"exact"}]}]}`, "rewrites dnat exact: 1, want 0; rewrites dnat inferred: 0, want 1"},
 		{"explain nothing", b, answerExplain, `{"flows":[]}`, "0 flows, want one"},
@@ -180,7 +182,7 @@ func TestAxis(t *testing.T) {
 	}{
 		{"linear", axis{hi: 3.7}, []float64{0, 1, 2, 3, 4}},
 		{"linear, small", axis{hi: 0.017}, []float64{0, 0.005, 0.01, 0.015, 0.02}},
-		{"linear, nothing", axis{}, []float64{0, 0.5, 1}},
+		{"linear, nothing", axis{}, []float64{0, 0.2, 0.4, 0.6, 0.8, 1}},
 		{"log", axis{log: true, lo: 0.02, hi: 4}, []float64{0.01, 0.1, 1, 10}},
 		{"log, one value", axis{log: true, lo: 1, hi: 1}, []float64{1, 10}},
 	} {
@@ -275,5 +277,69 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
+	}
+}
+
+// TestIntoReadme puts a table where another was, and leaves the rest.
+func TestIntoReadme(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "README.md")
+	row := &Rows[len(Rows)-1]
+	r := &Report{Results: []*Result{{Name: row.Name, row: row}}}
+	if err := os.WriteFile(path, []byte("no table\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.intoReadme(path); err == nil {
+		t.Error("a file without a table: no error")
+	}
+	if err := os.WriteFile(path, []byte("before\n"+readmeBegin+"old\n"+readmeEnd+"after\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := r.intoReadme(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := string(text); strings.Contains(s, "old") || strings.Count(s, row.fixed()) != 1 ||
+		!strings.HasPrefix(s, "before\n"+readmeBegin) || !strings.HasSuffix(s, readmeEnd+"after\n") {
+		t.Errorf("%s", s)
+	}
+}
+
+// TestReadme holds the rows of the README's table against Rows: what is
+// measured, beside what, and the bound.
+func TestReadme(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), readmeBegin)
+	section, _, _ := strings.Cut(rest, readmeEnd)
+	_, table, found := strings.Cut(section, tableHead)
+	if !found {
+		t.Fatalf("no table between %q and %q, with this head:\n%s", readmeBegin, readmeEnd, tableHead)
+	}
+	lines := strings.Split(strings.TrimSuffix(table, "\n"), "\n")
+	for i := range Rows {
+		r := &Rows[i]
+		shapes := r.Shapes
+		if shapes == nil {
+			shapes = allShapes[:1]
+		}
+		if r.Stage == Bare {
+			shapes = []string{""}
+		}
+		for _, s := range shapes {
+			if len(lines) == 0 || !strings.HasPrefix(lines[0], r.fixed()+" "+s+" |") {
+				t.Fatalf("want a row %s %s |, have %q", r.fixed(), s, lines)
+			}
+			lines = lines[1:]
+		}
+	}
+	if len(lines) > 0 {
+		t.Errorf("rows that are not measured: %q", lines)
 	}
 }

@@ -33,6 +33,7 @@ type config struct {
 	ntdiag string // the program that is measured
 	self   []string
 	folder string // of results
+	readme string // a file whose table is to be that of this run, "" for none
 	shapes []string
 	growth bool
 	bounds bool
@@ -79,6 +80,7 @@ func parse(args []string, errs io.Writer) (*config, error) {
 	fs.IntVar(&c.Runs, "runs", 5, "runs of each, of which the median counts")
 	fs.StringVar(&c.ntdiag, "ntdiag", "bin/ntdiag", "the `program` that is measured")
 	fs.StringVar(&c.folder, "out", "out/bench", "the `folder` for results and plots")
+	fs.StringVar(&c.readme, "readme", "", "put the table of results into this `file`, where it has one")
 	shapes := fs.String("shapes", strings.Join(shapeNames(), ","), "shapes of the rules, parted by commas")
 	fs.BoolVar(&c.growth, "growth", true, "measure and plot how time and memory grow")
 	fs.BoolVar(&c.bounds, "bounds", true, "fail where a bound is missed, not only where an answer is wrong")

@@ -27,6 +27,7 @@ type node struct {
 	host *lab.Host
 	built
 	flowArgs [2][]string // FLOW as ntdiag and as conntrack take it
+	churned  int         // flows that came while others were read
 }
 
 // newNode has about n rules of a shape, and no flows.
@@ -200,14 +201,17 @@ func (x *node) one(ctx context.Context, limit time.Duration, argv []string, stdo
 func (x *node) churn(ctx context.Context) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
+	first := x.churned // the last ones of before may still be there
 	go func() {
-		_, err := x.host.Churn(ctx, perSec, func(i int) lab.Entry {
+		n, err := x.host.Churn(ctx, perSec, func(i int) lab.Entry {
+			i += first
 			src := netip.AddrFrom4([4]byte{10, 245, byte(i >> 22), byte(i >> 14)})
 			return lab.Entry{
 				Proto: unix.IPPROTO_UDP, Timeout: 2,
 				Src: netip.AddrPortFrom(src, uint16(16384+i&(1<<14-1))), Dst: netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, 7}), 53),
 			}
 		})
+		x.churned += n
 		done <- err
 	}()
 	return func() error {

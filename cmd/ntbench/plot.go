@@ -175,7 +175,7 @@ func (a *axis) widen() {
 	if a.hi <= 0 {
 		a.hi = 1
 	}
-	step := niceStep(a.hi / 4)
+	step := niceStep(a.hi / 5)
 	a.hi = math.Ceil(a.hi/step) * step
 }
 
@@ -187,7 +187,7 @@ func (a axis) ticks() (out []float64) {
 		}
 		return out
 	}
-	step := niceStep(a.hi / 4)
+	step := niceStep(a.hi / 5)
 	for i := 0; float64(i)*step <= a.hi*1.001; i++ {
 		out = append(out, float64(i)*step)
 	}

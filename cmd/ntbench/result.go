@@ -72,7 +72,7 @@ type Result struct {
 	Less   float64  `json:"difference_seconds"`
 	Missed []string `json:"missed,omitempty"` // bounds
 	Wrong  []string `json:"wrong,omitempty"`  // answers, and what could not be run
-	// Told is what its answer said beside what is checked.
+	// Told is what it said of a table that changed.
 	Told []string `json:"told,omitempty"`
 
 	row *Row

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +31,21 @@ func thousands(n int) string {
 	return s
 }
 
-func mib(kib int) string { return strconv.Itoa((kib + 1023) >> 10) }
+// plus is a difference of times.
+func plus(s float64) string {
+	if s < 0 {
+		return seconds(s)
+	}
+	return "+" + seconds(s)
+}
+
+// mib is "-" for what is not known.
+func mib(kib int) string {
+	if kib == 0 {
+		return "-"
+	}
+	return strconv.Itoa((kib + 1023) >> 10)
+}
 
 // Columns of the lines, 80 in all.
 const columns = "%-30s%9s%10s%9s%8s%5s  %s\n"
@@ -47,8 +62,21 @@ func line(w io.Writer, r *Result) {
 	}
 	fmt.Fprintf(w, columns, name, r.ours(), seconds(r.Theirs.Seconds), r.ratio(), r.row.bound(), mib(r.Ours.PeakKiB), r.verdict())
 	for _, text := range slices.Concat(r.Wrong, r.Missed, r.Told) {
-		fmt.Fprintf(w, "  %s\n", text)
+		wrapped(w, text)
 	}
+}
+
+// wrapped writes a text within 80 columns, below a line.
+func wrapped(w io.Writer, text string) {
+	row := " "
+	for _, word := range strings.Fields(text) {
+		if len(row)+1+len(word) > 80 && row != " " {
+			fmt.Fprintln(w, row)
+			row = "   "
+		}
+		row += " " + word
+	}
+	fmt.Fprintln(w, row)
 }
 
 // ours is its time, or that it takes more than that.
@@ -63,7 +91,7 @@ func (r *Result) ours() string {
 func (r *Result) ratio() string {
 	switch {
 	case r.row.Within > 0:
-		return fmt.Sprintf("%+.1f ms", r.Less*1000)
+		return plus(r.Less)
 	case r.Ours.Over:
 		return fmt.Sprintf("> %.1f", r.Ratio)
 	}
@@ -96,12 +124,13 @@ func (r *Report) header() []string {
 		fmt.Sprintf("%s, kernel %s, %d cores, %s buckets, %s", r.Date.Format("2006-01-02"), r.Kernel, r.Cores, thousands(r.Buckets), r.Go),
 		strings.Join(r.Tools, ", "),
 		fmt.Sprintf("%s flows, %s rules (few: %s), %s elements, runs: %d", thousands(s.Flows), thousands(s.Rules), thousands(s.Few), thousands(s.Elements), s.Runs),
+		fmt.Sprintf("to read an empty table, beside what other namespaces have: %s", seconds(r.Empty)),
 	}
 }
 
 // tableHead are the columns of the table in Markdown; the first three are those
 // of Rows.
-const tableHead = `| work | reference | at most | rules | ratio | ours | reference | CPU, both | MiB | |
+const tableHead = `| work | beside | at most | rules | ratio | ntdiag | reference | CPU, both | MiB | |
 |---|---|---|---|---|---|---|---|---|---|
 `
 
@@ -126,11 +155,7 @@ func (r *Report) markdown(w io.Writer) {
 // page is results.md.
 func (r *Report) page(w io.Writer, plots []string) {
 	fmt.Fprint(w, "# ntdiag beside the usual tools\n\n")
-	for _, text := range r.header() {
-		fmt.Fprintf(w, "%s\n", text)
-	}
-	fmt.Fprint(w, "\n")
-	r.markdown(w)
+	r.section(w)
 	for _, x := range r.Results {
 		for _, text := range slices.Concat(x.Wrong, x.Missed, x.Told) {
 			fmt.Fprintf(w, "\n%s: %s\n", strings.TrimSuffix(x.Name+", "+x.Shape, ", "), text)
@@ -140,6 +165,37 @@ func (r *Report) page(w io.Writer, plots []string) {
 	for _, p := range plots {
 		fmt.Fprintf(w, "\n![%s](%s)\n", strings.TrimSuffix(p, ".svg"), p)
 	}
+}
+
+// section is what was measured where, and the table.
+func (r *Report) section(w io.Writer) {
+	for i, text := range r.header() {
+		end := ";\n"
+		if i == len(r.header())-1 {
+			end = ".\n\n"
+		}
+		fmt.Fprint(w, text, end)
+	}
+	r.markdown(w)
+}
+
+// The table of results in the README stands between these.
+const readmeBegin, readmeEnd = "<!-- bench -->\n", "<!-- /bench -->\n"
+
+// intoReadme puts the section where that of a former run stands.
+func (r *Report) intoReadme(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, begins := strings.Cut(string(text), readmeBegin)
+	_, after, ends := strings.Cut(rest, readmeEnd)
+	if !begins || !ends {
+		return fmt.Errorf("%s: no %s … %s", path, strings.TrimSpace(readmeBegin), strings.TrimSpace(readmeEnd))
+	}
+	var b strings.Builder
+	r.section(&b)
+	return os.WriteFile(path, []byte(before+readmeBegin+b.String()+readmeEnd+after), 0o644)
 }
 
 // growthTable lists the points of the plots.
