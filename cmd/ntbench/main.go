@@ -96,6 +96,7 @@ func parse(args []string, errs io.Writer) (*config, error) {
 			return nil, fmt.Errorf("-shapes %q: known are %s", s, strings.Join(shapeNames(), ", "))
 		}
 	}
+	c.Few = min(c.Few, c.Rules)
 	return c, c.check()
 }
 

@@ -40,7 +40,7 @@ func TestBench(t *testing.T) {
 	}
 	var out, errs bytes.Buffer
 	code := run([]string{
-		"-ntdiag", ntdiag, "-out", dir, "-flows", "2000", "-rules", "200", "-few", "100", "-elements", "500",
+		"-ntdiag", ntdiag, "-out", dir, "-flows", "1000", "-rules", "150", "-few", "100", "-elements", "500",
 		"-runs", "1", "-bounds=false",
 	}, &out, &errs)
 	if code != exitOK {

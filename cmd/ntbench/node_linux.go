@@ -38,12 +38,23 @@ func newNode(c *config, shape *scale.Shape, n int) (*node, error) {
 	}
 	x := &node{config: c, lab: l, built: built{shape: shape, cluster: shape.Cluster(n)}}
 	if x.host, err = scale.Node(l); err == nil {
-		err = shape.Load(x.host, x.cluster)
+		err = x.load(x.cluster)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return x, nil
+}
+
+// load loads the rules of c.
+func (x *node) load(c scale.Cluster) error { return loaded(x.shape.Load(x.host, c)) }
+
+// loaded has an error say that root is needed, where that is why.
+func loaded(err error) error {
+	if why := lab.NotHere(err, ""); why != nil {
+		return why
+	}
+	return err
 }
 
 // close drops the table first: that of a namespace which goes is freed in the
@@ -88,7 +99,7 @@ func (x *node) fewer(n int) error {
 	if _, err := x.host.Run("flush ruleset", "nft", "-f", "-"); err != nil {
 		return err
 	}
-	return x.shape.Load(x.host, x.shape.Cluster(n))
+	return x.load(x.shape.Cluster(n))
 }
 
 // choose makes FLOW a flow to a service that a cluster with few rules has too.
@@ -121,7 +132,7 @@ func (x *node) addElements(n int) error {
 }
 `)
 	_, err := x.host.Run(b.String(), "nft", "-f", "-")
-	return err
+	return loaded(err)
 }
 
 // argv is a command line with what its words stand for.
