@@ -109,14 +109,21 @@ func numberIn(path string) (int, error) {
 func newReport(c *config) *Report {
 	r := &Report{Kernel: kernel(), Cores: runtime.NumCPU(), Go: runtime.Version(), Date: time.Now(), Sizes: c.Sizes}
 	r.Buckets, _ = numberIn("/proc/sys/net/netfilter/nf_conntrack_buckets")
-	for _, argv := range [][]string{{c.ntdiag, "version"}, {"conntrack", "--version"}, {"nft", "--version"}, {"iptables", "--version"}} {
-		said, err := exec.Command(argv[0], argv[1:]...).Output()
-		first, _, _ := strings.Cut(string(said), "\n")
-		if words := strings.Fields(first); err == nil && len(words) > 1 {
-			r.Tools = append(r.Tools, words[0]+" "+words[1])
-		}
+	r.Ntdiag = version(c.ntdiag, "version")
+	for _, tool := range []string{"conntrack", "nft", "iptables"} {
+		r.Tools = append(r.Tools, version(tool, "--version"))
 	}
 	return r
+}
+
+// version is the name and the version that a program tells of itself.
+func version(argv ...string) string {
+	said, err := exec.Command(argv[0], argv[1:]...).Output()
+	words := strings.Fields(string(said))
+	if err != nil || len(words) < 2 {
+		return argv[0] + " of unknown version"
+	}
+	return words[0] + " " + words[1]
 }
 
 type bench struct {

@@ -113,6 +113,7 @@ type Report struct {
 	Kernel  string    `json:"kernel"`
 	Cores   int       `json:"cores"`
 	Go      string    `json:"go"`
+	Ntdiag  string    `json:"ntdiag"`
 	Tools   []string  `json:"tools"` // with their versions
 	Date    time.Time `json:"date"`
 	Buckets int       `json:"conntrack_buckets"`
