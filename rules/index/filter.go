@@ -17,11 +17,15 @@ type Filter struct {
 	waits bool
 }
 
+// Of makes it one of c, to be begun.
+func (f *Filter) Of(c *Chain) { f.chain = c }
+
 // Begin goes over the rules from the at-th on, for p as it now is; used is what
 // has decided anything so far. It is to be called again whenever a rule can
 // have changed the packet.
-func (f *Filter) Begin(c *Chain, p *rules.Packet, used rules.Sources, at int) {
-	f.chain, f.lists, f.used, f.waits = c, f.lists[:0], used, false
+func (f *Filter) Begin(p *rules.Packet, used rules.Sources, at int) {
+	c := f.chain
+	f.lists, f.used, f.waits = f.lists[:0], used, false
 	var stands [maxFields]settled
 	var words [maxFields]word
 	for i := range c.fields {

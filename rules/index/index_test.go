@@ -73,7 +73,8 @@ func yields(c *rules.Chain, p *rules.Packet, used rules.Sources) (out []int) {
 		return []int{-1}
 	}
 	var f Filter
-	f.Begin(compiled, p, used, 0)
+	f.Of(compiled)
+	f.Begin(p, used, 0)
 	for at := f.Next(0); at < len(c.Rules); at = f.Next(at + 1) {
 		out = append(out, at)
 	}

@@ -263,7 +263,9 @@ func (x *run) early(c *rules.Chain, in rules.Iface, cur state) state {
 		p.Net.Open(fragAt, fragEnd-fragAt, rules.FromFragment)
 	}
 	link(p)
-	out := x.base(c, cur)
+	st := &cur
+	x.base(c, &st)
+	out := *st
 	x.hook = hook
 	q := &out.p
 	q.Link = was.Link

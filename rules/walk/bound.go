@@ -38,19 +38,22 @@ func (x *run) beyond(c *rules.Chain, at, next, depth int) int {
 
 // unfollowed is the state behind rules that were not looked at, r the first of
 // them: they may have set marks, ended the way, set up a NAT.
-func (x *run) unfollowed(r *rules.Rule, in *state, out *exits) {
+func (x *run) unfollowed(r *rules.Rule, f *frame) {
+	in := f.cur
 	in.maybe(rules.Answer{Unknown: rules.Of(rules.FromOpaque)})
 	for _, v := range [...]*rules.Value{&in.p.Mark, &in.p.Priority, &in.p.Ct.Mark, &in.p.Ct.Labels} {
 		*v = rules.UnknownBytes(v.N, rules.FromOpaque)
 	}
-	out.accepted.meet(in)
+	f.accepted.meet(in)
 	if !x.inNAT {
 		return
 	}
-	out.nat.meet(in)
+	f.rewritten.meet(in)
 	if !x.cut {
 		x.cut = true
-		e := &ruleRun{ruleVars: ruleVars{run: x, r: r, result: rules.Unknown}, cur: *in}
+		e := &f.rule
+		e.begin(x, f, r, 0)
+		e.result = rules.Unknown
 		e.add(Candidate{
 			Rule: r, Targets: []Target{{AnyAddr: true, AnyPort: true}},
 			Opaque: &rules.Opaque{Name: "rules", Why: "more rules than are followed", MayNAT: true, MayEnd: true},

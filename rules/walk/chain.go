@@ -8,58 +8,68 @@ import (
 	"github.com/ntdiag/ntdiag/rules/index"
 )
 
-// frame is the room that one chain being run takes. States are large, and most
-// are dead: rooms are used again, and what is dead is not cleared.
+// frame is the room that one chain being run takes. States are large: rooms are
+// used again, and a state that goes elsewhere is handed over, not copied. What
+// is dead is not cleared.
 type frame struct {
-	out      exits
-	returned state
-	rule     ruleRun // the rule that is run
-	filter   index.Filter
+	cur *state // the way through; at the end of the chain, that out of it
+	// accepted and rewritten are further ways out: a NAT statement was applied to the
+	// latter. returned are the ways that go on behind the chain, and skipped
+	// those past the rest of the rule.
+	accepted, rewritten, returned, skipped *state
+	rule                                   ruleRun // the rule that is run
+	filter                                 index.Filter
 }
 
-var frames = sync.Pool{New: func() any { return new(frame) }}
+var frames = sync.Pool{New: func() any {
+	return &frame{accepted: new(state), rewritten: new(state), returned: new(state), skipped: new(state)}
+}}
 
 // free gives the room back; nothing may hold a part of it.
 func (f *frame) free() { frames.Put(f) }
 
 // chain is nft_do_chain for one chain: rule after rule until none is left on
-// any way. The caller takes what it needs of the frame's exits, and frees it.
+// any way. It takes the state over. The caller takes what it needs of the
+// frame's ways out, and frees it.
 func (x *run) chain(c *rules.Chain, in *state, depth int) *frame {
 	if x.w.enter != nil {
 		x.w.enter(c)
 	}
 	f := frames.Get().(*frame)
-	f.out.accepted.live, f.out.nat.live, f.returned.live = dead, dead, dead
-	cur := &f.out.through
-	*cur = *in
-	filter := x.filter(c, f, cur)
-	for at := 0; at < len(c.Rules) && cur.live.Truth != rules.No; at++ {
+	f.cur = in
+	f.accepted.live, f.rewritten.live, f.returned.live = dead, dead, dead
+	x.follow(c, f, depth)
+	give(&f.cur, &f.returned)
+	return f
+}
+
+func (x *run) follow(c *rules.Chain, f *frame, depth int) {
+	filter := x.filter(c, f)
+	for at := 0; at < len(c.Rules) && f.cur.live.Truth != rules.No; at++ {
 		next := at
 		if filter != nil {
 			next = filter.Next(at)
 		}
 		if k := x.beyond(c, at, next, depth); k >= 0 {
-			x.unfollowed(c.Rules[k], cur, &f.out)
-			break
+			x.unfollowed(c.Rules[k], f)
+			return
 		}
 		if at = next; at == len(c.Rules) {
-			break
+			return
 		}
-		ran := !x.skips(c.Rules[at], cur)
+		ran := !x.skips(c.Rules[at], f.cur)
 		if ran {
 			x.steps += forkSteps
 			x.rule(c.Rules[at], f, depth)
 		}
 		if filter != nil && (ran || filter.Outdated(x.res.Used)) {
-			filter.Begin(x.w.index.Chain(c), &cur.p, x.res.Used, at+1)
+			filter.Begin(&f.cur.p, x.res.Used, at+1)
 		}
 	}
-	cur.meet(&f.returned)
-	return f
 }
 
 // filter is that of the chain, nil where each rule is to be looked at.
-func (x *run) filter(c *rules.Chain, f *frame, cur *state) *index.Filter {
+func (x *run) filter(c *rules.Chain, f *frame) *index.Filter {
 	if x.opt.Trace != nil {
 		return nil // every rule that fails is told of
 	}
@@ -67,7 +77,8 @@ func (x *run) filter(c *rules.Chain, f *frame, cur *state) *index.Filter {
 	if compiled == nil {
 		return nil
 	}
-	f.filter.Begin(compiled, &cur.p, x.res.Used, 0)
+	f.filter.Of(compiled)
+	f.filter.Begin(&f.cur.p, x.res.Used, 0)
 	return &f.filter
 }
 
@@ -118,47 +129,47 @@ func gotOf(s rules.Statement, p *rules.Packet) (v rules.Value) {
 	return v
 }
 
-// ruleRun is one rule being evaluated: cur goes on with the next statement,
-// skipped with the next rule.
+// ruleRun is one rule being evaluated: the frame's cur goes on with the next
+// statement, its skipped with the next rule.
 type ruleRun struct {
-	ruleVars
-	cur     state
-	skipped state
+	*run
+	*frame
+	r      *rules.Rule
+	entry  rules.Answer // how the rule itself was reached
+	depth  int
+	failed rules.Statement
+	got    rules.Value
+	result rules.Truth
+	went   rules.Truth // see Step.Taken
+	told   bool        // the step has been traced
+	ended  bool        // some way left the chain from here
 }
 
-// ruleVars are the small parts of a ruleRun, which begin anew with each rule.
-type ruleVars struct {
-	*run
-	r        *rules.Rule
-	entry    rules.Answer // how the rule itself was reached
-	out      *exits
-	returned *state
-	depth    int
-	failed   rules.Statement
-	got      rules.Value
-	result   rules.Truth
-	went     rules.Truth // see Step.Taken
-	told     bool        // the step has been traced
-	ended    bool        // some way left the chain from here
+// begin makes it one of another rule.
+func (e *ruleRun) begin(x *run, f *frame, r *rules.Rule, depth int) {
+	e.run, e.frame, e.r, e.entry, e.depth = x, f, r, f.cur.live, depth
+	e.failed, e.result, e.went, e.told, e.ended = nil, rules.Yes, rules.Unknown, false, false
+	if x.opt.Trace != nil { // nobody else looks at it
+		e.got = rules.Value{}
+	}
 }
 
 // rule evaluates one rule; the way on to the next is the frame's way through.
 func (x *run) rule(r *rules.Rule, f *frame, depth int) {
-	next, e := &f.out.through, &f.rule
-	e.ruleVars = ruleVars{run: x, r: r, entry: next.live, out: &f.out, returned: &f.returned, depth: depth, result: rules.Yes}
-	e.cur, e.skipped.live = *next, dead
+	e := &f.rule
+	e.begin(x, f, r, depth)
+	f.skipped.live = dead
 	for _, s := range r.Statements {
-		if e.cur.live.Truth == rules.No {
+		if f.cur.live.Truth == rules.No {
 			break
 		}
 		e.statement(s)
 	}
 	e.tell()
-	*next = e.cur
-	next.meet(&e.skipped)
-	if !e.ended && next.live.Truth != rules.No {
+	give(&f.cur, &f.skipped)
+	if !e.ended && f.cur.live.Truth != rules.No {
 		// both ways of an open condition come together again
-		next.live = e.entry
+		f.cur.live = e.entry
 	}
 }
 
@@ -232,9 +243,7 @@ func (e *ruleRun) condition(s rules.Statement, a rules.Answer) {
 		e.skip()
 	case rules.Unknown:
 		e.miss(s, rules.Unknown)
-		not := e.cur
-		not.maybe(a)
-		e.skipped.meet(&not)
+		e.pass(a)
 		e.cur.maybe(a)
 		refine(&e.cur.p, s)
 	}
@@ -249,11 +258,21 @@ func (e *ruleRun) miss(s rules.Statement, t rules.Truth) {
 	}
 }
 
-// skip ends the rule (NFT_BREAK): on with the next, keeping what was set.
-func (e *ruleRun) skip() {
-	e.skipped.meet(&e.cur)
-	e.cur.live = dead
+// pass has a way go on with the next rule, as the one that does not may.
+func (e *ruleRun) pass(why rules.Answer) {
+	if e.skipped.live.Truth == rules.No {
+		*e.skipped = *e.cur
+		e.skipped.maybe(why)
+		return
+	}
+	was := e.cur.live
+	e.cur.maybe(why)
+	e.skipped.meet(e.cur)
+	e.cur.live = was
 }
+
+// skip ends the rule (NFT_BREAK): on with the next, keeping what was set.
+func (e *ruleRun) skip() { give(&e.skipped, &e.cur) }
 
 // drop ends the packet's way by s.
 func (e *ruleRun) drop(s rules.Statement) {
@@ -269,8 +288,7 @@ func (e *ruleRun) lose() {
 
 func (e *ruleRun) accept() {
 	e.ended = true
-	e.out.accepted.meet(&e.cur)
-	e.cur.live = dead
+	give(&e.accepted, &e.cur)
 }
 
 // notrack is nft_notrack_eval: once the packet has an entry, or a template
@@ -300,8 +318,7 @@ func (e *ruleRun) verdict(v *rules.Verdict) {
 		e.accept()
 	case rules.VerdictReturn:
 		e.ended = true
-		e.returned.meet(&e.cur)
-		e.cur.live = dead
+		give(&e.returned, &e.cur)
 	case rules.VerdictJump, rules.VerdictGoto:
 		e.jump(v)
 	case rules.VerdictQueue:
@@ -322,19 +339,19 @@ func (e *ruleRun) jump(v *rules.Verdict) {
 		e.open = append(e.open, e.r)
 	}
 	e.tell()
-	sub := e.chain(v.Chain, &e.cur, e.depth+1)
+	was := e.cur.live
+	sub := e.chain(v.Chain, e.cur, e.depth+1)
 	e.via, e.open = e.via[:len(e.via)-1], e.open[:open]
-	e.out.accepted.meet(&sub.out.accepted)
-	e.out.nat.meet(&sub.out.nat)
-	if sub.out.through.live != e.cur.live {
+	give(&e.accepted, &sub.accepted)
+	give(&e.rewritten, &sub.rewritten)
+	e.cur = sub.cur
+	if e.cur.live != was {
 		e.ended = true
 	}
-	e.cur = sub.out.through
 	sub.free()
 	if v.Code == rules.VerdictGoto {
 		e.ended = true
-		e.returned.meet(&e.cur)
-		e.cur.live = dead
+		give(&e.returned, &e.cur)
 	}
 }
 
@@ -371,21 +388,19 @@ func (e *ruleRun) verdictMap(m *rules.VerdictMap) {
 	_, open := key.Sources()
 	a.Unknown |= open
 	if a.Truth == rules.Unknown {
-		not := e.cur
-		not.maybe(a)
-		e.skipped.meet(&not)
+		e.pass(a)
 	}
-	from := e.cur
+	from := *e.cur
 	from.maybe(a)
 	after := state{live: dead}
 	for _, el := range matches {
-		e.cur = from
+		*e.cur = from
 		if el.Verdict != nil {
 			e.verdict(el.Verdict)
 		}
-		after.meet(&e.cur)
+		after.meet(e.cur)
 	}
-	e.cur = after
+	*e.cur = after
 }
 
 // heldTo keeps the elements that lead to the chain of the hypothesis.
@@ -419,8 +434,7 @@ func (e *ruleRun) nat(n *rules.NAT) {
 	}
 	e.add(Candidate{Rule: e.r, NAT: n, Targets: e.chooseTarget(n, e.targets(n))})
 	e.ended = true
-	e.out.nat.meet(&e.cur)
-	e.cur.live = dead
+	give(&e.rewritten, &e.cur)
 }
 
 func (e *ruleRun) add(c Candidate) {
@@ -473,13 +487,12 @@ func (e *ruleRun) opaque(o *rules.Opaque) {
 	if o.MayNAT && e.r.Chain.Base == nil || o.MayNAT && e.r.Chain.Base.Type == rules.ChainNAT {
 		e.add(Candidate{Rule: e.r, Opaque: o, Targets: []Target{{AnyAddr: true, AnyPort: true}}})
 		e.ended = true
-		e.out.nat.meet(&e.cur)
-		e.cur.live = dead
+		give(&e.rewritten, &e.cur)
 		return
 	}
 	e.condition(o, rules.Answer{Unknown: rules.Of(rules.FromOpaque)})
 	if o.MayEnd && e.cur.live.Truth != rules.No {
 		e.ended = true
-		e.out.accepted.meet(&e.cur)
+		e.accepted.meet(e.cur)
 	}
 }

@@ -299,7 +299,6 @@ func (e *ruleRun) chooseOpaque(o *rules.Opaque) {
 	case Rewrite:
 		e.add(Candidate{Rule: e.r, Opaque: o, Targets: []Target{{AnyAddr: true, AnyPort: true}}})
 		e.ended = true
-		e.out.nat.meet(&e.cur)
-		e.cur.live = dead
+		give(&e.rewritten, &e.cur)
 	}
 }

@@ -29,9 +29,9 @@ func (e *ruleRun) queue(s *rules.Queue) {
 	e.ended = true
 	s.SetBack(&e.cur.p)
 	if e.inNAT {
-		e.out.nat.meet(&e.cur)
+		e.rewritten.meet(e.cur)
 	} else {
-		e.out.accepted.meet(&e.cur)
+		e.accepted.meet(e.cur)
 	}
 	if e.opt.Choose != nil {
 		e.cur.live = dead

@@ -5,6 +5,7 @@ package walk
 
 import (
 	"bytes"
+	"sync"
 
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/index"
@@ -13,7 +14,7 @@ import (
 // Walker walks packets over one ruleset. It is safe for concurrent use.
 type Walker struct {
 	rules *rules.Ruleset
-	hooks map[hookKey]hookChains
+	hooks [2 * slots]hookChains
 	early earlyChains
 	// tracks: conntrack looks at packets of the family.
 	tracks map[rules.Family]bool
@@ -29,9 +30,16 @@ func (w *Walker) Watch(enter func(*rules.Chain)) *Walker {
 	return &watched
 }
 
-type hookKey struct {
-	hook   rules.Hook
-	family rules.Family
+// slots is how many hooks of IP there are.
+const slots = int(rules.Postrouting) + 1
+
+// slot is where the chains of a hook and a family are.
+func slot(h rules.Hook, f rules.Family) int {
+	at := min(int(h), slots-1)
+	if f == rules.FamilyIPv6 {
+		at += slots
+	}
+	return at
 }
 
 type hookChains struct {
@@ -45,7 +53,7 @@ func New(rs *rules.Ruleset) *Walker { return NewWith(rs, index.New(rs, index.Few
 // NewWith is New with an index of the ruleset; without one, nil, every rule is
 // looked at, and the answers are the same.
 func NewWith(rs *rules.Ruleset, ix *index.Index) *Walker {
-	w := &Walker{rules: rs, index: ix, steps: maxSteps, hooks: map[hookKey]hookChains{}, tracks: map[rules.Family]bool{}}
+	w := &Walker{rules: rs, index: ix, steps: maxSteps, tracks: map[rules.Family]bool{}}
 	for _, f := range []rules.Family{rules.FamilyIPv4, rules.FamilyIPv6} {
 		w.tracks[f] = rs.NeedsConntrack(f)
 	}
@@ -56,7 +64,7 @@ func NewWith(rs *rules.Ruleset, ix *index.Index) *Walker {
 			if len(uncertain) > 0 {
 				hc.orders = orders(chains)
 			}
-			w.hooks[hookKey{h, f}] = hc
+			w.hooks[slot(h, f)] = hc
 		}
 	}
 	w.early = newEarlyChains(rs)
@@ -108,7 +116,7 @@ func tied(a, b *rules.Chain) bool {
 // Orders is how many other orders the chains at h can have: chains of several
 // tables share a priority, and which runs first depends on when they were made.
 func (w *Walker) Orders(h rules.Hook, f rules.Family) int {
-	return len(w.hooks[hookKey{h, f}].orders)
+	return len(w.hooks[slot(h, f)].orders)
 }
 
 // Options of one walk over one hook.
@@ -205,18 +213,13 @@ type state struct {
 	live rules.Answer
 }
 
-// exits are the ways a chain can be left.
-type exits struct {
-	through  state // its end, or return
-	accepted state
-	nat      state // a NAT statement was applied
-}
-
 type run struct {
 	w    *Walker
-	opt  *Options
+	opt  Options
 	hook rules.Hook
-	res  *Result
+	res  Result
+	way  *state // the packet between chains
+	done *state // the ways on which a NAT is set up
 	via  []*rules.Rule
 	open []*rules.Rule
 	// inNAT: the chains run inside the nat dispatcher.
@@ -227,33 +230,51 @@ type run struct {
 	writes int
 }
 
+var runs = sync.Pool{New: func() any { return &run{way: new(state), done: new(state)} }}
+
 // Hook walks p over every chain at h. p is not changed.
-func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {
-	res := Result{}
-	x := &run{w: w, opt: &opt, hook: h, res: &res}
-	cur := state{p: *p, live: rules.Answer{Truth: rules.Yes}}
-	cur.p.Hook = h
-	if h == rules.Forward {
-		forwarded(&cur.p)
+func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) (res Result) {
+	x := runs.Get().(*run)
+	x.w, x.opt, x.hook = w, opt, h
+	x.way.p, x.way.live = *p, rules.Answer{Truth: rules.Yes}
+	x.way.p.Hook = h
+	x.chains(p.Family)
+	res.Candidates, res.Used, res.Ends = x.res.Candidates, x.res.Used, x.res.Ends
+	res.Packet, res.Alive = x.way.p, x.way.live
+	x.free()
+	return res
+}
+
+// free gives the room of a walk back.
+func (x *run) free() {
+	x.res.Candidates, x.res.Used, x.res.Ends = nil, 0, nil
+	x.opt, x.inNAT, x.steps, x.cut, x.writes = Options{}, false, 0, false, 0
+	x.via, x.open = x.via[:0], x.open[:0]
+	runs.Put(x)
+}
+
+func (x *run) chains(f rules.Family) {
+	if x.hook == rules.Forward {
+		forwarded(&x.way.p)
 	}
-	hc := w.hooks[hookKey{h, p.Family}]
+	hc := &x.w.hooks[slot(x.hook, f)]
 	chains := hc.chains
-	if opt.Order > 0 && opt.Order <= len(hc.orders) {
-		chains = hc.orders[opt.Order-1]
+	if order := x.opt.Order; order > 0 && order <= len(hc.orders) {
+		chains = hc.orders[order-1]
 	}
 	switch {
-	case w.early.empty():
-	case h == rules.Prerouting:
-		cur = x.arrive(cur)
+	case x.w.early.empty():
+	case x.hook == rules.Prerouting:
+		*x.way = x.arrive(*x.way)
 	default:
-		cur = x.bridgedOn(cur)
+		*x.way = x.bridgedOn(*x.way)
 	}
 	asked := false
-	for i := 0; i < len(chains) && cur.live.Truth != rules.No; {
+	for i := 0; i < len(chains) && x.way.live.Truth != rules.No; {
 		c := chains[i]
-		x.conntrack(&cur, c.EffectivePriority())
+		x.conntrack(x.way, c.EffectivePriority())
 		if c.Base.Type != rules.ChainNAT {
-			cur = x.base(c, cur)
+			x.base(c, &x.way)
 			i++
 			continue
 		}
@@ -261,17 +282,15 @@ func (w *Walker) Hook(p *rules.Packet, h rules.Hook, opt Options) Result {
 		for j < len(chains) && chains[j].Base.Type == rules.ChainNAT {
 			j++
 		}
-		cur = x.dispatch(chains[i:j], cur)
-		x.rewrite(&cur)
+		x.dispatch(chains[i:j])
+		x.rewrite(x.way)
 		asked = true
 		i = j
 	}
-	x.conntrack(&cur, rules.NATPriority(h))
-	if !asked && h != rules.Forward {
-		x.rewrite(&cur)
+	x.conntrack(x.way, rules.NATPriority(x.hook))
+	if !asked && x.hook != rules.Forward {
+		x.rewrite(x.way)
 	}
-	res.Packet, res.Alive = cur.p, cur.live
-	return res
 }
 
 func (x *run) rewrite(cur *state) {
@@ -299,18 +318,23 @@ func (x *run) conntrack(cur *state, priority int32) {
 	}
 }
 
-// base runs one base chain that is not of type nat (nft_do_chain).
-func (x *run) base(c *rules.Chain, in state) state {
-	f := x.chain(c, &in, 0)
-	x.policy(c, &f.out.through)
-	after := f.out.through
-	after.meet(&f.out.accepted)
-	after.meet(&f.out.nat)
-	f.free()
-	if x.opt.Reroute != nil && c.Base.Type == rules.ChainRoute && after.live.Truth != rules.No && rerouted(&in.p, &after.p) {
-		x.opt.Reroute(&after.p)
+// base runs one base chain that is not of type nat (nft_do_chain). The state is
+// taken over, and the one after it given back.
+func (x *run) base(c *rules.Chain, cur **state) {
+	var before *rules.Packet
+	if x.opt.Reroute != nil && c.Base.Type == rules.ChainRoute {
+		was := (*cur).p
+		before = &was
 	}
-	return after
+	f := x.chain(c, *cur, 0)
+	x.policy(c, f.cur)
+	give(&f.cur, &f.accepted)
+	give(&f.cur, &f.rewritten)
+	*cur = f.cur
+	f.free()
+	if before != nil && (*cur).live.Truth != rules.No && rerouted(before, &(*cur).p) {
+		x.opt.Reroute(&(*cur).p)
+	}
 }
 
 // rerouted follows nf_route_table_hook4 and its IPv6 twin: mark, addresses and
@@ -339,27 +363,25 @@ func (x *run) policy(c *rules.Chain, st *state) {
 
 // dispatch is nf_nat_inet_fn: nat chains in order until one of them has set
 // up a NAT; accept and policy accept only end their own chain.
-func (x *run) dispatch(chains []*rules.Chain, in state) state {
-	if in.p.Tracked != rules.Yes || initialized(&in.p, rules.HookManip(x.hook)) {
-		return in
+func (x *run) dispatch(chains []*rules.Chain) {
+	if x.way.p.Tracked != rules.Yes || initialized(&x.way.p, rules.HookManip(x.hook)) {
+		return
 	}
 	x.inNAT = true
-	defer func() { x.inNAT = false }()
-	done := state{live: rules.Answer{Truth: rules.No}}
-	cur := in
+	x.done.live = dead
 	for _, c := range chains {
-		if cur.live.Truth == rules.No {
+		if x.way.live.Truth == rules.No {
 			break
 		}
-		f := x.chain(c, &cur, 0)
-		done.meet(&f.out.nat)
-		x.policy(c, &f.out.through)
-		cur = f.out.through
-		cur.meet(&f.out.accepted)
+		f := x.chain(c, x.way, 0)
+		give(&x.done, &f.rewritten)
+		x.policy(c, f.cur)
+		give(&f.cur, &f.accepted)
+		x.way = f.cur
 		f.free()
 	}
-	cur.meet(&done)
-	return cur
+	give(&x.way, &x.done)
+	x.inNAT = false
 }
 
 // IPS_SRC_NAT_DONE and IPS_DST_NAT_DONE.
@@ -420,6 +442,20 @@ func (s *state) meet(o *state) {
 	if s.live.Truth == rules.Yes {
 		s.live.Unknown = 0
 	}
+}
+
+// give has a way join another, and takes it from where it was.
+func give(to, from **state) {
+	t, f := *to, *from
+	switch {
+	case f.live.Truth == rules.No:
+		t.meet(f)
+	case t.live.Truth == rules.No:
+		*to, *from = f, t
+	default:
+		t.meet(f)
+	}
+	(*from).live = dead
 }
 
 // Join is what is known of a packet that is either a or b.

@@ -252,7 +252,7 @@ func TestOrders(t *testing.T) {
 	w := New(rs)
 	var got []string
 	for order := range w.Orders(rules.Prerouting, rules.FamilyIPv4) + 1 {
-		hc := w.hooks[hookKey{rules.Prerouting, rules.FamilyIPv4}]
+		hc := w.hooks[slot(rules.Prerouting, rules.FamilyIPv4)]
 		chains := hc.chains
 		if order > 0 {
 			chains = hc.orders[order-1]
