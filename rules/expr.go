@@ -253,8 +253,18 @@ func (b *Byteorder) Eval(p *Packet) Value {
 }
 
 func isBigEndian(o binary.ByteOrder) bool {
+	switch o { // the usual ones without a call, for which bytes would escape
+	case binary.LittleEndian:
+		return false
+	case binary.BigEndian:
+		return true
+	case binary.NativeEndian:
+		return nativeBig
+	}
 	return o.Uint16([]byte{0, 1}) == 1
 }
+
+var nativeBig = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
 // MapLookup is the data that Set holds for Key (nft_lookup with a destination
 // register). No element: the rule ends.

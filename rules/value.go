@@ -246,29 +246,31 @@ func (v *Value) overAlternatives(ask func(*Value) Answer) Answer {
 
 // PutUint writes the low len(b) bytes of u in order o.
 func PutUint(o binary.ByteOrder, b []byte, u uint64) {
-	switch len(b) {
-	case 1:
-		b[0] = byte(u)
-	case 2:
-		o.PutUint16(b, uint16(u))
-	case 4:
-		o.PutUint32(b, uint32(u))
-	case 8:
-		o.PutUint64(b, u)
+	if n := len(b); n != 1 && n != 2 && n != 4 && n != 8 {
+		return
+	}
+	big := isBigEndian(o)
+	for i := range b {
+		at := i
+		if big {
+			at = len(b) - 1 - i
+		}
+		b[at] = byte(u >> (8 * i))
 	}
 }
 
 // GetUint reads b, of 1, 2, 4 or 8 bytes, in order o; 0 for other lengths.
-func GetUint(o binary.ByteOrder, b []byte) uint64 {
-	switch len(b) {
-	case 1:
-		return uint64(b[0])
-	case 2:
-		return uint64(o.Uint16(b))
-	case 4:
-		return uint64(o.Uint32(b))
-	case 8:
-		return o.Uint64(b)
+func GetUint(o binary.ByteOrder, b []byte) (u uint64) {
+	if n := len(b); n != 1 && n != 2 && n != 4 && n != 8 {
+		return 0
 	}
-	return 0
+	big := isBigEndian(o)
+	for i := range b {
+		at := i
+		if big {
+			at = len(b) - 1 - i
+		}
+		u |= uint64(b[at]) << (8 * i)
+	}
+	return u
 }

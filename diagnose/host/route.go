@@ -320,11 +320,14 @@ func (l *lookup) usable(e *RouteEntry) bool {
 // rivals tells whether another entry could be taken as well: another hop of
 // the same route or, with IPv6, another route of the same metric.
 func (l *lookup) rivals(e *RouteEntry, rest []RouteEntry) bool {
-	l.hops = []rules.Route{answer(e)}
+	l.hops = l.hops[:0]
 	for i := range rest {
 		o := &rest[i]
 		same := o.Priority == e.Priority && o.Tos == e.Tos && (o.Multipath && e.Multipath || e.Family == rules.FamilyIPv6)
 		if same && l.usable(o) && (o.Oif != e.Oif || o.Gateway != e.Gateway) {
+			if len(l.hops) == 0 {
+				l.hops = append(l.hops, answer(e))
+			}
 			l.hops = append(l.hops, answer(o))
 		}
 	}

@@ -159,8 +159,8 @@ func (w *way) routeIn() decision {
 	if w.p.Family == rules.FamilyIPv4 && !w.sane() {
 		return toNowhere
 	}
-	q := w.query(&w.p)
-	r, known := w.lookup(&w.p, q)
+	q := w.query(w.p)
+	r, known := w.lookup(w.p, q)
 	if known == rules.Unknown {
 		return w.unrouted(q)
 	}
@@ -225,7 +225,7 @@ func (w *way) unrouted(q rules.RouteQuery) decision {
 func (w *way) note(text string) { w.notes = append(w.notes, text) }
 
 func (w *way) dstText() string {
-	if a := w.end(&w.p, true).Addrs(); a != "" {
+	if a := w.end(w.p, true).Addrs(); a != "" {
 		return a
 	}
 	return "its destination"
@@ -280,7 +280,7 @@ func (w *way) refuseArrival(why string) {
 // sane is what ip_route_input_slow refuses before it looks at routes.
 func (w *way) sane() bool {
 	dev := w.p.Iif.Link.Name
-	src, dst := w.end(&w.p, false), w.end(&w.p, true)
+	src, dst := w.end(w.p, false), w.end(w.p, true)
 	localnet := w.host.DevConf(dev, "route_localnet")
 	why := ""
 	switch {

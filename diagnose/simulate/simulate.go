@@ -65,7 +65,7 @@ func (s *Simulator) Outcomes(p query.Packet) (*Result, error) {
 // Ways are the Outcomes of a Result alone, in no order and not graded: enough
 // to ask whether one of them is as wanted.
 func (s *Simulator) Ways(p query.Packet) ([]Outcome, error) {
-	j := &job{Simulator: s, asked: p, res: &Result{Packet: p}}
+	j := &job{Simulator: s, asked: p, res: &Result{}, lean: true}
 	err := j.waysOf()
 	return j.res.Outcomes, err
 }
@@ -102,6 +102,7 @@ type job struct {
 	ways   []*way
 	res    *Result
 	told   bool // reasons are kept
+	lean   bool // nor is anything of the ways but how they end
 	// used are the assumptions that decided anything, on any way.
 	used rules.Sources
 }
@@ -278,14 +279,24 @@ func (j *job) begins(flags byte) bool {
 
 // gather goes the ways of one start, and merges how they end into out.
 func (j *job) gather(st start, limit int, ways *[]*way, out *[]Outcome) {
+	if j.lean {
+		ways = nil
+	}
 	sc := &script{}
+	room := rooms.Get().(*room)
+	defer rooms.Put(room)
 	n := 0
 	for more := sc.begin(true); more; more = sc.begin(false) {
 		if n++; n > limit {
 			j.res.More = j.res.More || ways != nil
 			return
 		}
-		w := &way{Simulator: j.Simulator, flow: j.flow, script: sc, orders: st.orders, oif: j.asked.Oif, p: j.first, told: j.told}
+		w := &room.spare
+		if ways != nil {
+			w = new(way)
+		}
+		*w = way{Simulator: j.Simulator, room: room, flow: &j.flow, script: sc, orders: st.orders, oif: j.asked.Oif, told: j.told}
+		*w.p = j.first
 		w.p.Iif, w.p.Mark = st.iif, st.mark
 		w.run(j.res.Entry)
 		o := w.result()
@@ -298,6 +309,7 @@ func (j *job) gather(st start, limit int, ways *[]*way, out *[]Outcome) {
 			w.unknown = sc.unknown()
 			*ways = append(*ways, w)
 		}
+		w.room, room.way = nil, nil
 	}
 }
 
@@ -330,6 +342,9 @@ func (n *NAT) same(m *NAT) bool {
 // otherOrders goes the ways with tables that share a priority in another order:
 // handles tell it only inside a table. What comes of it are outcomes as well.
 func (j *job) otherOrders() {
+	if !j.severalOrders() {
+		return
+	}
 	combos := []map[rules.Hook]int{{}}
 	for h := rules.Prerouting; h <= rules.Postrouting; h++ {
 		for _, c := range slices.Clone(combos) {
@@ -365,6 +380,16 @@ func (j *job) otherOrders() {
 			j.res.Outcomes[i].Stated = false
 		}
 	}
+}
+
+// severalOrders tells whether chains can have another order at any hook.
+func (j *job) severalOrders() bool {
+	for h := rules.Prerouting; h <= rules.Postrouting; h++ {
+		if j.walker.Orders(h, j.asked.Family) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // sameOdds tells whether two lists have the same outcomes, as likely.

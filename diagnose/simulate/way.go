@@ -10,10 +10,10 @@ import (
 // way is one way of the packet through the host.
 type way struct {
 	*Simulator
-	flow    host.Flow // the tuple as asked for
+	*room
+	flow    *host.Flow // the tuple as asked for
 	script  *script
 	orders  map[rules.Hook]int
-	p       rules.Packet
 	met     *walk.Candidate // the NAT rule met at this hook
 	tuple   [2]To           // of the entry, in the original direction, by manip
 	asked   [2]bool         // NAT is set up, by manip
@@ -36,7 +36,7 @@ func (w *way) run(entry rules.Hook) {
 	} else {
 		w.receive()
 	}
-	w.out.Src, w.out.Dst = w.end(&w.p, false), w.end(&w.p, true)
+	w.out.Src, w.out.Dst = w.end(w.p, false), w.end(w.p, true)
 	if w.out.Verdict == "" {
 		w.out.Verdict = VerdictAccept
 		w.used |= w.clashes()
@@ -87,7 +87,7 @@ func (w *way) postroute() {
 // chain has changed what it depends on.
 func (w *way) send() {
 	w.p.Iif = rules.Iface{State: rules.IfaceNone}
-	local, ok := w.routeOut(&w.p)
+	local, ok := w.routeOut(w.p)
 	if !ok {
 		return
 	}
@@ -115,7 +115,7 @@ func (w *way) send() {
 // socket.
 func (w *way) loop() {
 	if w.p.Tracked == rules.Yes {
-		w.status(&w.p, host.StatusConfirmed, rules.Yes)
+		w.status(w.p, host.StatusConfirmed, rules.Yes)
 	}
 	w.p.Iif, w.p.Oif = w.p.Oif, rules.Iface{State: rules.IfaceNone}
 	if w.hook(rules.Prerouting) {
@@ -126,24 +126,13 @@ func (w *way) loop() {
 // hook walks the chains of one hook, and tells whether the packet goes on.
 func (w *way) hook(h rules.Hook) bool {
 	w.met = nil
-	res := w.walker.Hook(&w.p, h, walk.Options{
-		Ahead: true, Order: w.orders[h], Choose: w.script.choose,
-		Candidate: func(c *walk.Candidate) { w.met = c },
-		Rewrite: func(p *rules.Packet, m rules.Manip) {
-			dnat := w.out.DNAT
-			w.rewrite(p, m)
-			if h == rules.Output && w.out.DNAT != dnat && w.out.DNAT.To.Lo != w.out.DNAT.From.Lo {
-				w.changed(p)
-			}
-		},
-		Track: w.track,
-		Reroute: func(p *rules.Packet) {
-			if h == rules.Output {
-				w.changed(p)
-			}
-		},
-		Trace: w.trace(),
-	})
+	w.room.way, w.room.hook = w, h
+	o := w.room.opt
+	o.Order = w.orders[h]
+	if w.told {
+		o.Trace = func(s walk.Step) { w.steps = append(w.steps, s) }
+	}
+	res := w.walker.Hook(w.p, h, o)
 	w.used |= res.Used
 	if w.out.Verdict != "" { // a rewrite that could not be made
 		return false
@@ -152,16 +141,8 @@ func (w *way) hook(h rules.Hook) bool {
 		w.ended(res.Ends)
 		return false
 	}
-	w.p = res.Packet
+	*w.p = res.Packet
 	return true
-}
-
-// trace keeps every step, where somebody is to read them.
-func (w *way) trace() func(walk.Step) {
-	if !w.told {
-		return nil
-	}
-	return func(s walk.Step) { w.steps = append(w.steps, s) }
 }
 
 // changed is ip_route_me_harder: it routes by what the packet is at that point

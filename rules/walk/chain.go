@@ -445,7 +445,7 @@ func (e *ruleRun) add(c Candidate) {
 	}
 	e.res.Candidates = append(e.res.Candidates, c)
 	if e.opt.Candidate != nil {
-		e.opt.Candidate(&c)
+		e.opt.Candidate(&e.res.Candidates[len(e.res.Candidates)-1])
 	}
 }
 
