@@ -348,9 +348,9 @@ func below(p *Packet, modulus, offset uint32, s Source) Value {
 		return v
 	}
 	v.UnknownBy = Of(s)
+	v.OneOf = make([]Value, modulus)
 	for i := range modulus {
-		alt := KnownUint(p.order(), 4, uint64(offset+i))
-		v.OneOf = append(v.OneOf, alt)
+		v.OneOf[i] = KnownUint(p.order(), 4, uint64(offset+i))
 	}
 	return v
 }

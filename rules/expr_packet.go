@@ -40,6 +40,25 @@ func (x *Payload) Eval(p *Packet) Value {
 	return v
 }
 
+// equal is Value.Equal of what Eval loads, without loading it; false where the
+// bytes are not all in a header.
+func (x *Payload) equal(p *Packet, c []byte) (Answer, bool) {
+	im := &p.Net
+	switch x.Base {
+	case PayloadNetwork:
+	case PayloadTransport:
+		im = &p.Trans
+	default:
+		return Answer{}, false
+	}
+	n := min(x.Len, MaxValue, len(c))
+	if x.Off < 0 || n < 0 || x.Off+n > im.N {
+		return Answer{}, false
+	}
+	to := x.Off + n
+	return equalBytes(im.Bits[x.Off:to], im.Known[x.Off:to], im.From[x.Off:to], c, 0, 0), true
+}
+
 // Exthdr is a field of an IPv6 extension header, a TCP or IP option, an SCTP
 // chunk (nft_exthdr), or whether it is there.
 type Exthdr struct {

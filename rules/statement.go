@@ -59,7 +59,18 @@ type Match struct {
 	Right []byte // register bytes; may be shorter than Left (interface wildcard)
 }
 
-func (m *Match) Test(p *Packet) Answer { v := m.Left.Eval(p); return v.Compare(m.Op, m.Right) }
+func (m *Match) Test(p *Packet) Answer {
+	if x, ok := m.Left.(*Payload); ok && m.Op <= CmpNeq {
+		if a, done := x.equal(p, m.Right); done {
+			if m.Op == CmpNeq {
+				return a.Not()
+			}
+			return a
+		}
+	}
+	v := m.Left.Eval(p)
+	return v.Compare(m.Op, m.Right)
+}
 
 // MatchRange holds when Left is inside [Lo, Hi], or outside when Invert
 // (nft_range).

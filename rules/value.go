@@ -150,28 +150,36 @@ func (v *Value) Equal(c []byte) Answer {
 		return v.overAlternatives(func(alt *Value) Answer { return alt.Equal(c) })
 	}
 	n := min(v.N, len(c))
-	open, assumed, unknown := false, v.AssumedBy, v.UnknownBy
+	return equalBytes(v.Bits[:n], v.Known[:n], v.From[:n], c, v.AssumedBy, v.UnknownBy)
+}
+
+// equalBytes is Equal of a value that is there, and one only: all arguments are
+// as long as bits, c at least.
+func equalBytes(bits, known []byte, from []Source, c []byte, assumedBy, unknownBy Sources) Answer {
+	n := len(bits)
+	known, from, c = known[:n], from[:n], c[:n]
+	open, assumed, unknown := false, assumedBy, unknownBy
 	var differ Sources
 	differs, plainly := false, false
-	for i := range n {
-		if (v.Bits[i]^c[i])&v.Known[i] != 0 {
+	for i := range bits {
+		if (bits[i]^c[i])&known[i] != 0 {
 			differs = true
-			plainly = plainly || v.From[i] == FromEntry
-			differ |= Of(v.From[i])
+			plainly = plainly || from[i] == FromEntry
+			differ |= Of(from[i])
 			continue
 		}
-		if v.Known[i] != 0xff {
+		if known[i] != 0xff {
 			open = true
-			unknown |= Of(v.From[i])
+			unknown |= Of(from[i])
 		} else {
-			assumed |= Of(v.From[i])
+			assumed |= Of(from[i])
 		}
 	}
 	switch {
 	case plainly:
-		return Answer{Truth: No, Assumed: v.AssumedBy}
+		return Answer{Truth: No, Assumed: assumedBy}
 	case differs:
-		return Answer{Truth: No, Assumed: differ | v.AssumedBy}
+		return Answer{Truth: No, Assumed: differ | assumedBy}
 	case open:
 		return Answer{Truth: Unknown, Assumed: assumed, Unknown: unknown}
 	}

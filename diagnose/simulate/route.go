@@ -164,7 +164,6 @@ func (w *way) routeIn() decision {
 	if known == rules.Unknown {
 		return w.unrouted(q)
 	}
-	dst := w.dstText()
 	if known == rules.No {
 		r.Type = rules.AddrUnreachable
 	}
@@ -176,7 +175,7 @@ func (w *way) routeIn() decision {
 		return toHost
 	case rules.AddrUnicast:
 	default:
-		w.refuse(r, known, dst)
+		w.refuse(r, known)
 		return toNowhere
 	}
 	if !w.forwards() || !w.validSource(r) {
@@ -238,7 +237,8 @@ var refusals = map[rules.AddrType]string{
 	rules.AddrProhibit:    "prohibit: answered with ICMP administratively prohibited",
 }
 
-func (w *way) refuse(r rules.Route, known rules.Truth, dst string) {
+func (w *way) refuse(r rules.Route, known rules.Truth) {
+	dst := w.dstText()
 	switch text := refusals[r.Type]; {
 	case known == rules.No:
 		w.stop(VerdictDrop, nil, nil, "no route to "+dst)
@@ -252,9 +252,11 @@ func (w *way) refuse(r rules.Route, known rules.Truth, dst string) {
 // forwards asks whether the host sends on what is not for it (IN_DEV_FORWARD,
 // devconf_all of IPv6).
 func (w *way) forwards() bool {
-	keys := []string{"net.ipv4.conf." + w.p.Iif.Link.Name + ".forwarding", "net.ipv4.ip_forward"}
+	both := [...]string{"net.ipv4.conf." + w.p.Iif.Link.Name + ".forwarding", "net.ipv4.ip_forward"}
+	keys := both[:]
 	if w.p.Family == rules.FamilyIPv6 {
-		keys = []string{"net.ipv6.conf.all.forwarding"}
+		keys = keys[1:]
+		keys[0] = "net.ipv6.conf.all.forwarding"
 	}
 	for _, k := range keys {
 		f, ok := w.host.Sysctls[k]
@@ -396,7 +398,7 @@ func (w *way) routeOut(p *rules.Packet) (local, ok bool) {
 	}
 	switch {
 	case known == rules.No:
-		w.refuse(r, known, w.dstText())
+		w.refuse(r, known)
 		return false, false
 	case r.Type == rules.AddrLocal:
 		lo, found := w.host.LinkByName("lo")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/packet"
@@ -65,10 +66,16 @@ func (s *Simulator) Outcomes(p query.Packet) (*Result, error) {
 // Ways are the Outcomes of a Result alone, in no order and not graded: enough
 // to ask whether one of them is as wanted.
 func (s *Simulator) Ways(p query.Packet) ([]Outcome, error) {
-	j := &job{Simulator: s, asked: p, res: &Result{}, lean: true}
+	j := jobs.Get().(*job)
+	defer jobs.Put(j)
+	*j = job{Simulator: s, asked: p, lean: true}
+	j.res = &j.own
 	err := j.waysOf()
 	return j.res.Outcomes, err
 }
+
+// jobs are used again where nothing of them is kept.
+var jobs = sync.Pool{New: func() any { return new(job) }}
 
 func (j *job) waysOf() error {
 	if err := j.prepare(); err != nil {
@@ -99,10 +106,12 @@ type job struct {
 	first  rules.Packet
 	route  rules.Route // the reverse path that the input device is taken from
 	starts []start
+	one    [1]start // the usual room of starts
 	ways   []*way
 	res    *Result
-	told   bool // reasons are kept
-	lean   bool // nor is anything of the ways but how they end
+	own    Result // the room of res, where it is not kept
+	told   bool   // reasons are kept
+	lean   bool   // nor is anything of the ways but how they end
 	// used are the assumptions that decided anything, on any way.
 	used rules.Sources
 }
@@ -150,7 +159,8 @@ func (j *job) prepare() error {
 		}
 		one.iif = p.Iif
 	}
-	j.starts = []start{one}
+	j.one[0] = one
+	j.starts = j.one[:]
 	return nil
 }
 
