@@ -36,7 +36,7 @@ func (j *job) asleep(st *stage, observed bool) string {
 	if j.awake == nil {
 		return ""
 	}
-	met := j.awake.Hook(&st.before, st.hook, j.walkOptions(&stage{}, nil)).Candidates
+	met := j.awake.Hook(&st.before, st.hook, j.walkOptions(nil, nil)).Candidates
 	if observed {
 		met, _ = j.sift(met, st.manip)
 	}

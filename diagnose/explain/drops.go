@@ -15,7 +15,7 @@ const maxDrops = 16
 // there yet. Handles grow with time inside a table, so that only a rule with a
 // smaller one can be older.
 func (j *job) pastDrops(st *stage, res *walk.Result) bool {
-	o := j.walkOptions(&stage{}, nil)
+	o := j.walkOptions(nil, nil)
 	o.Without, o.Accept = map[*rules.Rule]bool{}, map[*rules.Chain]bool{}
 	for range maxDrops {
 		for _, e := range res.Ends {

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/packet"
@@ -24,7 +25,9 @@ func New(s *host.Snapshot) *Explainer {
 
 // Explain says what made the rewrites of f.
 func (e *Explainer) Explain(f *host.Flow, opt Options) *Explanation {
-	j := &job{Explainer: e, f: f, opt: opt, out: &Explanation{Flow: *f}, observed: f.Ends()}
+	j := jobs.Get().(*job)
+	defer j.free()
+	j.Explainer, j.f, j.opt, j.out, j.observed = e, f, opt, &Explanation{Flow: *f}, f.Ends()
 	dst := j.destination()
 	j.trail = dst.settled
 	src := j.source(dst)
@@ -56,6 +59,16 @@ type job struct {
 	// unmet is the rule that the flow would have met had no transparent socket
 	// taken it.
 	unmet *rules.Rule
+	// stages are the room of the two, by manip.
+	stages [2]stage
+}
+
+// jobs are large, and used again.
+var jobs = sync.Pool{New: func() any { return new(job) }}
+
+func (j *job) free() {
+	*j = job{}
+	jobs.Put(j)
 }
 
 // stage is the search for one rewrite: what could have made it.
@@ -107,7 +120,8 @@ func (j *job) destination() *stage {
 	if hook == rules.Prerouting {
 		j.out.In = p.Iif.Link.Name
 	}
-	st := &stage{manip: rules.ManipDst, hook: hook, before: p, route: route}
+	st := &j.stages[rules.ManipDst]
+	st.manip, st.hook, st.before, st.route = rules.ManipDst, hook, p, route
 	j.search(st)
 	return st
 }
@@ -116,7 +130,8 @@ func (j *job) destination() *stage {
 // packet has become what the reply tuple says.
 func (j *job) source(dst *stage) *stage {
 	p := dst.after
-	st := &stage{manip: rules.ManipSrc, hook: rules.Postrouting}
+	st := &j.stages[rules.ManipSrc]
+	st.manip, st.hook = rules.ManipSrc, rules.Postrouting
 	j.out.LocalIn = dst.hook == rules.Prerouting && packet.Delivered(j.host, j.f.Reply.Src)
 	if j.out.LocalIn {
 		st.hook = rules.Input
@@ -140,13 +155,13 @@ func (j *job) source(dst *stage) *stage {
 // orders, with what it has in each.
 func (j *job) cross(st *stage, p rules.Packet) rules.Packet {
 	out := p
-	fwd := j.walker.Hook(&p, rules.Forward, j.walkOptions(st, nil))
+	fwd := j.walker.Hook(&p, rules.Forward, j.walkOptions(&st.steps, nil))
 	st.crossed, st.steps = st.steps, nil
 	if fwd.Alive.Truth != rules.No {
 		out = fwd.Packet
 	}
 	for i := range j.walker.Orders(rules.Forward, j.f.Family) {
-		other := j.walker.Hook(&p, rules.Forward, j.walkOptions(&stage{}, &hypothesis{order: i + 1}))
+		other := j.walker.Hook(&p, rules.Forward, j.walkOptions(nil, &hypothesis{order: i + 1}))
 		if other.Alive.Truth != rules.No {
 			out = walk.Join(&out, &other.Packet)
 		}
@@ -154,13 +169,15 @@ func (j *job) cross(st *stage, p rules.Packet) rules.Packet {
 	return out
 }
 
-func (j *job) walkOptions(st *stage, h *hypothesis) walk.Options {
+// walkOptions are those of a walk by a hypothesis, nil for none. Its steps are
+// added to where somebody is to read them; nil for nowhere.
+func (j *job) walkOptions(steps *[]walk.Step, h *hypothesis) walk.Options {
 	o := walk.Options{Rewrite: func(p *rules.Packet, m rules.Manip) { rewritten(p, j.f, m) }}
 	if h != nil {
 		o.Force, o.Into, o.Order = h.force, h.into, h.order
 	}
-	if j.opt.Path || j.opt.Not {
-		o.Trace = func(s walk.Step) { st.steps = append(st.steps, s) }
+	if steps != nil && (j.opt.Path || j.opt.Not) {
+		o.Trace = func(s walk.Step) { *steps = append(*steps, s) }
 	}
 	return o
 }
@@ -172,17 +189,28 @@ type hypothesis struct {
 	order int
 }
 
+// decide holds that r matched, or that it did not.
+func (h *hypothesis) decide(r *rules.Rule, t rules.Truth) {
+	if h.force == nil {
+		h.force = map[*rules.Rule]rules.Truth{}
+	}
+	h.force[r] = t
+}
+
 // hold takes everything on the way to c as matched.
 func (h *hypothesis) hold(c *walk.Candidate) {
+	if h.into == nil && len(c.Via) > 0 {
+		h.into = map[*rules.Rule]*rules.Chain{}
+	}
 	for i, r := range c.Via {
-		h.force[r] = rules.Yes
+		h.decide(r, rules.Yes)
 		next := c.Rule.Chain
 		if i+1 < len(c.Via) {
 			next = c.Via[i+1].Chain
 		}
 		h.into[r] = next
 	}
-	h.force[c.Rule] = rules.Yes
+	h.decide(c.Rule, rules.Yes)
 }
 
 // exclude takes the one open condition on the way to c as failed; with
@@ -190,7 +218,7 @@ func (h *hypothesis) hold(c *walk.Candidate) {
 func (h *hypothesis) exclude(c *walk.Candidate) {
 	if len(c.Open) == 1 && follows(c) {
 		if _, held := h.force[c.Open[0]]; !held {
-			h.force[c.Open[0]] = rules.No
+			h.decide(c.Open[0], rules.No)
 		}
 	}
 }

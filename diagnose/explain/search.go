@@ -105,7 +105,7 @@ func (j *job) beforeBlocker(st *stage) {
 	newest := st.blocker
 	for blocker := st.blocker; blocker != nil && len(without) < 16; {
 		without[blocker.Rule] = true
-		o := j.walkOptions(&stage{}, nil)
+		o := j.walkOptions(nil, nil)
 		o.Without = without
 		res := j.walker.Hook(&st.before, st.hook, o)
 		var fits []walk.Candidate
@@ -220,18 +220,16 @@ type passResult struct {
 	fits    []walk.Candidate
 	blocker *walk.Candidate
 	steps   []walk.Step
-	before  rules.Packet
 }
 
 // pass walks once, and again without the candidates that cannot have made
 // what is observed: that they were passed by is then known.
 func (j *job) pass(st *stage, p *rules.Packet, order int) *passResult {
-	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}, order: order}
-	out := &passResult{before: *p}
+	h := &hypothesis{order: order}
+	out := &passResult{}
 	for range 3 {
-		scratch := &stage{}
-		out.res = j.walker.Hook(p, st.hook, j.walkOptions(scratch, h))
-		out.steps = scratch.steps
+		out.steps = nil
+		out.res = j.walker.Hook(p, st.hook, j.walkOptions(&out.steps, h))
 		out.fits, out.blocker = j.sift(out.res.Candidates, st.manip)
 		n := len(h.force)
 		for i := range out.res.Candidates {
@@ -378,16 +376,15 @@ func opaqueTargets(c *walk.Candidate) bool {
 // settle walks again with everything on the way to the one rule held to have
 // matched: this decides the marks that chains on the way set.
 func (j *job) settle(st *stage) {
-	h := &hypothesis{force: map[*rules.Rule]rules.Truth{}, into: map[*rules.Rule]*rules.Chain{}}
+	h := &hypothesis{}
 	h.hold(&st.fits[0])
 	for i := range st.all {
 		if c := &st.all[i]; c.Answer.Truth == rules.Unknown && c.Rule != st.fits[0].Rule {
 			h.exclude(c)
 		}
 	}
-	scratch := &stage{}
-	res := j.walker.Hook(&st.before, st.hook, j.walkOptions(scratch, h))
-	st.settled = scratch.steps
+	st.settled = nil
+	res := j.walker.Hook(&st.before, st.hook, j.walkOptions(&st.settled, h))
 	if res.Alive.Truth != rules.No {
 		st.after = res.Packet
 	}
