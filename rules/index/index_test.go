@@ -22,7 +22,6 @@ func do(s ...rules.Statement) []rules.Statement { return s }
 
 var (
 	daddr = &rules.Payload{Base: rules.PayloadNetwork, Off: 16, Len: 4}
-	saddr = &rules.Payload{Base: rules.PayloadNetwork, Off: 12, Len: 4}
 	port  = &rules.Payload{Base: rules.PayloadTransport, Off: 2, Len: 2}
 )
 
