@@ -59,7 +59,7 @@ func (w *way) setUp(p *rules.Packet, m rules.Manip, c *walk.Candidate) *NAT {
 		return n
 	}
 	n.target = t
-	n.aim(&w.flow)
+	n.aim(w.flow)
 	return n
 }
 
