@@ -27,6 +27,12 @@ func (a *analysis) chain(c *rules.Chain, s *scope, depth int) bool {
 		alive = a.rule(r, s, depth) && alive
 	}
 	a.alive[c] = a.alive[c] || alive
+	if a.alive[c] {
+		a.writesOf(c) // the rules were read for it
+		for _, r := range c.Rules {
+			delete(a.parsed, r) // seldom looked at again at this hook
+		}
+	}
 	return alive
 }
 
