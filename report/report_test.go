@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -306,6 +307,35 @@ func TestRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "rules-bounded.table", b.Bytes())
+	harmless(t, b.String(), 80)
+}
+
+// TestRulesPage: however many rules there are to warn of, a page has an end, and
+// says how many more there are.
+func TestRulesPage(t *testing.T) {
+	kind := "dnat"
+	warned := []RulesFinding{{Check: "unreachable", Severity: checks.Warning, Text: "shadowed by handle 2"}}
+	doc := &Rules{Header: header("rules"), Chains: []ChainRow{{Family: "inet", Table: "nat", Chain: "prerouting", Hook: "prerouting", Type: "nat", Rules: 1}}}
+	for i := range 3000 {
+		r := RuleRow{Rule: NewRule(rule(fmt.Sprintf("svc%d", i), uint64(i+1), "", "accept")), NAT: &kind, Findings: []string{}}
+		if i < 2000 {
+			r.Hook, r.From, r.Order, r.Details = "prerouting", "inet nat prerouting", i+1, warned
+		}
+		doc.Rules = append(doc.Rules, r)
+		doc.Findings = append(doc.Findings, warned[0])
+	}
+	var b bytes.Buffer
+	if err := rulesText(&b, doc, Style{Now: now, Rows: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(b.Bytes(), []byte("\n")); n > 200 {
+		t.Errorf("%d lines", n)
+	}
+	for _, want := range []string{"1970 more rules, 1970 with a warning, not shown: --all", "1000 more rules met by no packet: --all", "2990 more findings: --all"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
 	harmless(t, b.String(), 80)
 }
 

@@ -30,107 +30,15 @@ func rulesText(w io.Writer, d *Rules, s Style) error {
 }
 
 type rulesWriter struct {
-	b      strings.Builder
-	doc    *Rules
-	s      Style
-	listed int
-	hidden int
-	quota  int                // what listed may come to in the chain
-	cut    bool               // the last group was left out
-	shown  map[ruleKey]string // the hook where a rule was listed
-}
-
-// head is the answer: how many rules, whose, and whether something is wrong.
-func (t *rulesWriter) head() {
-	m := &t.doc.Summary
-	if m.NATRules == 0 && len(t.doc.Chains) == 0 && len(t.doc.Rules) == 0 {
-		if t.doc.Complete {
-			t.b.WriteString("no chain of type nat is loaded\n")
-		} else {
-			t.b.WriteString("no chain of type nat was read\n")
-		}
-		return
-	}
-	line := plural(m.NATRules, "NAT rule", "NAT rules") + amounts(", in ", m.Backends, "") + amounts(", by ", m.Owners, "unknown")
-	distinct := map[ruleKey]bool{} // a rule can be met at several hooks
-	for i := range t.doc.Rules {
-		distinct[t.doc.Rules[i].key()] = true
-	}
-	switch n := len(distinct); {
-	case n == 0 && m.NATRules+m.Deciding > 0:
-		line = "no rule fits, of " + line
-	case n < m.NATRules+m.Deciding:
-		line += "; " + itoa(n) + map[bool]string{true: " fits", false: " fit"}[n == 1]
-	case m.Deciding > 0:
-		line += "; " + plural(m.Deciding, "more decides", "more decide") + " about NAT"
-	}
-	wrap(&t.b, t.s.width(), "", "  ", line)
-	if a := t.doc.Attributed; a != nil {
-		wrap(&t.b, t.s.width(), "", "  ", a.text())
-	}
-	var found []string
-	for _, sev := range []checks.Severity{checks.Critical, checks.Warning} {
-		if n := m.Findings[sev]; n > 0 {
-			found = append(found, t.s.paint(severityColor(sev), plural(n, string(sev), map[checks.Severity]string{checks.Critical: "critical", checks.Warning: "warnings"}[sev])))
-		}
-	}
-	if n := m.Findings[checks.Info]; n > 0 {
-		found = append(found, plural(n, "note", "notes"))
-	}
-	if len(found) > 0 {
-		wrap(&t.b, t.s.width(), "", "  ", strings.Join(found, ", "))
-	}
-	t.b.WriteByte('\n')
-}
-
-// text is what made the flows, the surest first.
-func (a *Attributed) text() string {
-	var by []string
-	for _, g := range []struct {
-		n    int
-		what string
-	}{
-		{a.Exact, "by a rule for certain"},
-		{a.Inferred, "by the only rule that fits"},
-		{a.Ambiguous, "by one of several rules"},
-		{a.None, "by no present rule"},
-	} {
-		if g.n == 0 {
-			continue
-		}
-		n := thousands(g.n)
-		if len(by) == 0 {
-			n = counted(g.n, "rewrite", "rewrites")
-		}
-		by = append(by, n+" "+g.what)
-	}
-	if len(by) == 0 {
-		return "no flow with NAT"
-	}
-	return counted(a.Flows, "flow", "flows") + " with NAT: " + strings.Join(by, ", ")
-}
-
-// amounts is ", in nft (3), iptables-nft (2)"; a single name needs no number.
-func amounts(lead string, cs []Count, nobody string) string {
-	var out []string
-	for _, c := range cs {
-		name := c.Name
-		if name == "" {
-			name = nobody
-		}
-		if len(cs) > 1 {
-			name += " (" + itoa(c.N) + ")"
-		}
-		out = append(out, name)
-	}
-	if len(out) == 0 || len(cs) == 1 && cs[0].Name == "" {
-		return ""
-	}
-	return lead + strings.Join(out, ", ")
-}
-
-func severityColor(s checks.Severity) string {
-	return map[checks.Severity]string{checks.Critical: red, checks.Warning: yellow, checks.Info: dim}[s]
+	b            strings.Builder
+	doc          *Rules
+	s            Style
+	listed       int
+	hidden       int
+	hiddenWarned int
+	quota        int                // what listed may come to in the chain
+	cut          bool               // the last group was left out
+	shown        map[ruleKey]string // the hook where a rule was listed
 }
 
 // chains lists the base chains with their rules.
@@ -160,7 +68,11 @@ func (t *rulesWriter) chains() {
 		wrap(&t.b, t.s.width(), "", "  ", t.s.paintWords(dim, "without a rule: "+strings.Join(idle, ", ")))
 	}
 	if t.hidden > 0 {
-		wrap(&t.b, t.s.width(), "\n", "  ", plural(t.hidden, "more rule", "more rules")+" not shown: --all shows them, --owner, --chain and others choose")
+		what := ofWarned(t.hiddenWarned)
+		if what != "" {
+			what += ","
+		}
+		wrap(&t.b, t.s.width(), "\n", "  ", plural(t.hidden, "more rule", "more rules")+what+" not shown: --all shows them, --owner, --chain and others choose")
 	}
 }
 
@@ -245,6 +157,9 @@ func (t *rulesWriter) rows(rows []*RuleRow) {
 	}
 }
 
+// fullPages is how many pages rules with a warning may fill.
+const fullPages = 3
+
 // leastRows is how much of a page each chain has at least.
 const leastRows = 6
 
@@ -300,7 +215,7 @@ func (t *rulesWriter) group(rows []*RuleRow) {
 		if warned {
 			most += groupRows
 		}
-		if t.folds() && (t.listed >= t.quota && !warned || *n >= most) {
+		if t.folds() && (t.listed >= t.quota && !warned || *n >= most || t.listed >= fullPages*t.s.Rows) {
 			held++
 			if warned {
 				warnings++
@@ -323,6 +238,7 @@ func (t *rulesWriter) group(rows []*RuleRow) {
 	}
 	t.cut = !begun
 	t.hidden += held
+	t.hiddenWarned += warnings
 }
 
 func ofWarned(n int) string {
@@ -399,9 +315,14 @@ func (t *rulesWriter) finding(indent string, f *RulesFinding) {
 // unmet are NAT rules that no base chain leads to.
 func (t *rulesWriter) unmet() {
 	first := true
+	more := 0
 	for i := range t.doc.Rules {
 		r := &t.doc.Rules[i]
-		if r.Hook != "" || t.s.Rows > 0 && t.listed >= t.s.Rows {
+		if r.Hook != "" {
+			continue
+		}
+		if t.s.Rows > 0 && t.listed >= t.s.Rows {
+			more++
 			continue
 		}
 		if first {
@@ -414,6 +335,9 @@ func (t *rulesWriter) unmet() {
 		row := *r
 		row.Rule.Chain = where.Chain
 		t.row(&row)
+	}
+	if more > 0 {
+		t.b.WriteString(plural(more, "more rule", "more rules") + " met by no packet: --all shows them\n")
 	}
 }
 
@@ -473,8 +397,12 @@ func (t *rulesWriter) whole() {
 		return 1
 	})
 	for i := range fs {
-		if t.s.Rows > 0 && i >= max(t.s.Rows/4, 2) && fs[i].Severity == checks.Info {
-			t.b.WriteString(plural(len(fs)-i, "more note", "more notes") + ": --all shows them\n")
+		if note := fs[i].Severity == checks.Info; t.s.Rows > 0 && (i >= t.s.Rows || note && i >= max(t.s.Rows/4, 2)) {
+			what := "more finding"
+			if note {
+				what = "more note"
+			}
+			t.b.WriteString(plural(len(fs)-i, what, what+"s") + ": --all shows them\n")
 			return
 		}
 		t.finding("", &fs[i])
