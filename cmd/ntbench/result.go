@@ -93,7 +93,7 @@ func (r *Result) judge() {
 		r.Missed = append(r.Missed, fmt.Sprintf("%s more than the reference, at most %s", seconds(r.Less), seconds(r.row.Within.Seconds())))
 	}
 	if most := r.row.PeakMiB << 10; most > 0 && r.Ours.PeakKiB > most {
-		r.Missed = append(r.Missed, fmt.Sprintf("%d MiB in memory, at most %d", r.Ours.PeakKiB>>10, r.row.PeakMiB))
+		r.Missed = append(r.Missed, fmt.Sprintf("%s MiB in memory, at most %d", mib(r.Ours.PeakKiB), r.row.PeakMiB))
 	}
 }
 
