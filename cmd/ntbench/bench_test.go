@@ -247,6 +247,10 @@ func TestFigures(t *testing.T) {
 		if want := n + 2*3*n; circles != want { // of the legend, and points of two charts
 			t.Errorf("%s: %d points, want %d", f.Name, circles, want)
 		}
+		// the reference looks alike where another line is missing
+		if s := f.Charts[0].Series[n-1]; s.Name != dump || s.Look != looks-1 {
+			t.Errorf("%s: the last line is %s, with look %d", f.Name, s.Name, s.Look)
+		}
 		// the points of a line are in order: it does not turn back
 		if got := f.Charts[0].Series[0].Points; got[0][0] != 10 || got[2][0] != 1000 {
 			t.Errorf("%s: %v", f.Name, got)

@@ -45,8 +45,8 @@ func (r *Report) figures() (out []Figure) {
 // series are the lines of one axis and shape, the reference last.
 func (r *Report) series(axis, shape string, value func(Point) float64) []Series {
 	var out []Series
-	for _, name := range growing() {
-		s := Series{Name: name}
+	for i, name := range growing() {
+		s := Series{Name: name, Look: i % looks}
 		for _, p := range r.Growth {
 			if p.Axis == axis && p.Shape == shape && p.Name == name {
 				s.Points = append(s.Points, [2]float64{float64(p.N), value(p)})

@@ -28,6 +28,7 @@ type Chart struct {
 // Series is a line; those of one name look alike in every chart of a figure.
 type Series struct {
 	Name   string
+	Look   int // below looks
 	Points [][2]float64
 }
 
@@ -68,35 +69,34 @@ func (f *Figure) write(w io.Writer) {
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", width, height, width, height)
 	fmt.Fprintf(w, "<title>%s</title>\n%s<rect class=\"paper\" width=\"%d\" height=\"%d\"/>\n", escape(f.Title), style, width, height)
 	text(w, "title", "start", 16, 26, f.Title)
-	names := f.names()
 	x := 16
-	for i, name := range names {
-		fmt.Fprintf(w, `<path class="line s%d" d="M%d 46h24"/>`+"\n", i%looks, x)
-		fmt.Fprintf(w, `<circle class="d%d" cx="%d" cy="46" r="3"/>`+"\n", i%looks, x+12)
-		text(w, "", "start", x+30, 50, name)
-		x += 30 + 8*len(name) + 20
+	for _, s := range f.legend() {
+		fmt.Fprintf(w, `<path class="line s%d" d="M%d 46h24"/>`+"\n", s.Look, x)
+		fmt.Fprintf(w, `<circle class="d%d" cx="%d" cy="46" r="3"/>`+"\n", s.Look, x+12)
+		text(w, "", "start", x+30, 50, s.Name)
+		x += 30 + 8*len(s.Name) + 20
 	}
 	for i := range f.Charts {
-		f.Charts[i].write(w, left+i*(chartWidth+gap), names)
+		f.Charts[i].write(w, left+i*(chartWidth+gap))
 	}
 	fmt.Fprint(w, "</svg>\n")
 }
 
-// names of all series, each once.
-func (f *Figure) names() (out []string) {
+// legend is one series of each name.
+func (f *Figure) legend() (out []Series) {
 	seen := map[string]bool{}
 	for _, c := range f.Charts {
 		for _, s := range c.Series {
 			if !seen[s.Name] {
 				seen[s.Name] = true
-				out = append(out, s.Name)
+				out = append(out, s)
 			}
 		}
 	}
 	return out
 }
 
-func (c *Chart) write(w io.Writer, x0 int, names []string) {
+func (c *Chart) write(w io.Writer, x0 int) {
 	xs, ys := c.values()
 	across := axis{log: true, lo: least(xs), hi: most(xs), from: float64(x0), to: float64(x0 + chartWidth)}
 	up := axis{log: c.LogY, hi: most(ys), from: float64(top + chartHeight), to: float64(top)}
@@ -118,7 +118,6 @@ func (c *Chart) write(w io.Writer, x0 int, names []string) {
 	text(w, "small", "start", x0, top-10, c.Title)
 	text(w, "small", "middle", x0+chartWidth/2, top+chartHeight+42, c.X)
 	for _, s := range c.Series {
-		look := index(names, s.Name) % looks
 		var path strings.Builder
 		for i, p := range s.Points {
 			verb := "L"
@@ -127,10 +126,10 @@ func (c *Chart) write(w io.Writer, x0 int, names []string) {
 			}
 			fmt.Fprintf(&path, "%s%.1f %.1f", verb, across.at(p[0]), up.at(p[1]))
 		}
-		fmt.Fprintf(w, `<path class="line s%d" d="%s"/>`+"\n", look, path.String())
+		fmt.Fprintf(w, `<path class="line s%d" d="%s"/>`+"\n", s.Look, path.String())
 		for _, p := range s.Points {
 			fmt.Fprintf(w, `<circle class="d%d" cx="%.1f" cy="%.1f" r="3"><title>%s: %s at %s</title></circle>`+"\n",
-				look, across.at(p[0]), up.at(p[1]), escape(s.Name), escape(c.Label(p[1])), short(p[0]))
+				s.Look, across.at(p[0]), up.at(p[1]), escape(s.Name), escape(c.Label(p[1])), short(p[0]))
 		}
 	}
 }
@@ -230,15 +229,6 @@ func distinct(of []float64) (out []float64) {
 		}
 	}
 	return out
-}
-
-func index(of []string, name string) int {
-	for i, s := range of {
-		if s == name {
-			return i
-		}
-	}
-	return -1
 }
 
 // short is a number with k or M: 300 k.
