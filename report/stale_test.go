@@ -210,7 +210,7 @@ func TestStaleNotes(t *testing.T) {
 		{all["fresh"], func(d *Stale) { d.NotChosen = 1234 }, "No such flow is stale: 2 checked; 1,234 others are not what was asked for"},
 		{all["likely"], nil, "1 of 2 flows is likely stale"},
 		{all["likely"], nil, "how old they are is not known"},
-		{all["likely"], func(d *Stale) { d.Ungrouped = 7 }, "7 more stale flows in other groups: --expand shows them"},
+		{all["likely"], func(d *Stale) { d.Ungrouped = 7 }, "7 more stale flows in other groups: -v shows them"},
 		{all["fresh"], func(d *Stale) { d.Missing = []host.Missing{{What: "present rules", Why: "they changed"}} }, "not read: present rules: they changed"},
 	} {
 		got := strings.Join(strings.Fields(staleDoc(t, formats[0], Style{Now: now}, c.verdicts, c.change)), " ")

@@ -31,6 +31,8 @@ type diffWriter struct {
 	d *Diff
 	s Style
 	b strings.Builder
+	// left is what a section has that a page does not list.
+	left []string
 }
 
 func (t *diffWriter) head(text string) { t.b.WriteString("\n" + t.s.paint(bold, text) + "\n") }
@@ -128,24 +130,80 @@ func (t *diffWriter) rules() {
 		return
 	}
 	t.head("rules")
-	rulesDetails(&t.b, t.d.Rules, t.s)
+	d := &history.RulesDiff{
+		Objects:  pageOf(t, t.d.Rules.Objects, "table, chain or set", "tables, chains and sets"),
+		Rules:    pageOf(t, t.d.Rules.Rules, "rule", "rules"),
+		Sets:     t.sets(t.d.Rules.Sets),
+		Reloaded: pageOf(t, t.d.Rules.Reloaded, "chain loaded again", "chains loaded again"),
+		Omitted:  t.d.Rules.Omitted,
+	}
+	rulesDetails(&t.b, d, t.s)
+	t.more()
 	for _, u := range t.d.Rules.Unread {
 		wrap(&t.b, t.s.width(), "    "+t.s.paint(yellow, "not compared:")+" ", "      ", safe(u))
 	}
 }
 
+// diffRows is how many differences of a kind a page lists.
+const diffRows = 12
+
+// pageOf is what a page lists of one kind; the rest is for more.
+func pageOf[T any](t *diffWriter, list []T, one, many string) []T {
+	rest := len(list) - diffRows
+	if t.s.Rows == 0 || rest <= 0 {
+		return list
+	}
+	t.left = append(t.left, counted(rest, "more "+one, "more "+many))
+	return list[:diffRows]
+}
+
+// sets has the elements of a page, of all sets together.
+func (t *diffWriter) sets(all []history.SetChange) (out []history.SetChange) {
+	var elements, rest int
+	for _, c := range all {
+		room := len(c.Elements)
+		if t.s.Rows > 0 {
+			room = min(room, diffRows-elements)
+		}
+		cut := len(c.Elements) - room
+		elements, rest = elements+room, rest+cut
+		if cut > 0 { // what counts as not kept stays
+			c.Added, c.Removed, c.Replaced = c.Added+c.Removed+c.Replaced-cut, 0, 0
+			c.Elements = c.Elements[:room]
+		}
+		if room > 0 || cut == 0 {
+			out = append(out, c)
+		}
+	}
+	if rest > 0 {
+		t.left = append(t.left, counted(rest, "more element", "more elements"))
+	}
+	return out
+}
+
+// more says what a page has left out, and how to see it.
+func (t *diffWriter) more() {
+	if len(t.left) > 0 {
+		wrap(&t.b, t.s.width(), "    ", "      ", strings.Join(t.left, ", ")+": -v lists them")
+		t.left = nil
+	}
+}
+
 func (t *diffWriter) host() {
 	d := t.d
-	c := &history.Change{Addrs: d.Addresses, Links: d.Links, Routes: d.Routes, Policies: d.Policies}
+	c := &history.Change{
+		Addrs:    pageOf(t, d.Addresses, "address", "addresses"),
+		Links:    pageOf(t, d.Links, "device", "devices"),
+		Routes:   pageOf(t, d.Routes, "route", "routes"),
+		Policies: pageOf(t, d.Policies, "policy rule", "policy rules"),
+	}
 	if len(c.Addrs)+len(c.Links)+len(c.Routes)+len(c.Policies) == 0 {
 		return
 	}
 	t.head("addresses, devices, routes")
 	historyDetails(&t.b, c, t.s, t.s.now())
+	t.more()
 }
-
-// diffSettings is how many settings a page lists.
-const diffSettings = 12
 
 func (t *diffWriter) settings() {
 	if len(t.d.Settings) == 0 {
@@ -158,13 +216,10 @@ func (t *diffWriter) settings() {
 		}
 		return *v
 	}
-	for i, x := range t.d.Settings {
-		if i == diffSettings && t.s.Rows > 0 {
-			wrap(&t.b, t.s.width(), "      ", "      ", counted(len(t.d.Settings)-i, "more", "more")+" in -o json")
-			return
-		}
+	for _, x := range pageOf(t, t.d.Settings, "setting", "settings") {
 		wrap(&t.b, t.s.width(), "      ", "        ", safe(x.Key)+": "+t.s.paint(red, safe(value(x.Was)))+" -> "+t.s.paint(green, safe(value(x.Now))))
 	}
+	t.more()
 }
 
 // flows are those of before by what is after, in the words of `stale`, and those
@@ -191,10 +246,15 @@ func (f *DiffFlows) stale() *Stale {
 
 // wouldHave lists groups with what they would have got.
 func (t *diffWriter) wouldHave(f *DiffFlows) {
-	for i, x := range sections(f.Groups) {
+	all := sections(f.Groups)
+	for i, x := range all {
 		g := x.groups[0]
 		if i == targetRows && t.s.Rows > 0 {
-			wrap(&t.b, t.s.width(), "  ", "  ", "and others: -o json has them")
+			rest := f.Ungrouped
+			for _, x := range all[i:] {
+				rest += x.flows
+			}
+			wrap(&t.b, t.s.width(), "  ", "  ", counted(rest, "more flow", "more flows")+" in other groups: -v lists them")
 			return
 		}
 		now, _ := nowText(&x)
@@ -247,18 +307,32 @@ func (t *diffWriter) entries() {
 		return
 	}
 	wrap(&t.b, t.s.width(), "  ", "    ", counted(e.Other, "has", "have")+" the original tuple of one before and another reply tuple:")
-	const most = 3
-	for i := range e.Pairs {
-		if i == most && t.s.Rows > 0 {
-			wrap(&t.b, t.s.width(), "      ", "      ", counted(e.Other-most, "more", "more")+" in -o json")
-			return
-		}
-		p := &e.Pairs[i]
+	pairs := e.Pairs
+	if t.s.Rows > 0 {
+		pairs = pairs[:min(len(pairs), diffPairs)]
+	}
+	for i := range pairs {
+		p := &pairs[i]
 		wrap(&t.b, t.s.width(), "      ", "        ", tupleText(&p.Was.Flow))
 		wrap(&t.b, t.s.width(), "        "+t.s.paint(red, "-")+" reply ", "          ", replyText(&p.Was.Flow))
 		wrap(&t.b, t.s.width(), "        "+t.s.paint(green, "+")+" reply ", "          ", replyText(&p.Now.Flow))
 	}
+	if rest := e.Other - len(pairs); rest > 0 {
+		text := counted(rest, "more", "more")
+		switch kept := len(e.Pairs); {
+		case kept == len(pairs):
+			text += " not shown"
+		case kept == e.Other:
+			text += ": -v lists them"
+		default:
+			text += ": -v lists the first " + thousands(kept)
+		}
+		wrap(&t.b, t.s.width(), "      ", "      ", text)
+	}
 }
+
+// diffPairs is how many changed entries a page lists.
+const diffPairs = 3
 
 // replyText is the reply tuple: what its answers look like.
 func replyText(f *host.Flow) string {

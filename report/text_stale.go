@@ -157,7 +157,7 @@ func (t *staleWriter) groups() {
 		left += x.flows
 	}
 	if left > 0 {
-		how := "--expand shows them"
+		how := "-v shows them"
 		if t.s.Verbose {
 			how = "use -o jsonl"
 		}

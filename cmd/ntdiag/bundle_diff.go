@@ -67,7 +67,7 @@ counters that moved and entries that came and went are no difference.`,
 		},
 	}
 	outputFlag(cmd, &output)
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "every group of flows, setting and entry, not only a page")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "every rule, element, address, setting and group of flows, not only a page")
 	return cmd
 }
 
