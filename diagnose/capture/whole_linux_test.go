@@ -52,25 +52,44 @@ neigh add 192.0.2.10 lladdr 02:00:00:00:00:0a dev d0 router nud noarp
 neigh add 2001:db8::9 lladdr 02:00:00:00:00:09 dev d0 nud stale
 neigh add 192.0.2.11 dev d0 nud failed
 `, "ip", "-batch", "-")
-	var want []struct {
+	l := openHere(t, "")
+	// the kernel adds entries of its own while the devices come up
+	theirs := toolNeighbours(t)
+	ours := neighbours(t, l)
+	for again := toolNeighbours(t); !slices.Equal(theirs, again); again = toolNeighbours(t) {
+		theirs, ours = again, neighbours(t, l)
+	}
+	if d := cmp.Diff(theirs, ours); d != "" || len(ours) < 4 {
+		t.Errorf("ip -, ours +:\n%s", d)
+	}
+}
+
+// toolNeighbours is what ip tells of each neighbour, sorted.
+func toolNeighbours(t *testing.T) (out []string) {
+	t.Helper()
+	var list []struct {
 		Dst, Dev, Lladdr string
 		State            []string
 	}
-	if err := json.Unmarshal([]byte(run(t, "", "ip", "-j", "neigh", "show", "nud", "all")), &want); err != nil {
+	if err := json.Unmarshal([]byte(run(t, "", "ip", "-j", "neigh", "show", "nud", "all")), &list); err != nil {
 		t.Fatal(err)
 	}
-	var theirs []string
-	for _, n := range want {
-		theirs = append(theirs, fmt.Sprint(n.Dst, n.Dev, n.Lladdr, n.State))
+	for _, n := range list {
+		out = append(out, fmt.Sprint(n.Dst, n.Dev, n.Lladdr, n.State))
 	}
-	l := openHere(t, "")
-	got, err := l.Neighbours(context.Background())
+	slices.Sort(out)
+	return out
+}
+
+// neighbours is the same of what l reads.
+func neighbours(t *testing.T, l *Live) (out []string) {
+	t.Helper()
+	list, err := l.Neighbours(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	names := map[uint16]string{0: "NONE", 1: "INCOMPLETE", 2: "REACHABLE", 4: "STALE", 8: "DELAY", 16: "PROBE", 32: "FAILED", 64: "NOARP", 128: "PERMANENT"}
-	var ours []string
-	for _, n := range got {
+	for _, n := range list {
 		dev, err := net.InterfaceByIndex(int(n.Index))
 		if err != nil {
 			t.Fatal(err)
@@ -79,13 +98,10 @@ neigh add 192.0.2.11 dev d0 nud failed
 		if n.HasMAC {
 			mac = net.HardwareAddr(n.MAC[:]).String()
 		}
-		ours = append(ours, fmt.Sprint(n.Addr, dev.Name, mac, []string{names[n.State]}))
+		out = append(out, fmt.Sprint(n.Addr, dev.Name, mac, []string{names[n.State]}))
 	}
-	slices.Sort(theirs)
-	slices.Sort(ours)
-	if d := cmp.Diff(theirs, ours); d != "" || len(ours) < 4 {
-		t.Errorf("ip -, ours +:\n%s", d)
-	}
+	slices.Sort(out)
+	return out
 }
 
 func TestXfrmPolicies(t *testing.T) {
