@@ -15,19 +15,23 @@ import (
 	"github.com/ntdiag/ntdiag/report"
 )
 
-// findingTime bounds what one command takes of a namespace.
-const findingTime = 30 * time.Second
+// Bounds on what one command takes of a namespace, and on its answer: stale may
+// have to tell of every entry, with just under 1 KiB each.
+const (
+	findingTime = 30 * time.Second
+	findingSize = 16 << 20
+)
 
 // bundleFindings are the commands whose answers are kept, a row each. most is
-// how large the table may be for one that reads it whole, 0 for any: stale may
-// have to tell of every entry.
+// how large the table may be for one that reads it whole, which it does twice;
+// 0 for any.
 var bundleFindings = []struct {
 	name string
 	args []string
 	most int
 }{
-	{"rules", []string{"rules", "--all"}, 200_000},
-	{"stale", []string{"stale", "--all"}, 20_000},
+	{"rules", []string{"rules", "--all"}, 1_000_000},
+	{"stale", []string{"stale", "--all"}, 1_000_000},
 	{"counters", []string{"counters"}, 0},
 	{"invalid", []string{"invalid"}, 0},
 	{"flows", []string{"flows", "--limit", "40"}, 0},
@@ -50,6 +54,9 @@ func (r *bundleRun) findings(ctx context.Context, f *collect.Frozen, put func(na
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		case errors.Is(err, errTooLong):
+			undone = append(undone, host.Missing{What: what, Why: fmt.Sprintf("%v: ntdiag %s --from FILE gives it", err, c.name)})
+			continue
 		case err != nil:
 			undone = append(undone, host.Missing{What: what, Why: strings.TrimSuffix(whyOf(err), withoutIt)})
 			continue
@@ -86,21 +93,40 @@ func answer(ctx context.Context, f *collect.Frozen, args []string) (doc, text []
 
 // runOn runs one command line on a source.
 func runOn(ctx context.Context, f *collect.Frozen, args []string) ([]byte, error) {
-	var out bytes.Buffer
+	out := bounded{most: findingSize}
 	root := newRoot(&app{source: kept{f}})
 	root.SetArgs(append([]string{"--color", "never"}, args...))
 	root.SetOut(&out)
 	root.SetErr(&bytes.Buffer{})
 	err := root.ExecuteContext(ctx)
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case out.full:
+		return nil, errTooLong
 	}
 	// a code without words, and one for an answer that is not complete, go with
 	// an answer
-	if ce := (*codeError)(nil); errors.As(err, &ce) && ce.code != exitUsage && out.Len() > 0 {
+	if ce := (*codeError)(nil); errors.As(err, &ce) && ce.code != exitUsage && out.buf.Len() > 0 {
 		err = nil
 	}
-	return out.Bytes(), err
+	return out.buf.Bytes(), err
+}
+
+// bounded keeps what is written, and refuses to be longer than most.
+type bounded struct {
+	buf  bytes.Buffer
+	most int
+	full bool
+}
+
+var errTooLong = fmt.Errorf("its answer is longer than %d MiB", findingSize>>20)
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.full = b.full || len(p) > b.most-b.buf.Len(); b.full {
+		return 0, errTooLong
+	}
+	return b.buf.Write(p)
 }
 
 // explainSamples explains one flow of each way to be rewritten.
