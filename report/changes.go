@@ -143,19 +143,19 @@ func (t *changeText) Close(end ChangesEnd) error {
 	case end.Matched == 0 && end.Checked == 0:
 		b.WriteString("no flow fits\n")
 	case end.Matched == 0:
-		fmt.Fprintf(&b, "no flow fits (%s looked at)\n", plural(end.Checked, "entry", "entries"))
+		fmt.Fprintf(&b, "no flow fits (%s looked at)\n", counted(end.Checked, "entry", "entries"))
 	default:
-		wrap(&b, t.s.width(), "", "  ", fmt.Sprintf("%s updated: %s", plural(t.counts[ActionUpdated], "flow", "flows"), end.What))
+		wrap(&b, t.s.width(), "", "  ", fmt.Sprintf("%s updated: %s", counted(t.counts[ActionUpdated], "flow", "flows"), end.What))
 	}
 	for _, why := range slices.Sorted(maps.Keys(t.whys)) {
 		u := t.whys[why]
-		text := fmt.Sprintf("%s not changed: %s", plural(u.n, "flow", "flows"), safe(why))
+		text := fmt.Sprintf("%s not changed: %s", counted(u.n, "flow", "flows"), safe(why))
 		wrap(&b, t.s.width(), "", "  ", t.s.paint(yellow, text))
 		for _, name := range u.names {
 			b.WriteString("    " + name + "\n")
 		}
 		if more := u.n - len(u.names); more > 0 {
-			fmt.Fprintf(&b, "    and %s\n", plural(more, "more", "more"))
+			fmt.Fprintf(&b, "    and %s\n", counted(more, "more", "more"))
 		}
 	}
 	missingText(&b, end.Header, t.s)

@@ -44,7 +44,7 @@ func entriesText(w io.Writer, d *Entries, s Style) error {
 		entryText(&b, &d.Flows[i].Flow, s)
 	}
 	if d.More > 0 {
-		wrap(&b, s.width(), "\n", "", plural(d.More, "more flow fits", "more flows fit")+", not shown: name more of the flow, or use --all")
+		wrap(&b, s.width(), "\n", "", counted(d.More, "more flow fits", "more flows fit")+", not shown: name more of the flow, or use --all")
 	}
 	missingText(&b, d.Header, s)
 	_, err := io.WriteString(w, b.String())

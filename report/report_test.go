@@ -235,8 +235,8 @@ func TestFlowsEnd(t *testing.T) {
 	}{
 		{"all", 5, FlowsEnd{Header: header("flows"), Matched: 2}, ""},
 		{"a page", 1, FlowsEnd{Header: header("flows"), Matched: 3}, "\n2 more flows not shown: --all shows them\n"},
-		{"a page of a big table", 2, FlowsEnd{Header: header("flows"), Matched: 2, Unread: 999_998}, "\nabout 999998 more flows not shown: --all shows them\n"},
-		{"more than a table", 9000, FlowsEnd{Header: header("flows"), Matched: 9000, Unread: 1000}, "\nabout 9998 more flows not shown: use -o jsonl\n"},
+		{"a page of a big table", 2, FlowsEnd{Header: header("flows"), Matched: 2, Unread: 999_998}, "\nabout 999,998 more flows not shown: --all shows them\n"},
+		{"more than a table", 9000, FlowsEnd{Header: header("flows"), Matched: 9000, Unread: 1000}, "\nabout 9,998 more flows not shown: use -o jsonl\n"},
 		{"a note", 5, FlowsEnd{Header: note, Matched: 2}, "\nnote: the table changed while it was read\n"},
 	} {
 		var b bytes.Buffer
@@ -331,7 +331,7 @@ func TestRulesPage(t *testing.T) {
 	if n := bytes.Count(b.Bytes(), []byte("\n")); n > 200 {
 		t.Errorf("%d lines", n)
 	}
-	for _, want := range []string{"1970 more rules, 1970 with a warning, not shown: --all", "1000 more rules met by no packet: --all", "2990 more findings: --all"} {
+	for _, want := range []string{"1,970 more rules, 1,970 with a warning, not shown: --all", "1,000 more rules met by no packet: --all", "2,990 more findings: --all"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

@@ -269,7 +269,7 @@ func insteadText(r *simulate.Result, want *simulate.Expectation, instead []*simu
 	}
 	text := strings.Join(texts[:min(len(texts), maxInstead)], "; or ")
 	if rest := len(texts) - maxInstead; rest > 0 {
-		text += "; and " + plural(rest, "other outcome", "other outcomes")
+		text += "; and " + counted(rest, "other outcome", "other outcomes")
 	}
 	return text
 }

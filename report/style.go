@@ -119,10 +119,3 @@ func right(b *strings.Builder, width int, left, tail string) {
 	}
 	b.WriteString(left + strings.Repeat(" ", max(gap, 0)) + tail + "\n")
 }
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return itoa(n) + " " + many
-}

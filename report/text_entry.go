@@ -78,7 +78,7 @@ func directionEnds(t rules.Tuple) string {
 
 func directionText(f *host.Flow, t rules.Tuple, c host.Counts) string {
 	return directionEnds(t) + when(f, host.HasCounters, fmt.Sprintf(", %s, %s",
-		plural(int(c.Packets), "packet", "packets"), plural(int(c.Bytes), "byte", "bytes")))
+		counted(int(c.Packets), "packet", "packets"), counted(int(c.Bytes), "byte", "bytes")))
 }
 
 func rewritesText(f *host.Flow) string {

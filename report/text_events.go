@@ -118,7 +118,7 @@ func gapText(d time.Duration) string {
 }
 
 func resyncText(r *capture.WatchResync) string {
-	text := fmt.Sprintf("%s read in %s: %d new, %d changed, %d gone", plural(r.Entries, "entry", "entries"), gapText(r.Took), r.New, r.Changed, r.Gone)
+	text := fmt.Sprintf("%s read in %s: %d new, %d changed, %d gone", counted(r.Entries, "entry", "entries"), gapText(r.Took), r.New, r.Changed, r.Gone)
 	if r.Unsure > 0 {
 		text += fmt.Sprintf(", %d new or forgotten", r.Unsure)
 	}

@@ -49,7 +49,7 @@ func explainText(w io.Writer, d *Explain, s Style) error {
 		explainFlow(&b, &d.Flows[i], s)
 	}
 	if d.More > 0 {
-		wrap(&b, s.width(), "\n", "", plural(d.More, "more flow fits", "more flows fit")+", not shown: name more of the flow, or use --all")
+		wrap(&b, s.width(), "\n", "", counted(d.More, "more flow fits", "more flows fit")+", not shown: name more of the flow, or use --all")
 	}
 	if s.brief {
 		wrap(&b, s.width(), "\n", "", "Name one of them, or use -v, for the rules and what the answer rests on.")
@@ -350,7 +350,7 @@ func shown(n int, s Style) int {
 
 func moreText(b *strings.Builder, n int, what string, s Style) {
 	if rest := n - shown(n, s); rest > 0 {
-		wrap(b, s.width(), "      ", "        ", plural(rest, "more rule", "more rules")+" "+what+": -v lists them")
+		wrap(b, s.width(), "      ", "        ", counted(rest, "more rule", "more rules")+" "+what+": -v lists them")
 	}
 }
 

@@ -163,11 +163,11 @@ func (t *flowTable) Close(end FlowsEnd) error {
 	}
 	switch rest := end.Matched + end.Unread - len(t.rows); {
 	case end.Matched == 0:
-		fmt.Fprintf(&b, "no flow fits (%s looked at)\n", plural(end.Checked, "entry", "entries"))
+		fmt.Fprintf(&b, "no flow fits (%s looked at)\n", counted(end.Checked, "entry", "entries"))
 	case rest > 0 && t.limit == maxTable:
-		fmt.Fprintf(&b, "\n%s%s not shown: use -o jsonl\n", about, plural(rest, "more flow", "more flows"))
+		fmt.Fprintf(&b, "\n%s%s not shown: use -o jsonl\n", about, counted(rest, "more flow", "more flows"))
 	case rest > 0:
-		fmt.Fprintf(&b, "\n%s%s not shown: --all shows them\n", about, plural(rest, "more flow", "more flows"))
+		fmt.Fprintf(&b, "\n%s%s not shown: --all shows them\n", about, counted(rest, "more flow", "more flows"))
 	}
 	missingText(&b, end.Header, t.style)
 	if note := end.Header.Note; note != "" {

@@ -152,7 +152,7 @@ func invalidFates(b *strings.Builder, d *Invalid, s Style) {
 		wrap(b, s.width(), "      like: ", "            ", safe(f.Example.text))
 	}
 	if rest := len(v.Fates) - n; rest > 0 {
-		wrap(b, s.width(), "  ", "  ", plural(rest, "more way", "more ways")+" to end: -o wide lists them")
+		wrap(b, s.width(), "  ", "  ", counted(rest, "more way", "more ways")+" to end: -o wide lists them")
 	}
 	if v.Drop != nil {
 		doText(b, s, "  ", v.Drop.Do, v.Drop.Cost)
@@ -239,7 +239,7 @@ func invalidCauses(b *strings.Builder, d *Invalid, s Style) {
 		}
 	}
 	if rest := len(v.Causes) - n; rest > 0 {
-		wrap(b, s.width(), "  ", "    ", plural(rest, "more cause", "more causes")+": -o wide lists them")
+		wrap(b, s.width(), "  ", "    ", counted(rest, "more cause", "more causes")+": -o wide lists them")
 	}
 	if v.Unclear > 0 {
 		wrap(b, s.width(), "  ", "    ", s.paintWords(bold, "cannot be told by these messages")+" ("+packets(v.Unclear)+")")
@@ -288,7 +288,7 @@ func invalidMessages(b *strings.Builder, title string, all []InvalidMessage, s S
 		}
 	}
 	if rest := len(all) - n; rest > 0 {
-		wrap(b, s.width(), "  ", "  ", plural(rest, "more message", "more messages")+": -o wide lists them")
+		wrap(b, s.width(), "  ", "  ", counted(rest, "more message", "more messages")+": -o wide lists them")
 	}
 }
 

@@ -88,6 +88,6 @@ func invalidUnlogged(b *strings.Builder, d *Invalid, s Style) {
 		}
 	}
 	if rest := len(u.Causes) - n; rest > 0 && !u.Likely {
-		wrap(b, s.width(), "  ", "    ", plural(rest, "more way", "more ways")+": -o wide lists them")
+		wrap(b, s.width(), "  ", "    ", counted(rest, "more way", "more ways")+": -o wide lists them")
 	}
 }

@@ -22,7 +22,7 @@ func rulesText(w io.Writer, d *Rules, s Style) error {
 	t.regular()
 	t.whole()
 	if d.Opaque > 0 {
-		wrap(&t.b, s.width(), "\n", "  ", plural(d.Opaque, "rule has a part", "rules have a part")+" that is not understood (marked !): answers that pass through say so")
+		wrap(&t.b, s.width(), "\n", "  ", counted(d.Opaque, "rule has a part", "rules have a part")+" that is not understood (marked !): answers that pass through say so")
 	}
 	missingText(&t.b, d.Header, s)
 	_, err := io.WriteString(w, t.b.String())
@@ -72,7 +72,7 @@ func (t *rulesWriter) chains() {
 		if what != "" {
 			what += ","
 		}
-		wrap(&t.b, t.s.width(), "\n", "  ", plural(t.hidden, "more rule", "more rules")+what+" not shown: --all shows them, --owner, --chain and others choose")
+		wrap(&t.b, t.s.width(), "\n", "  ", counted(t.hidden, "more rule", "more rules")+what+" not shown: --all shows them, --owner, --chain and others choose")
 	}
 }
 
@@ -94,7 +94,7 @@ func (c *ChainRow) name() string {
 func (t *rulesWriter) emptyChain(c *ChainRow) string {
 	switch {
 	case c.Type != string(rules.ChainNAT):
-		return "    " + plural(c.Rules, "rule", "rules") + ", none about NAT\n"
+		return "    " + counted(c.Rules, "rule", "rules") + ", none about NAT\n"
 	case c.Rules > 0:
 		return "    no NAT rule\n"
 	}
@@ -231,7 +231,7 @@ func (t *rulesWriter) group(rows []*RuleRow) {
 		t.row(r)
 	}
 	if held > 0 && begun {
-		t.b.WriteString("         " + t.s.paint(dim, itoa(held)+" more in "+safe(rows[0].group())+ofWarned(warnings)) + "\n")
+		t.b.WriteString("         " + t.s.paint(dim, thousands(held)+" more in "+safe(rows[0].group())+ofWarned(warnings)) + "\n")
 	}
 	if !begun && t.b.Len() > 0 && !t.cut {
 		t.b.WriteString("         " + t.s.paint(dim, "…") + "\n")
@@ -245,7 +245,7 @@ func ofWarned(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return ", " + itoa(n) + " with a warning"
+	return ", " + thousands(n) + " with a warning"
 }
 
 // roles is what is said of a rule that makes no NAT itself.
@@ -272,10 +272,10 @@ func (t *rulesWriter) row(r *RuleRow) {
 	}
 	var facts []string
 	if t.doc.Attributed != nil && r.NAT != nil {
-		facts = append(facts, plural(r.Flows, "flow", "flows"))
+		facts = append(facts, counted(r.Flows, "flow", "flows"))
 	}
 	if r.Counted {
-		facts = append(facts, plural(int(r.Packets), "packet", "packets"))
+		facts = append(facts, counted(int(r.Packets), "packet", "packets"))
 	}
 	for _, f := range r.Details {
 		if f.Check == neverHit {
@@ -337,7 +337,7 @@ func (t *rulesWriter) unmet() {
 		t.row(&row)
 	}
 	if more > 0 {
-		t.b.WriteString(plural(more, "more rule", "more rules") + " met by no packet: --all shows them\n")
+		t.b.WriteString(counted(more, "more rule", "more rules") + " met by no packet: --all shows them\n")
 	}
 }
 
@@ -350,7 +350,7 @@ func (t *rulesWriter) elsewhere() {
 	for i := range t.doc.Elsewhere {
 		f := &t.doc.Elsewhere[i]
 		if t.s.Rows > 0 && i == t.s.Rows {
-			fmt.Fprintf(&t.b, "  %d more: --all shows them\n", len(t.doc.Elsewhere)-i)
+			fmt.Fprintf(&t.b, "  %s more: --all shows them\n", thousands(len(t.doc.Elsewhere)-i))
 			return
 		}
 		wrap(&t.b, t.s.width(), "  ", "    ", longName(f.Rule)+": "+safe(f.Text))
@@ -366,10 +366,10 @@ func (t *rulesWriter) regular() {
 	for i := range t.doc.Regular {
 		c := &t.doc.Regular[i]
 		if t.s.Rows > 0 && i == t.s.Rows {
-			fmt.Fprintf(&t.b, "  %d more: --all shows them\n", len(t.doc.Regular)-i)
+			fmt.Fprintf(&t.b, "  %s more: --all shows them\n", thousands(len(t.doc.Regular)-i))
 			return
 		}
-		what := plural(c.Rules, "rule", "rules")
+		what := counted(c.Rules, "rule", "rules")
 		if c.Hook != "" {
 			what = c.Hook + ", " + what
 		}
@@ -402,7 +402,7 @@ func (t *rulesWriter) whole() {
 			if note {
 				what = "more note"
 			}
-			t.b.WriteString(plural(len(fs)-i, what, what+"s") + ": --all shows them\n")
+			t.b.WriteString(counted(len(fs)-i, what, what+"s") + ": --all shows them\n")
 			return
 		}
 		t.finding("", &fs[i])

@@ -17,7 +17,7 @@ func (t *rulesWriter) head() {
 		}
 		return
 	}
-	line := plural(m.NATRules, "NAT rule", "NAT rules") + amounts(", in ", m.Backends, "") + amounts(", by ", m.Owners, "unknown")
+	line := counted(m.NATRules, "NAT rule", "NAT rules") + amounts(", in ", m.Backends, "") + amounts(", by ", m.Owners, "unknown")
 	distinct := map[ruleKey]bool{} // a rule can be met at several hooks
 	for i := range t.doc.Rules {
 		distinct[t.doc.Rules[i].key()] = true
@@ -26,9 +26,9 @@ func (t *rulesWriter) head() {
 	case n == 0 && m.NATRules+m.Deciding > 0:
 		line = "no rule fits, of " + line
 	case n < m.NATRules+m.Deciding:
-		line += "; " + itoa(n) + map[bool]string{true: " fits", false: " fit"}[n == 1]
+		line += "; " + thousands(n) + map[bool]string{true: " fits", false: " fit"}[n == 1]
 	case m.Deciding > 0:
-		line += "; " + plural(m.Deciding, "more decides", "more decide") + " about NAT"
+		line += "; " + counted(m.Deciding, "more decides", "more decide") + " about NAT"
 	}
 	wrap(&t.b, t.s.width(), "", "  ", line)
 	if a := t.doc.Attributed; a != nil {
@@ -37,11 +37,11 @@ func (t *rulesWriter) head() {
 	var found []string
 	for _, sev := range []checks.Severity{checks.Critical, checks.Warning} {
 		if n := m.Findings[sev]; n > 0 {
-			found = append(found, t.s.paint(severityColor(sev), plural(n, string(sev), map[checks.Severity]string{checks.Critical: "critical", checks.Warning: "warnings"}[sev])))
+			found = append(found, t.s.paint(severityColor(sev), counted(n, string(sev), map[checks.Severity]string{checks.Critical: "critical", checks.Warning: "warnings"}[sev])))
 		}
 	}
 	if n := m.Findings[checks.Info]; n > 0 {
-		found = append(found, plural(n, "note", "notes"))
+		found = append(found, counted(n, "note", "notes"))
 	}
 	if len(found) > 0 {
 		wrap(&t.b, t.s.width(), "", "  ", strings.Join(found, ", "))
@@ -85,7 +85,7 @@ func amounts(lead string, cs []Count, nobody string) string {
 			name = nobody
 		}
 		if len(cs) > 1 {
-			name += " (" + itoa(c.N) + ")"
+			name += " (" + thousands(c.N) + ")"
 		}
 		out = append(out, name)
 	}

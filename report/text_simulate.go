@@ -44,7 +44,7 @@ func simulationText(b *strings.Builder, d *Simulation, note string, s Style) {
 			outcomeRow(b, d, &o, s)
 		}
 		if rest := len(d.Outcomes) - shown(len(d.Outcomes), s); rest > 0 {
-			wrap(b, s.width(), "\n  ", "  ", plural(rest, "more outcome", "more outcomes")+": -v lists them")
+			wrap(b, s.width(), "\n  ", "  ", counted(rest, "more outcome", "more outcomes")+": -v lists them")
 		}
 		if same != nil {
 			b.WriteByte('\n')
@@ -362,14 +362,14 @@ func evidence(b *strings.Builder, d *Simulation, s Style) {
 		wrap(b, s.width(), "  otherwise: ", "             ", text)
 	}
 	if rest := len(others) - n; rest > 0 {
-		wrap(b, s.width(), "  ", "  ", plural(rest, "more outcome", "more outcomes")+" with other assumptions: -v lists them")
+		wrap(b, s.width(), "  ", "  ", counted(rest, "more outcome", "more outcomes")+" with other assumptions: -v lists them")
 	}
 	for i := range shown(len(d.Not), s) {
 		m := &d.Not[i]
 		wrap(b, s.width(), "  not: ", "       ", safe(m.Rule.Table+" "+m.Rule.Chain)+" "+ruleName(&m.Rule)+": "+safe(m.Why))
 	}
 	if rest := len(d.Not) - shown(len(d.Not), s); rest > 0 {
-		wrap(b, s.width(), "  ", "  ", plural(rest, "more rule", "more rules")+" that did not match: -v lists them")
+		wrap(b, s.width(), "  ", "  ", counted(rest, "more rule", "more rules")+" that did not match: -v lists them")
 	}
 }
 

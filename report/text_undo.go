@@ -22,7 +22,7 @@ func undoText(w io.Writer, d *Undo, s Style) error {
 		if restored < len(d.Flows) {
 			head = "put back " + thousands(restored) + " of " + counted(len(d.Flows), "flow", "flows")
 		}
-		b.WriteString(s.paint(bold, head) + ", deleted by: " + safe(d.Command) + "\n")
+		wrap(&b, s.width(), "", "  ", s.paintWords(bold, head)+", deleted by: "+safe(d.Command))
 	}
 	for _, row := range []struct {
 		outcome journal.Outcome

@@ -52,7 +52,7 @@ func limitFor(n uint64) int64 { return max(softLimit, int64(n+n/4)) }
 
 // afterCollection calls f after each collection.
 func afterCollection(f func()) {
-	type mark struct{ next *mark } // a pointer: what has none shares its place with others
+	type mark struct{ _ *byte } // a pointer: what has none shares its place with others
 	runtime.SetFinalizer(&mark{}, func(*mark) {
 		f()
 		afterCollection(f)
