@@ -13,14 +13,11 @@ import (
 // shards part what is kept, so that cores seldom wait for one another.
 const shards = 64
 
-// maxKept bounds the answers that are kept in all: when there are more, those of
-// a shard are dropped.
-const maxKept = 1 << 17
-
 // Memo keeps answers of type V. It is safe for concurrent use.
 type Memo[V any] struct {
 	kinds  *Kinds
 	side   Side
+	most   int // of a shard
 	seed   maphash.Seed
 	shards [shards]shard[V]
 }
@@ -40,9 +37,10 @@ type node struct {
 	chains []uint32
 }
 
-// NewMemo begins with nothing known. Answers rest on the side alone.
-func NewMemo[V any](k *Kinds, side Side) *Memo[V] {
-	m := &Memo[V]{kinds: k, side: side, seed: maphash.MakeSeed()}
+// NewMemo begins with nothing known. Answers rest on the side alone; some most
+// of them are kept: when there are more, those of a shard are dropped.
+func NewMemo[V any](k *Kinds, side Side, most int) *Memo[V] {
+	m := &Memo[V]{kinds: k, side: side, most: max(most/shards, 1), seed: maphash.MakeSeed()}
 	for i := range m.shards {
 		m.shards[i].reset()
 	}
@@ -112,7 +110,7 @@ func (n *node) appendTo(key []byte) []byte {
 func (l *Look[V]) keep(s *shard[V], v V) {
 	s.Lock()
 	defer s.Unlock()
-	if len(s.known) >= maxKept/shards {
+	if len(s.known) >= l.memo.most {
 		s.reset()
 	}
 	n := s.nodes[string(l.first)]

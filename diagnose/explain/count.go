@@ -25,7 +25,7 @@ type Made struct {
 func (e *Explainer) Count(cores int, read func(each func(*host.Flow)) error) Made {
 	var all tally
 	var one sync.Mutex
-	memo := alike.NewMemo[[]attribution](alike.New(e.host, nil), alike.Entry)
+	memo := alike.NewMemo[[]attribution](alike.New(e.host, nil), alike.Entry, maxAttributions)
 	var workers []*counter
 	s := alike.NewSpread(cores, func() func(int, *host.Flow) {
 		c := e.counter(memo)
@@ -53,6 +53,9 @@ func (e *Explainer) Count(cores int, read func(each func(*host.Flow)) error) Mad
 	}
 	return m
 }
+
+// maxAttributions bounds those that are kept, some hundred bytes each.
+const maxAttributions = 1 << 16
 
 // attribution is the grade of one rewrite, and the rule alone that made it, nil
 // where it is not one.

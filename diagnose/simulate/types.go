@@ -63,14 +63,57 @@ type NAT struct {
 
 // Makes tells whether the rewrite can turn one end into the other: Unknown
 // where what the rule does is not known (walk.Target.Makes).
-func (n *NAT) Makes(from, to host.Endpoint) rules.Truth {
-	switch t := &n.target; {
-	case !t.Makes(n.Manip, from.Addr, to.Addr, from.Port, to.Port):
+func (n *NAT) Makes(from, to host.Endpoint) rules.Truth { return makes(&n.target, n.Manip, from, to) }
+
+func makes(t *walk.Target, m rules.Manip, from, to host.Endpoint) rules.Truth {
+	switch {
+	case !t.Makes(m, from.Addr, to.Addr, from.Port, to.Port):
 		return rules.No
 	case t.AnyAddr || t.AnyPort:
 		return rules.Unknown
 	}
 	return rules.Yes
+}
+
+// Aims are what the rules of an Outcome can do to the ends of a packet, by manip;
+// nil where none is met.
+type Aims [2]*walk.Target
+
+// Aims are those of o: little, where many are kept.
+func (o *Outcome) Aims() (a Aims) {
+	for m, n := range [2]*NAT{rules.ManipSrc: o.SNAT, rules.ManipDst: o.DNAT} {
+		if n != nil {
+			t := n.target
+			a[m] = &t
+		}
+	}
+	return a
+}
+
+// Makes is that of the rule that is met for m. Without one the end stays, but
+// for a source port, or the id of an ICMP query, that is taken (the null
+// binding).
+func (a *Aims) Makes(m rules.Manip, from, to host.Endpoint) rules.Truth {
+	if t := a[m]; t != nil {
+		return makes(t, m, from, to)
+	}
+	return kept(m, from, to)
+}
+
+func kept(m rules.Manip, from, to host.Endpoint) rules.Truth {
+	return rules.TruthOf(from.Addr == to.Addr && (m == rules.ManipSrc || from.Port == to.Port))
+}
+
+// Makes is Aims.Makes of the outcome.
+func (o *Outcome) Makes(m rules.Manip, from, to host.Endpoint) rules.Truth {
+	n := o.SNAT
+	if m == rules.ManipDst {
+		n = o.DNAT
+	}
+	if n != nil {
+		return n.Makes(from, to)
+	}
+	return kept(m, from, to)
 }
 
 // Changes tells whether the packet surely becomes another; a rule can set up a

@@ -9,11 +9,18 @@ import (
 	"github.com/ntdiag/ntdiag/rules"
 )
 
+// Bounds of what is kept: some hundred bytes are the ways of a tuple, some
+// thousand a verdict.
+const (
+	maxWays     = 1 << 15
+	maxVerdicts = 1 << 13
+)
+
 // memos keep what was found of flows that look alike.
 type memos struct {
-	// ways are those that reach where the entry stands, of new packets with its
-	// original tuple.
-	ways     *alike.Memo[[]*simulate.Outcome]
+	// ways are what those make that reach where the entry stands, of new packets
+	// with its original tuple.
+	ways     *alike.Memo[[]simulate.Aims]
 	verdicts *alike.Memo[*Verdict]
 }
 
@@ -25,15 +32,19 @@ func (j *Judge) memos() *memos {
 		sources = append(sources, alike.Range{Lo: p.lo, Hi: p.hi})
 	}
 	k := alike.New(j.host, sources)
-	return &memos{alike.NewMemo[[]*simulate.Outcome](k, alike.Original), alike.NewMemo[*Verdict](k, alike.Entry)}
+	return &memos{
+		ways:     alike.NewMemo[[]simulate.Aims](k, alike.Original, maxWays),
+		verdicts: alike.NewMemo[*Verdict](k, alike.Entry, maxVerdicts),
+	}
 }
 
 // sharing judges flows for one goroutine, those that look alike once.
 type sharing struct {
 	*Judge  // tells verdicts which chains it enters
-	ways    *alike.Look[[]*simulate.Outcome]
+	ways    *alike.Look[[]simulate.Aims]
 	sim     *simulate.Simulator // tells ways
 	verdict *alike.Look[*Verdict]
+	quick   judging // used again for each flow
 }
 
 func (j *Judge) sharing(m *memos) *sharing {
@@ -49,37 +60,53 @@ var fresh = &Verdict{Fate: Fresh}
 
 // judge writes the verdict of f to out.
 func (s *sharing) judge(f *host.Flow, out *Verdict) {
-	c := judging{Judge: s.Judge, f: f, ends: f.Ends()}
-	if c.exempt() == "" && c.fits(s.waysOf(f)) == rules.Yes {
+	c := &s.quick
+	c.Judge, c.f, c.ends = s.Judge, f, f.Ends()
+	if c.exempt() == "" && c.someMakes(s.waysOf(f)) {
 		s.like(fresh, f, out)
 		return
 	}
-	own := false
+	var own *Verdict
 	v := s.verdict.Of(f, func() (*Verdict, bool) {
-		own = true
-		c.out = Verdict{Flow: *f}
+		c := &judging{Judge: s.Judge, f: f, ends: f.Ends(), out: Verdict{Flow: *f}}
 		c.judge()
-		*out = c.out
-		if c.out.Fate == Fresh {
+		own = &c.out
+		if own.Fate == Fresh {
 			return fresh, true
 		}
-		return &c.out, c.shared()
+		return own, c.shared()
 	})
-	if !own {
+	if own != nil {
+		*out = *own
+	} else {
 		s.like(v, f, out)
 	}
 }
 
 // waysOf are the ways of judging.fresh.
-func (s *sharing) waysOf(f *host.Flow) []*simulate.Outcome {
-	return s.ways.Of(f, func() ([]*simulate.Outcome, bool) {
+func (s *sharing) waysOf(f *host.Flow) []simulate.Aims {
+	return s.ways.Of(f, func() ([]simulate.Aims, bool) {
 		all, err := s.sim.Ways(packetOf(f))
 		if err != nil {
 			return nil, true
 		}
 		ways, _ := reach(f, all)
-		return ways, true
+		aims := make([]simulate.Aims, 0, len(ways))
+		for _, o := range ways {
+			aims = append(aims, o.Aims())
+		}
+		return aims, true
 	})
+}
+
+// someMakes tells whether one of the ways surely makes what the entry holds.
+func (c *judging) someMakes(ways []simulate.Aims) bool {
+	for i := range ways {
+		if c.fitsEnd(&ways[i], rules.ManipDst) == rules.Yes && c.fitsEnd(&ways[i], rules.ManipSrc) == rules.Yes {
+			return true
+		}
+	}
+	return false
 }
 
 // shared tells whether what was found is true of every flow that goes this way,

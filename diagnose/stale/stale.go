@@ -188,18 +188,19 @@ func (c *judging) fitsOne(o *simulate.Outcome) rules.Truth {
 	return c.fitsEnd(o, rules.ManipDst).And(c.fitsEnd(o, rules.ManipSrc))
 }
 
-// fitsEnd compares one end. Without a rule the null binding leaves it as it is,
-// but for a source port, or the id of an ICMP query, that is taken.
-func (c *judging) fitsEnd(o *simulate.Outcome, m rules.Manip) rules.Truth {
+// maker is an outcome, or what is kept of one.
+type maker interface {
+	Makes(m rules.Manip, from, to host.Endpoint) rules.Truth
+}
+
+// fitsEnd compares one end.
+func (c *judging) fitsEnd(o maker, m rules.Manip) rules.Truth {
 	e := c.ends[m]
 	from, to := e.From, e.To
 	if c.f.IsICMP() && m == rules.ManipDst {
 		from.Port = to.Port
 	}
-	if n := natOf(o, m); n != nil {
-		return n.Makes(from, to)
-	}
-	return rules.TruthOf(from.Addr == to.Addr && (m == rules.ManipSrc || from.Port == to.Port))
+	return o.Makes(m, from, to)
 }
 
 func natOf(o *simulate.Outcome, m rules.Manip) *simulate.NAT {
