@@ -96,7 +96,7 @@ func (k *Kinds) of(id uint32, family int) *fieldCuts {
 		b.Chain(c.chain)
 		f := fieldCuts{Cuts: b.Cuts()}
 		for i := range cuts.NumFields {
-			if !f.Bounds[i].None() {
+			if f.Bounds[i] != nil {
 				f.fields = append(f.fields, i)
 			}
 		}
@@ -183,7 +183,7 @@ func (k *Kinds) appendFirst(key []byte, f *host.Flow, v *values, side Side) []by
 	}
 	c := k.first[v.family]
 	for i := range cuts.NumFields {
-		if b := &c.Bounds[i]; !b.None() && side.of(i) {
+		if b := c.Bounds[i]; b != nil && side.of(i) {
 			key = v.appendField(key, b, i)
 		}
 	}
@@ -232,7 +232,7 @@ func (k *Kinds) appendChains(key []byte, ids []uint32, v *values, side Side) []b
 		c := k.of(id, v.family)
 		for _, i := range c.fields {
 			if side.of(i) {
-				key = v.appendField(key, &c.Bounds[i], i)
+				key = v.appendField(key, c.Bounds[i], i)
 			}
 		}
 		if v.icmp && c.RawID {

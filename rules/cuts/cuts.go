@@ -75,7 +75,11 @@ type Bounds struct {
 }
 
 // None tells whether every value is alike.
-func (b *Bounds) None() bool { return !b.Raw && len(b.at) == 0 && len(b.wide) == 0 }
+func (b *Bounds) None() bool { return b == nil || !b.Raw && len(b.at) == 0 && len(b.wide) == 0 }
+
+func (b *Bounds) equal(o *Bounds) bool {
+	return o != nil && b.Raw == o.Raw && slices.Equal(b.at, o.at) && slices.Equal(b.wide, o.wide)
+}
 
 // Interval is the number of the interval that a port or an IPv4 address lies in.
 func (b *Bounds) Interval(x uint32) uint32 {
@@ -103,9 +107,10 @@ func (b *Bounds) IntervalWide(x Word) uint32 {
 	return uint32(lo)
 }
 
-// Cuts are the bounds of each field, for packets of one family.
+// Cuts are the bounds of each field, for packets of one family; nil where nothing
+// cuts it. Fields of the same bounds share them.
 type Cuts struct {
-	Bounds [NumFields]Bounds
+	Bounds [NumFields]*Bounds
 	// RawID: the id of an ICMP query is raw.
 	RawID bool
 }
@@ -161,20 +166,35 @@ func (b *Builder) rawAll() {
 func (b *Builder) Cuts() *Cuts {
 	out := &Cuts{RawID: b.rawID}
 	for f := range NumFields {
-		to, points := &out.Bounds[f], b.points[f]
-		if to.Raw = b.raw[f]; to.Raw || len(points) == 0 {
+		made := b.bounds(f)
+		if made.None() {
 			continue
 		}
-		slices.SortFunc(points, Word.cmp)
-		points = slices.Compact(points)
-		if b.family == rules.FamilyIPv6 && !f.port() {
-			to.wide = slices.Clone(points)
-			continue
-		}
-		for _, p := range points {
-			if p.Hi == 0 && p.Lo <= 0xffffffff && p.Lo > 0 {
-				to.at = append(to.at, uint32(p.Lo))
+		out.Bounds[f] = made
+		for _, o := range out.Bounds[:f] {
+			if made.equal(o) {
+				out.Bounds[f] = o
 			}
+		}
+	}
+	return out
+}
+
+func (b *Builder) bounds(f Field) *Bounds {
+	out, points := &Bounds{Raw: b.raw[f]}, b.points[f]
+	if out.Raw || len(points) == 0 {
+		return out
+	}
+	slices.SortFunc(points, Word.cmp)
+	points = slices.Compact(points)
+	if b.family == rules.FamilyIPv6 && !f.port() {
+		out.wide = slices.Clone(points)
+		return out
+	}
+	out.at = make([]uint32, 0, len(points))
+	for _, p := range points {
+		if p.Hi == 0 && p.Lo <= 0xffffffff && p.Lo > 0 {
+			out.at = append(out.at, uint32(p.Lo))
 		}
 	}
 	return out

@@ -114,11 +114,12 @@ func keyOf(c *Cuts, t rules.Tuple) string {
 		{OrigSrc, binary.BigEndian.Uint32(src[:])}, {OrigDst, binary.BigEndian.Uint32(dst[:])},
 		{OrigSport, uint32(t.SrcPort)}, {OrigDport, uint32(t.DstPort)},
 	} {
-		b := &c.Bounds[f.Field]
-		if n := f.v; b.Raw {
-			key += fmt.Sprint(n, " ")
-		} else {
-			key += fmt.Sprint(b.Interval(n), " ")
+		switch b := c.Bounds[f.Field]; {
+		case b.None():
+		case b.Raw:
+			key += fmt.Sprint(f.v, " ")
+		default:
+			key += fmt.Sprint(b.Interval(f.v), " ")
 		}
 	}
 	return key
