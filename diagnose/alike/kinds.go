@@ -13,7 +13,6 @@ package alike
 import (
 	"encoding/binary"
 	"net/netip"
-	"sync"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
@@ -23,24 +22,9 @@ import (
 // Kinds tells flows apart on one snapshot. It is safe for concurrent use.
 type Kinds struct {
 	host  *host.Snapshot
-	first [2]*cuts.Cuts // by family: routes, addresses, and the chains in always
+	first [2]questions // by family: routes, addresses, and the chains in always
 	// always are the chains whose rules are in first.
 	always map[*rules.Chain]bool
-	ids    map[*rules.Chain]uint32
-	chains []chainCuts // by id
-}
-
-// chainCuts are what one chain tells apart, made when first needed.
-type chainCuts struct {
-	chain *rules.Chain
-	once  [2]sync.Once
-	cuts  [2]fieldCuts
-}
-
-// fieldCuts are the fields that a chain cuts at all.
-type fieldCuts struct {
-	fields []cuts.Field
-	*cuts.Cuts
 }
 
 // Range is addresses, both ends included.
@@ -49,13 +33,14 @@ type Range struct{ Lo, Hi netip.Addr }
 // New prepares to tell flows apart. Sources are further ranges that the source
 // of a flow after NAT is compared with.
 func New(s *host.Snapshot, sources []Range) *Kinds {
-	k := &Kinds{host: s, always: map[*rules.Chain]bool{}, ids: map[*rules.Chain]uint32{}}
+	k := &Kinds{host: s, always: map[*rules.Chain]bool{}}
 	for _, t := range s.Rules.Tables {
 		for _, c := range t.Chains {
-			k.ids[c] = uint32(len(k.chains))
-			k.chains = append(k.chains, chainCuts{chain: c})
 			if c.Base != nil {
 				k.meet(c)
+			}
+			if len(c.Rules) > longChain {
+				k.always[c] = true
 			}
 		}
 	}
@@ -68,9 +53,22 @@ func New(s *host.Snapshot, sources []Range) *Kinds {
 		for c := range k.always {
 			b.Chain(c)
 		}
-		k.first[i] = b.Cuts()
+		k.first[i] = questionsOf(b.Cuts(), Entry)
 	}
 	return k
+}
+
+// longChain is a chain of more rules than are gone through for each flow that is
+// the first to enter it: it counts as one that all packets meet.
+const longChain = 32
+
+// of are the questions of chains.
+func of(chains []*rules.Chain, family int, side Side) questions {
+	b := cuts.NewBuilder(families[family])
+	for _, c := range chains {
+		b.Chain(c)
+	}
+	return questionsOf(b.Cuts(), side)
 }
 
 var families = [2]rules.Family{rules.FamilyIPv4, rules.FamilyIPv6}
@@ -86,23 +84,6 @@ func (k *Kinds) meet(c *rules.Chain) {
 			}
 		}
 	}
-}
-
-// of are the cuts of the chain with an id.
-func (k *Kinds) of(id uint32, family int) *fieldCuts {
-	c := &k.chains[id]
-	c.once[family].Do(func() {
-		b := cuts.NewBuilder(families[family])
-		b.Chain(c.chain)
-		f := fieldCuts{Cuts: b.Cuts()}
-		for i := range cuts.NumFields {
-			if f.Bounds[i] != nil {
-				f.fields = append(f.fields, i)
-			}
-		}
-		c.cuts[family] = f
-	})
-	return &c.cuts[family]
 }
 
 // values are a flow's tuples as numbers, by field.
@@ -148,19 +129,6 @@ func (v *values) read(f *host.Flow) bool {
 	return true
 }
 
-// appendField adds the interval of one field, or its value where it is raw.
-func (v *values) appendField(key []byte, b *cuts.Bounds, f cuts.Field) []byte {
-	switch wide := v.family == 1 && f < cuts.OrigSport; {
-	case wide && b.Raw:
-		return binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(key, v.wide[f].Hi), v.wide[f].Lo)
-	case wide:
-		return binary.NativeEndian.AppendUint32(key, b.IntervalWide(v.wide[f]))
-	case b.Raw:
-		return binary.NativeEndian.AppendUint32(key, v.small[f])
-	}
-	return binary.NativeEndian.AppendUint32(key, b.Interval(v.small[f]))
-}
-
 // Side is what of a flow its answer rests on.
 type Side uint8
 
@@ -181,13 +149,7 @@ func (k *Kinds) appendFirst(key []byte, f *host.Flow, v *values, side Side) []by
 	if side == Entry {
 		key = appendEntry(key, f)
 	}
-	c := k.first[v.family]
-	for i := range cuts.NumFields {
-		if b := c.Bounds[i]; b != nil && side.of(i) {
-			key = v.appendField(key, b, i)
-		}
-	}
-	return v.appendICMP(key, c, side)
+	return k.first[v.family].append(key, v, side)
 }
 
 // appendEntry adds what is not cut, but for the addresses and ports themselves.
@@ -206,38 +168,4 @@ func appendEntry(key []byte, f *host.Flow) []byte {
 	key = append(key, f.Reply.Proto, same, f.TCPState, f.L4State)
 	key = binary.NativeEndian.AppendUint32(key, uint32(f.Status))
 	return binary.NativeEndian.AppendUint32(key, uint32(f.Has))
-}
-
-// appendICMP adds what is an ICMP flow's own: types and codes, which say what it
-// is, and its id where rules look at that.
-func (v *values) appendICMP(key []byte, c *cuts.Cuts, side Side) []byte {
-	if !v.icmp {
-		return key
-	}
-	fields := []cuts.Field{cuts.OrigDport, cuts.ReplyDport, cuts.OrigSport, cuts.ReplySport}
-	if !c.RawID {
-		fields = fields[:2]
-	}
-	for _, i := range fields {
-		if side.of(i) {
-			key = binary.NativeEndian.AppendUint32(key, v.small[i])
-		}
-	}
-	return key
-}
-
-// appendChains adds what chains tell apart.
-func (k *Kinds) appendChains(key []byte, ids []uint32, v *values, side Side) []byte {
-	for _, id := range ids {
-		c := k.of(id, v.family)
-		for _, i := range c.fields {
-			if side.of(i) {
-				key = v.appendField(key, c.Bounds[i], i)
-			}
-		}
-		if v.icmp && c.RawID {
-			key = v.appendICMP(key, c.Cuts, side)
-		}
-	}
-	return key
 }

@@ -34,7 +34,8 @@ type shard[V any] struct {
 type node struct {
 	number uint32
 	epoch  uint32
-	chains []uint32
+	chains []*rules.Chain
+	questions
 }
 
 // NewMemo begins with nothing known. Answers rest on the side alone; some most
@@ -54,7 +55,7 @@ type Look[V any] struct {
 	memo       *Memo[V]
 	v          values
 	first, key []byte
-	entered    []uint32
+	entered    []*rules.Chain
 }
 
 // Look begins to ask.
@@ -63,12 +64,8 @@ func (m *Memo[V]) Look() *Look[V] { return &Look[V]{memo: m} }
 // Enter notes that the packet that is being decided enters a chain
 // (walk.Walker.Watch).
 func (l *Look[V]) Enter(c *rules.Chain) {
-	if l.memo.kinds.always[c] {
-		return
-	}
-	id, ok := l.memo.kinds.ids[c]
-	if ok && !slices.Contains(l.entered, id) {
-		l.entered = append(l.entered, id)
+	if !l.memo.kinds.always[c] && !slices.Contains(l.entered, c) {
+		l.entered = append(l.entered, c)
 	}
 }
 
@@ -86,7 +83,7 @@ func (l *Look[V]) Of(f *host.Flow, decide func() (v V, share bool)) V {
 	s.RLock()
 	n := s.nodes[string(l.first)]
 	if n != nil {
-		l.key = m.kinds.appendChains(n.appendTo(l.key[:0]), n.chains, &l.v, l.memo.side)
+		l.key = n.append(n.appendTo(l.key[:0]), &l.v, m.side)
 		if v, ok := s.known[string(l.key)]; ok {
 			s.RUnlock()
 			return v
@@ -118,12 +115,14 @@ func (l *Look[V]) keep(s *shard[V], v V) {
 		n = &node{number: uint32(len(s.nodes))}
 		s.nodes[string(l.first)] = n
 	}
-	for _, id := range l.entered {
-		if !slices.Contains(n.chains, id) {
-			n.chains = append(n.chains, id)
-			n.epoch = uint32(len(n.chains))
+	for _, c := range l.entered {
+		if !slices.Contains(n.chains, c) {
+			n.chains = append(n.chains, c)
 		}
 	}
-	l.key = l.memo.kinds.appendChains(n.appendTo(l.key[:0]), n.chains, &l.v, l.memo.side)
+	if int(n.epoch) != len(n.chains) {
+		n.epoch, n.questions = uint32(len(n.chains)), of(n.chains, l.v.family, l.memo.side)
+	}
+	l.key = n.append(n.appendTo(l.key[:0]), &l.v, l.memo.side)
 	s.known[string(l.key)] = v
 }

@@ -61,13 +61,19 @@ type job struct {
 	unmet *rules.Rule
 	// stages are the room of the two, by manip.
 	stages [2]stage
+	// rooms are those of passes, of which so many are in use.
+	rooms  []*passResult
+	passes int
 }
 
 // jobs are large, and used again.
 var jobs = sync.Pool{New: func() any { return new(job) }}
 
 func (j *job) free() {
-	*j = job{}
+	for _, r := range j.rooms[:j.passes] {
+		*r = passResult{}
+	}
+	*j = job{rooms: j.rooms}
 	jobs.Put(j)
 }
 

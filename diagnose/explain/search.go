@@ -226,7 +226,7 @@ type passResult struct {
 // what is observed: that they were passed by is then known.
 func (j *job) pass(st *stage, p *rules.Packet, order int) *passResult {
 	h := &hypothesis{order: order}
-	out := &passResult{}
+	out := j.room()
 	for range 3 {
 		out.steps = nil
 		out.res = j.walker.Hook(p, st.hook, j.walkOptions(&out.steps, h))
@@ -243,6 +243,15 @@ func (j *job) pass(st *stage, p *rules.Packet, order int) *passResult {
 		}
 	}
 	return out
+}
+
+// room is for one more pass of the job.
+func (j *job) room() *passResult {
+	if j.passes == len(j.rooms) {
+		j.rooms = append(j.rooms, new(passResult))
+	}
+	j.passes++
+	return j.rooms[j.passes-1]
 }
 
 // sharesOpen tells whether the open condition of c is also on the way to one

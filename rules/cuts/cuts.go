@@ -81,11 +81,15 @@ func (b *Bounds) equal(o *Bounds) bool {
 	return o != nil && b.Raw == o.Raw && slices.Equal(b.at, o.at) && slices.Equal(b.wide, o.wide)
 }
 
-// Interval is the number of the interval that a port or an IPv4 address lies in.
-func (b *Bounds) Interval(x uint32) uint32 {
-	lo, hi := 0, len(b.at)
+// List are the bounds: of ports and IPv4 addresses, or of IPv6 addresses.
+func (b *Bounds) List() (at []uint32, wide []Word) { return b.at, b.wide }
+
+// Interval is the number of the interval that x lies in: how many of the bounds,
+// which are in ascending order, it has passed.
+func Interval(at []uint32, x uint32) uint32 {
+	lo, hi := 0, len(at)
 	for lo < hi {
-		if m := int(uint(lo+hi) >> 1); b.at[m] <= x {
+		if m := int(uint(lo+hi) >> 1); at[m] <= x {
 			lo = m + 1
 		} else {
 			hi = m
@@ -95,10 +99,10 @@ func (b *Bounds) Interval(x uint32) uint32 {
 }
 
 // IntervalWide is that of an IPv6 address.
-func (b *Bounds) IntervalWide(x Word) uint32 {
-	lo, hi := 0, len(b.wide)
+func IntervalWide(wide []Word, x Word) uint32 {
+	lo, hi := 0, len(wide)
 	for lo < hi {
-		if m := int(uint(lo+hi) >> 1); b.wide[m].cmp(x) <= 0 {
+		if m := int(uint(lo+hi) >> 1); wide[m].cmp(x) <= 0 {
 			lo = m + 1
 		} else {
 			hi = m

@@ -119,7 +119,7 @@ func keyOf(c *Cuts, t rules.Tuple) string {
 		case b.Raw:
 			key += fmt.Sprint(f.v, " ")
 		default:
-			key += fmt.Sprint(b.Interval(f.v), " ")
+			key += fmt.Sprint(Interval(b.at, f.v), " ")
 		}
 	}
 	return key
