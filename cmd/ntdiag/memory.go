@@ -16,8 +16,8 @@ const (
 	minHeap = 4 << 20
 	percent = 100
 	// softLimit is the memory, in bytes, within which garbage is kept: with the
-	// program's own pages that is some 120 MiB.
-	softLimit = 100 << 20
+	// program's own pages that is some 126 MiB.
+	softLimit = 112 << 20
 )
 
 // paceCollector has garbage collected when there is a fixed amount of it, or,

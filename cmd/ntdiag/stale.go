@@ -364,6 +364,7 @@ type staleRun struct {
 // Verdicts that a table keeps as examples, of each group and of all.
 const (
 	staleExamples = 3
+	staleSome     = 1000
 	staleExpanded = 5000
 )
 
@@ -375,11 +376,11 @@ func (p *staleRun) run(ctx context.Context) error {
 		}
 		p.explainer = explain.New(p.snapshot)
 	}
-	each := staleExamples
+	each, all := staleExamples, staleSome
 	if p.flags.expand {
-		each = staleExpanded
+		each, all = staleExpanded, staleExpanded
 	}
-	p.tally = stale.NewTally(each, staleExpanded)
+	p.tally = stale.NewTally(each, all)
 	p.judge = stale.New(p.snapshot)
 	stream := p.judge.Stream(runtime.GOMAXPROCS(0), p.verdict)
 	info, err := p.source.Flows(ctx, kernelFilter(&p.choice.flows), func(f *host.Flow) error {

@@ -15,7 +15,7 @@ import (
 
 // Bounds of a Tally: what lies beyond is counted.
 const (
-	maxGroups  = 10000
+	maxGroups  = 4000
 	maxReasons = 100
 	maxNow     = 16 // targets of one group
 	maxFrom    = 4  // destinations that its flows were sent to
