@@ -70,8 +70,9 @@ func (s *sharing) judge(f *host.Flow, out *Verdict) {
 	v := s.verdict.Of(f, func() (*Verdict, bool) {
 		c := &judging{Judge: s.Judge, f: f, ends: f.Ends(), out: Verdict{Flow: *f}}
 		c.judge()
-		own = &c.out
-		if own.Fate == Fresh {
+		v := c.out // without all that led to it
+		own = &v
+		if v.Fate == Fresh {
 			return fresh, true
 		}
 		return own, c.shared()
