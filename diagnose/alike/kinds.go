@@ -13,6 +13,7 @@ package alike
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync"
 
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/rules"
@@ -62,9 +63,14 @@ func New(s *host.Snapshot, sources []Range) *Kinds {
 // the first to enter it: it counts as one that all packets meet.
 const longChain = 32
 
+// builders are used again.
+var builders = sync.Pool{New: func() any { return new(cuts.Builder) }}
+
 // of are the questions of chains.
 func of(chains []*rules.Chain, family int, side Side) questions {
-	b := cuts.NewBuilder(families[family])
+	b := builders.Get().(*cuts.Builder)
+	defer builders.Put(b)
+	b.Reset(families[family])
 	for _, c := range chains {
 		b.Chain(c)
 	}

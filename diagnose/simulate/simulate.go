@@ -167,8 +167,14 @@ func merge(out *[]Outcome, o Outcome) {
 			return
 		}
 	}
+	if *out == nil {
+		*out = make([]Outcome, 0, few)
+	}
 	*out = append(*out, o)
 }
+
+// few is how many outcomes most packets have.
+const few = 4
 
 // same tells whether two ways end alike.
 func (o *Outcome) same(p *Outcome) bool {

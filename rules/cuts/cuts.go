@@ -130,6 +130,14 @@ type Builder struct {
 // NewBuilder begins the cuts of packets of family, FamilyIPv4 or FamilyIPv6.
 func NewBuilder(family rules.Family) *Builder { return &Builder{family: family} }
 
+// Reset begins anew, in the same room.
+func (b *Builder) Reset(family rules.Family) {
+	for f := range b.points {
+		b.points[f] = b.points[f][:0]
+	}
+	*b = Builder{family: family, points: b.points}
+}
+
 // Addresses, Ports and their halves are lists of fields that are cut together.
 var (
 	Addresses = []Field{OrigSrc, OrigDst, ReplySrc, ReplyDst}
