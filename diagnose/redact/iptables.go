@@ -123,7 +123,7 @@ func (r *ruleText) word(word, raw string, quoted bool) {
 }
 
 func (r *ruleText) option(word string) {
-	row, known := iptablesOptions[word]
+	row, known := iptablesOptions()[word]
 	r.seen = 0
 	if known {
 		r.row = row
@@ -132,7 +132,7 @@ func (r *ruleText) option(word string) {
 	}
 	// --name=value, or one of an extension that is not known
 	name, value, is := strings.Cut(word, "=")
-	if row, known = iptablesOptions[name]; is && known && row.value != nil {
+	if row, known = iptablesOptions()[name]; is && known && row.value != nil {
 		r.row, r.seen = row, 1
 		r.out.WriteString(name + "=" + row.value(r.m, value))
 		return
@@ -160,7 +160,7 @@ func isNumeric(s string) bool {
 // freeValue maps a value of which nothing is known.
 func freeValue(m *Mapper, s string) string {
 	switch {
-	case isNumeric(s) || iptablesTargets[s]:
+	case isNumeric(s) || iptablesTargets.has(s):
 		return s
 	case isAddressText(s):
 		return m.text(s, false)
@@ -241,7 +241,7 @@ func setFlags(m *Mapper, s string) string {
 
 // extensionValue maps what follows -m.
 func extensionValue(m *Mapper, s string) string {
-	if iptablesMatches[s] {
+	if iptablesMatches.has(s) {
 		return s
 	}
 	return m.Name(Word, s)

@@ -1,5 +1,10 @@
 package redact
 
+import (
+	"strings"
+	"sync"
+)
+
 // option is how the values of an option are mapped: the first, and those that
 // follow. nil is for a flag; what then follows is of no option.
 type option struct {
@@ -22,15 +27,15 @@ var (
 // iptablesOptions are the options of iptables, ip6tables, arptables and
 // ebtables, and of their extensions. An option that two extensions have fits
 // both.
-var iptablesOptions = func() map[string]option {
+var iptablesOptions = sync.OnceValue(func() map[string]option {
 	out := map[string]option{}
 	for _, row := range optionRows {
-		for w := range words(row.names) {
+		for w := range strings.FieldsSeq(row.names) {
 			out[w] = row.option
 		}
 	}
 	return out
-}()
+})
 
 var optionRows = []struct {
 	option option

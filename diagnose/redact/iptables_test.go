@@ -34,7 +34,7 @@ func TestEveryOptionIsKnown(t *testing.T) {
 			row := option{}
 			for i, w := range before {
 				if strings.HasPrefix(w, "-") && len(w) > 1 {
-					r, known := iptablesOptions[w]
+					r, known := iptablesOptions()[w]
 					if !known {
 						t.Errorf("%s: %s: no row for %s", f, line, w)
 					}
@@ -82,7 +82,7 @@ func arguments(s string) []string {
 // has words of its own only.
 func TestOptionsHide(t *testing.T) {
 	stay := map[string]bool{}
-	for w := range words(optionsThatStay(t)) {
+	for w := range words(optionsThatStay(t)).set() {
 		stay[w] = true
 	}
 	if len(stay) < 100 || stay["--comment"] || stay["--to-destination"] {
@@ -90,7 +90,7 @@ func TestOptionsHide(t *testing.T) {
 	}
 	secrets := []string{"acme-secret", "10.11.12.13", "fd00:12::34", "52:54:00:12:34:56", "10.11.12.0/24", "10.11.12.13/255.255.0.255", "[fd00:12::34]:80"}
 	m := New(testKey(1), nil)
-	for name := range iptablesOptions {
+	for name := range iptablesOptions() {
 		for _, secret := range secrets {
 			for _, line := range []string{name + " " + secret, "-A INPUT ! " + name + ` "` + secret + `" -j ACCEPT`, name + "=" + secret} {
 				got := m.IptablesRule(line)

@@ -111,7 +111,7 @@ func (m *Mapper) trace(s string) string {
 		return m.Name(LogPrefix, s)
 	}
 	j := strings.LastIndexByte(rest[:i], ':')
-	if j < 0 || !traceKinds[rest[j+1:i]] {
+	if j < 0 || !traceKinds.has(rest[j+1:i]) {
 		return m.Name(LogPrefix, s)
 	}
 	return m.Name(Table, table) + ":" + m.Name(Chain, rest[:j]) + rest[j:]
@@ -176,7 +176,7 @@ func hardwareText(m *Mapper, s string) string {
 }
 
 func protocolText(m *Mapper, s string) string {
-	if isDigits(s) || logProtocols[s] {
+	if isDigits(s) || logProtocols.has(s) {
 		return s
 	}
 	return m.Name(Word, s)
@@ -227,7 +227,7 @@ func (m *Mapper) packet(s string) string {
 }
 
 func (m *Mapper) field(w string) string {
-	if w == "" || logWords[w] || w == "[" || w == "]" {
+	if w == "" || logWords.has(w) || w == "[" || w == "]" {
 		return w
 	}
 	lead := ""

@@ -118,7 +118,7 @@ func (c *copier) fields(dst, src reflect.Value) {
 		if !f.IsExported() {
 			continue
 		}
-		do, has := fieldRows[fieldName(t, f)]
+		do, has := fieldRows()[fieldName(t, f)]
 		if !has && holds(f.Type) {
 			continue
 		}

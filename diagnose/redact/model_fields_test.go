@@ -35,7 +35,7 @@ var modelTypes = []any{
 // TestEveryFieldIsTreated: a field that can hold an address, a name or bytes
 // says what becomes of it, and no row is of a field that is not there.
 func TestEveryFieldIsTreated(t *testing.T) {
-	rows := maps.Clone(fieldRows)
+	rows := maps.Clone(fieldRows())
 	seen := map[reflect.Type]bool{}
 	var visit func(reflect.Type)
 	visit = func(typ reflect.Type) {
@@ -56,7 +56,7 @@ func TestEveryFieldIsTreated(t *testing.T) {
 					continue
 				}
 				name := fieldName(typ, f)
-				if _, has := fieldRows[name]; !has && holds(f.Type) {
+				if _, has := fieldRows()[name]; !has && holds(f.Type) {
 					t.Errorf("%s (%s) has no row: it comes out empty", name, f.Type)
 				}
 				delete(rows, name)

@@ -75,7 +75,7 @@ func (p *prose) inQuotes(at int) bool {
 
 // isDistinct tells whether a name can be told from other text.
 func isDistinct(name string) bool {
-	if len(name) < leastName || isCommon(name) || keywords[name] || isKnownToAny(name) {
+	if len(name) < leastName || isCommon(name) || keywords.has(name) || isKnownToAny(name) {
 		return false
 	}
 	for i := range len(name) {

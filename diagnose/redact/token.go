@@ -182,7 +182,7 @@ func openParts(k Kind, s string) (parts []part, patterns []string) {
 		} else {
 			words := cutWords(s[i:j])
 			open := func(k int) bool {
-				return k >= 0 && k < len(words) && !isSeparator(words[k][0]) && !ownerWords[words[k]]
+				return k >= 0 && k < len(words) && !isSeparator(words[k][0]) && !ownerWords.has(words[k])
 			}
 			for k, w := range words {
 				add(w, open(k) || isSeparator(w[0]) && open(k-1) && open(k+1))

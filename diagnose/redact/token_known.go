@@ -2,6 +2,7 @@ package redact
 
 import (
 	"strings"
+	"sync"
 )
 
 // Words that stay: they are in every installation, or belong to a program, and
@@ -86,15 +87,23 @@ var commonWords = words(`
 	trusted user users vpn wan web with wireguard
 `)
 
-func words(s string) map[string]bool {
-	out := map[string]bool{}
-	for _, w := range strings.Fields(s) {
-		out[w] = true
-	}
-	return out
+// wordSet is words that are taken apart when the first is asked for: most
+// commands ask for none.
+type wordSet struct{ set func() map[string]bool }
+
+func (s wordSet) has(w string) bool { return s.set()[w] }
+
+func words(text string) wordSet {
+	return wordSet{sync.OnceValue(func() map[string]bool {
+		out := map[string]bool{}
+		for w := range strings.FieldsSeq(text) {
+			out[w] = true
+		}
+		return out
+	})}
 }
 
-var knownWords = func() map[Name]bool {
+var knownWords = sync.OnceValue(func() map[Name]bool {
 	out := map[Name]bool{}
 	for k, list := range known {
 		for _, w := range list {
@@ -105,17 +114,17 @@ var knownWords = func() map[Name]bool {
 		out[Name{Device, w}] = true
 	}
 	return out
-}()
+})
 
 func isKnown(k Kind, s string) bool {
-	if knownWords[Name{k, s}] {
+	if knownWords()[Name{k, s}] {
 		return true
 	}
 	switch k {
 	case Device:
 		return isNumberedDevice(s)
 	case Chain:
-		return iptablesTargets[s]
+		return iptablesTargets.has(s)
 	case Comment:
 		return isCommon(s)
 	}
@@ -148,7 +157,7 @@ func isNumber(s string) bool {
 // isCommon tells whether free text is of common words alone.
 func isCommon(s string) bool {
 	for _, w := range cutWords(s) {
-		if !isSeparator(w[0]) && !commonWords[strings.ToLower(w)] {
+		if !isSeparator(w[0]) && !commonWords.has(strings.ToLower(w)) {
 			return false
 		}
 	}
