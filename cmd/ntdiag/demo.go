@@ -29,19 +29,26 @@ network. Nothing of this machine's own network is touched, and nothing is left
 behind.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !inside {
-				code, err := lab.DemoInside(cmd.Context(), "demo", "--inside")
-				if err == nil && code != 0 {
-					return &codeError{code: code} // it has said why itself
-				}
-				return err
+			if err := demo(cmd, inside); err != nil {
+				return incomplete(err)
 			}
-			return lab.Demo(cmd.Context(), lab.DemoOptions{Out: cmd.OutOrStdout(), Run: runSelf})
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&inside, "inside", false, "already in namespaces of its own")
 	_ = cmd.Flags().MarkHidden("inside") // fails only for a flag that is not there
 	return cmd
+}
+
+func demo(cmd *cobra.Command, inside bool) error {
+	if !inside {
+		code, err := lab.DemoInside(cmd.Context(), "demo", "--inside")
+		if err == nil && code != 0 {
+			return &codeError{code: code} // it has said why itself
+		}
+		return err
+	}
+	return lab.Demo(cmd.Context(), lab.DemoOptions{Out: cmd.OutOrStdout(), Run: runSelf})
 }
 
 // demoState is where the journal goes: the demonstration has a /run of its own,

@@ -88,7 +88,7 @@ func incomplete(err error) error { return &codeError{exitIncomplete, err} }
 // execute runs one command line and returns its exit code. What cobra itself
 // refuses (an unknown command or flag) is usage.
 func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
-	root := newRootCmd()
+	root := newRoot(&app{}, args...)
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -106,8 +106,36 @@ func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
 
 func newRootCmd() *cobra.Command { return newRoot(&app{}) }
 
-// newRoot makes the commands of one run.
-func newRoot(a *app) *cobra.Command {
+// namedCommand makes one command.
+type namedCommand struct {
+	name string
+	make func(*app) *cobra.Command
+}
+
+func commands() []namedCommand {
+	return []namedCommand{
+		{"explain", newExplainCmd},
+		{"flows", newFlowsCmd},
+		{"rules", newRulesCmd},
+		{"simulate", newSimulateCmd},
+		{"stale", newStaleCmd},
+		{"undo", newUndoCmd},
+		{"counters", newCountersCmd},
+		{"invalid", newInvalidCmd},
+		{"record", newRecordCmd},
+		{"history", newHistoryCmd},
+		{"bundle", newBundleCmd},
+		{"demo", func(*app) *cobra.Command { return newDemoCmd() }},
+		{"version", func(*app) *cobra.Command { return newVersionCmd() }},
+		{"man", newManCmd},
+		{loadNft, func(*app) *cobra.Command { return newLoadNftCmd() }},
+	}
+}
+
+// newRoot makes the commands of one run. Where args begin with the name of a
+// command, no other one is made: to make them all takes longer than most runs.
+// help, completion and man list them all.
+func newRoot(a *app, args ...string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ntdiag",
 		Short: "say which NAT rule rewrote a flow that is already there",
@@ -140,19 +168,25 @@ and ip printed; see: ntdiag help evidence`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	a.flags(root)
-	demo := newDemoCmd()
-	demoRun := demo.RunE
-	demo.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := demoRun(cmd, args); err != nil {
-			return incomplete(err)
+	made, all := commands(), true
+	for i, c := range made {
+		if len(args) > 0 && args[0] == c.name && c.name != "man" {
+			made, all = made[i:i+1], false
+			break
 		}
-		return nil
 	}
-	root.AddCommand(newExplainCmd(a), newFlowsCmd(a), newRulesCmd(a), newSimulateCmd(a), newStaleCmd(a), newUndoCmd(a), newCountersCmd(a), newInvalidCmd(a), newRecordCmd(a), newHistoryCmd(a), newBundleCmd(a), demo, newVersionCmd(), newManCmd(a), newLoadNftCmd())
+	for _, c := range made {
+		root.AddCommand(c.make(a))
+	}
 	root.SetHelpCommand(newHelpCmd())
-	root.AddCommand(helpTopics(a)...)
+	if all {
+		root.AddCommand(helpTopics(a)...)
+	}
 	root.SetUsageFunc(usageFunc)
 	root.SetHelpFunc(a.long.helpFunc(root))
-	completion(root)
+	if all {
+		completion(root)
+	}
+	root.CompletionOptions.DisableDefaultCmd = !all
 	return root
 }
