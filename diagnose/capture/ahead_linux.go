@@ -11,12 +11,19 @@ import (
 // more than it saves.
 const aheadFrom = 2
 
+// aheadBatch is some datagrams of a ruleset: what is to be done with one takes
+// longer than with one of flows, and begins the sooner.
+const aheadBatch = 128 << 10
+
+// aheadBuffers: one is filled while another is read.
+const aheadBuffers = 2
+
 // ahead receives dumps for a callback that takes its time: the kernel makes a
 // datagram when it is received (netlink_dump), so that a long dump is made while
 // what came before is being read. Its buffers serve one dump after the other.
 type ahead struct {
 	buf  []byte
-	bufs [readAhead][]byte // made when they are needed
+	bufs [aheadBuffers][]byte // made when they are needed
 }
 
 // dump is conn.dump.
@@ -41,14 +48,17 @@ func (a *ahead) dump(ctx context.Context, c *conn, typ uint16, req []byte, fn fu
 // rest is a dump from its next datagram on.
 func (a *ahead) rest(ctx context.Context, c *conn, info *dumpInfo, fn func(message) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	filled, free, ended := make(chan batch, readAhead+1), make(chan []byte, readAhead), make(chan struct{})
+	filled, free, ended := make(chan batch, aheadBuffers+1), make(chan []byte, aheadBuffers), make(chan struct{})
 	for i := range a.bufs {
-		free <- a.bufs[i]
-		a.bufs[i] = nil
+		if a.bufs[i] != nil {
+			free <- a.bufs[i]
+			a.bufs[i] = nil
+		}
 	}
+	more := aheadBuffers - len(free)
 	go func() {
 		defer close(ended)
-		c.readAll(ctx, free, filled)
+		c.readAll(ctx, more, aheadBatch, free, filled)
 	}()
 	defer func() {
 		cancel()

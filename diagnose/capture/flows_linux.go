@@ -87,14 +87,11 @@ func (l *Live) flows(ctx context.Context, f Filter, began int64, fn func(*host.F
 		close(ended)
 		return FlowsInfo{}, explainErr(what, err, netlinkReasons(ctModule))
 	}
-	for range readAhead {
-		free <- nil // made when it is needed: most tables are small
-	}
 	// the kernel fills a datagram while it is being read: reading in a
 	// goroutine lets that run beside the callback
 	go func() {
 		defer close(ended)
-		c.readAll(ctx, free, filled)
+		c.readAll(ctx, readAhead, batchSize, free, filled)
 	}()
 	r := reading{c: c, fn: fn, began: began, recent: new(recent)}
 	if err = r.drain(free, filled); err != nil {
@@ -103,18 +100,26 @@ func (l *Live) flows(ctx context.Context, f Filter, began int64, fn func(*host.F
 	return r.info, err
 }
 
-// readAll receives until the end of the dump, an error, or the context.
-func (c *conn) readAll(ctx context.Context, free <-chan []byte, filled chan<- batch) {
+// readAll receives until the end of the dump, an error, or the context. Where no
+// buffer is free it makes one, as long as there are fewer than most of them: most
+// dumps are small.
+func (c *conn) readAll(ctx context.Context, most, size int, free <-chan []byte, filled chan<- batch) {
 	for {
 		var d batch
 		select {
 		case d.buf = <-free:
-		case <-ctx.Done():
-			filled <- batch{err: ctx.Err()}
-			return
-		}
-		if d.buf == nil {
-			d.buf = make([]byte, batchSize)
+		default:
+			if most > 0 {
+				most--
+				d.buf = make([]byte, size)
+				break
+			}
+			select {
+			case d.buf = <-free:
+			case <-ctx.Done():
+				filled <- batch{err: ctx.Err()}
+				return
+			}
 		}
 		last := c.fill(ctx, &d)
 		filled <- d

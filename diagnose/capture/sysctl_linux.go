@@ -49,24 +49,37 @@ var sysctls = [...]string{
 // readSysctls reads the table on a thread that is in the namespace.
 func readSysctls() map[string]host.Fact[string] {
 	out := make(map[string]host.Fact[string], 64)
+	s := openSettings()
+	defer s.close()
+	devices := map[string]deviceDirs{}
 	for _, key := range sysctls {
 		dir, rest, each := strings.Cut(key, ".*.")
 		if !each {
-			out[key] = readSysctl(sysctlPath(key))
+			out[key] = s.fact(sysctlPath(key))
 			continue
 		}
-		devices, err := os.ReadDir(sysctlPath(dir))
-		if err != nil {
-			out[dir+".all."+rest] = host.Absent[string](fileReason(err))
+		d, read := devices[dir]
+		if !read {
+			d.entries, d.err = os.ReadDir(sysctlPath(dir))
+			devices[dir] = d
+		}
+		if d.err != nil {
+			out[dir+".all."+rest] = host.Absent[string](fileReason(d.err))
 			continue
 		}
-		for _, d := range devices {
+		for _, e := range d.entries {
 			// a device's name may hold a dot: it stands as it is in the key
-			path := filepath.Join(sysctlPath(dir), d.Name(), sysctlTail(rest))
-			out[dir+"."+d.Name()+"."+rest] = readSysctl(path)
+			path := filepath.Join(sysctlPath(dir), e.Name(), sysctlTail(rest))
+			out[dir+"."+e.Name()+"."+rest] = s.fact(path)
 		}
 	}
 	return out
+}
+
+// deviceDirs are the directories that a setting of each device is in.
+type deviceDirs struct {
+	entries []os.DirEntry
+	err     error
 }
 
 func sysctlTail(key string) string { return strings.ReplaceAll(key, ".", "/") }
@@ -74,30 +87,66 @@ func sysctlTail(key string) string { return strings.ReplaceAll(key, ".", "/") }
 func sysctlPath(key string) string { return "/proc/sys/" + sysctlTail(key) }
 
 func readSysctl(path string) host.Fact[string] {
-	b, err := readSetting(path)
+	s := settings{dir: -1}
+	return s.fact(path)
+}
+
+// settingsDir is where all that a snapshot reads is.
+const settingsDir = "/proc/sys/net"
+
+// settings reads many settings: from its directory on, which each network
+// namespace has one of, all under one name (proc_sys_compare), so that it is long
+// to look for where there are many.
+type settings struct {
+	dir int // settingsDir of the thread's namespace, -1 where it is not open
+	buf []byte
+}
+
+func openSettings() settings {
+	fd, err := unix.Open(settingsDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		fd = -1
+	}
+	return settings{dir: fd}
+}
+
+func (s *settings) close() {
+	if s.dir >= 0 {
+		unix.Close(s.dir)
+	}
+}
+
+func (s *settings) fact(path string) host.Fact[string] {
+	b, err := s.read(path)
 	if err != nil {
 		return host.Absent[string](fileReason(err))
 	}
 	return host.Known(strings.TrimSpace(string(b)))
 }
 
-// readSetting reads a small file as it is in one piece: there are many, and
-// os.ReadFile would ask for twice as many system calls.
-func readSetting(path string) ([]byte, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+// read gives what a small file holds, until the next one is read: there are
+// many, and os.ReadFile would ask for twice as many system calls.
+func (s *settings) read(path string) ([]byte, error) {
+	at, name := unix.AT_FDCWD, path
+	if tail, ok := strings.CutPrefix(path, settingsDir+"/"); ok && s.dir >= 0 {
+		at, name = s.dir, tail
+	}
+	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	b := make([]byte, 4096)
-	n, err := unix.Read(fd, b)
+	if s.buf == nil {
+		s.buf = make([]byte, 4096)
+	}
+	n, err := unix.Read(fd, s.buf)
 	if err != nil {
 		return nil, err
 	}
-	if n == len(b) {
+	if n == len(s.buf) {
 		return os.ReadFile(path) // no number is that long
 	}
-	return b[:n], nil
+	return s.buf[:n], nil
 }
 
 func fileReason(err error) string {
