@@ -23,22 +23,54 @@ const (
 
 var errTruncated = errors.New("attributes are cut short")
 
-// eachAttr calls f for every netlink attribute of b, in order. What was read
-// before a malformed attribute has been given to f already. val is a part of
-// b: network order for numbers, as nf_tables sends them.
-func eachAttr(order binary.ByteOrder, b []byte, f func(typ int, val []byte)) error {
-	for len(b) > 0 {
-		if len(b) < attrHeader {
-			return errTruncated
+// attrIter goes through the netlink attributes of b in order:
+//
+//	for it := iterate(order, b); it.next(); { it.typ, it.val }
+//
+// A malformed one ends it, and is in err. val is a part of b: network order for
+// numbers, as nf_tables sends them.
+type attrIter struct {
+	order  binary.ByteOrder
+	native bool // order is this machine's, for which no call is needed
+	b      []byte
+	typ    int
+	val    []byte
+	err    error
+}
+
+func iterate(order binary.ByteOrder, b []byte) attrIter {
+	return attrIter{order: order, native: order == binary.ByteOrder(binary.NativeEndian), b: b}
+}
+
+func (it *attrIter) next() bool {
+	if len(it.b) < attrHeader {
+		if len(it.b) > 0 {
+			it.err = errTruncated
 		}
-		n := int(order.Uint16(b))
-		if n < attrHeader || n > len(b) {
-			return errTruncated
-		}
-		f(int(order.Uint16(b[2:])&attrTypeMask), b[attrHeader:n:n])
-		b = b[min(align4(n), len(b)):]
+		return false
 	}
-	return nil
+	length, typ := binary.NativeEndian.Uint16(it.b), binary.NativeEndian.Uint16(it.b[2:])
+	if !it.native { // as a bundle of another machine may have it
+		length, typ = it.order.Uint16(it.b), it.order.Uint16(it.b[2:])
+	}
+	n := int(length)
+	if n < attrHeader || n > len(it.b) {
+		it.err = errTruncated
+		return false
+	}
+	it.typ, it.val = int(typ&attrTypeMask), it.b[attrHeader:n:n]
+	it.b = it.b[min(align4(n), len(it.b)):]
+	return true
+}
+
+// eachAttr calls f for every netlink attribute of b, in order. What was read
+// before a malformed attribute has been given to f already.
+func eachAttr(order binary.ByteOrder, b []byte, f func(typ int, val []byte)) error {
+	it := iterate(order, b)
+	for it.next() {
+		f(it.typ, it.val)
+	}
+	return it.err
 }
 
 func align4(n int) int { return (n + 3) &^ 3 }
@@ -63,24 +95,29 @@ func parseAttrs(order binary.ByteOrder, b []byte) *attrs {
 // parse is parseAttrs into attributes that are used again.
 func (a *attrs) parse(order binary.ByteOrder, b []byte) {
 	a.order, a.seen = order, 0
-	a.err = eachAttr(order, b, a.put)
+	it := iterate(order, b)
+	for it.next() {
+		a.put(it.typ, it.val)
+	}
+	a.err = it.err
 }
 
 // parseStrict reads b and objects to attributes above last and to repeated
 // ones: an expression with either means something not known here.
 func (a *attrs) parseStrict(order binary.ByteOrder, b []byte, last int) {
 	a.order, a.seen, a.err = order, 0, nil
-	err := eachAttr(order, b, func(typ int, val []byte) {
+	it := iterate(order, b)
+	for it.next() {
 		switch {
-		case typ > last || typ > attrMax:
-			a.fail(fmt.Errorf("attribute %d is not known", typ))
-		case a.has(typ):
-			a.fail(fmt.Errorf("attribute %d is given twice", typ))
+		case it.typ > last || it.typ > attrMax:
+			a.fail(fmt.Errorf("attribute %d is not known", it.typ))
+		case a.has(it.typ):
+			a.fail(fmt.Errorf("attribute %d is given twice", it.typ))
 		}
-		a.put(typ, val)
-	})
-	if err != nil {
-		a.fail(err)
+		a.put(it.typ, it.val)
+	}
+	if it.err != nil {
+		a.fail(it.err)
 	}
 }
 

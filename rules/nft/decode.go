@@ -12,6 +12,7 @@ import (
 
 	"github.com/ntdiag/ntdiag/rules"
 	"github.com/ntdiag/ntdiag/rules/keep"
+	"github.com/ntdiag/ntdiag/rules/xt"
 )
 
 // decoder reads the expressions of one rule in order, keeping what each
@@ -27,6 +28,8 @@ type decoder struct {
 	out     []placed
 	covered []bool
 	attrs   attrs
+	xt      xt.Context
+	words   map[string]string
 	made    products
 	// inTunnel: an expression inside an inner one, which can ask for the
 	// tunnel's own header.

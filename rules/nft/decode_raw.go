@@ -53,19 +53,22 @@ func rawExprs(order binary.ByteOrder, b []byte) ([]rules.RawExpr, error) {
 // kept.
 func readExprs(order binary.ByteOrder, b []byte, list func(int) []rules.RawExpr, keep func([]byte) []byte) ([]rules.RawExpr, error) {
 	n := 0
-	_ = eachAttr(order, b, func(int, []byte) { n++ })
+	for it := iterate(order, b); it.next(); {
+		n++
+	}
 	out := list(n)[:0]
 	var bad error
-	err := eachAttr(order, b, func(_ int, val []byte) {
-		one, err := rawExpr(order, val)
+	it := iterate(order, b)
+	for it.next() {
+		one, err := rawExpr(order, it.val)
 		if err != nil {
-			one, bad = rules.RawExpr{Data: val}, err
+			one, bad = rules.RawExpr{Data: it.val}, err
 		}
 		one.Data = keep(one.Data)
 		out = append(out, one)
-	})
-	if err != nil {
-		return append(out, rules.RawExpr{Data: keep(b)}), err
+	}
+	if it.err != nil {
+		return append(out, rules.RawExpr{Data: keep(b)}), it.err
 	}
 	return out, bad
 }
@@ -73,14 +76,16 @@ func readExprs(order binary.ByteOrder, b []byte, list func(int) []rules.RawExpr,
 // rawExpr reads one: NFTA_EXPR_NAME and NFTA_EXPR_DATA.
 func rawExpr(order binary.ByteOrder, b []byte) (rules.RawExpr, error) {
 	var x rules.RawExpr
-	err := eachAttr(order, b, func(typ int, val []byte) {
-		switch typ {
+	it := iterate(order, b)
+	for it.next() {
+		switch it.typ {
 		case attrExprName:
-			x.Name = exprName(val)
+			x.Name = exprName(it.val)
 		case attrExprData:
-			x.Data = val
+			x.Data = it.val
 		}
-	})
+	}
+	err := it.err
 	if err == nil && x.Name == "" {
 		err = fmt.Errorf("expression without a name")
 	}
@@ -93,15 +98,31 @@ func exprName(b []byte) string {
 	if n := len(b); n > 0 && b[n-1] == 0 {
 		b = b[:n-1]
 	}
-	if s, ok := frequentNames[string(b)]; ok {
-		return s
+	switch string(b) { // a table would cost more than what it is for
+	case "meta":
+		return "meta"
+	case "payload":
+		return "payload"
+	case "cmp":
+		return "cmp"
+	case "immediate":
+		return "immediate"
+	case "counter":
+		return "counter"
+	case "lookup":
+		return "lookup"
+	case "nat":
+		return "nat"
+	case "bitwise":
+		return "bitwise"
+	case "ct":
+		return "ct"
+	case "masq":
+		return "masq"
+	case "match":
+		return "match"
+	case "target":
+		return "target"
 	}
 	return cstring(b)
-}
-
-// frequentNames maps each name to itself.
-var frequentNames = map[string]string{
-	"meta": "meta", "payload": "payload", "cmp": "cmp", "immediate": "immediate",
-	"counter": "counter", "lookup": "lookup", "nat": "nat", "bitwise": "bitwise",
-	"ct": "ct", "masq": "masq", "match": "match", "target": "target",
 }

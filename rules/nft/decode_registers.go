@@ -63,19 +63,25 @@ func (d *decoder) read(reg uint32, n int) (operand, error) {
 		return operand{}, fmt.Errorf("register %d has no %d bytes", reg, n)
 	}
 	var op operand
-	var parts []rules.Expr
+	var parts []rules.Expr // of more than one
 	for left := n; left > 0; {
 		part, words := d.piece(at, left)
 		for _, s := range d.regs[at : at+words] {
 			op.made = union(op.made, s.made)
 		}
 		op.weight += d.regs[at].weight
-		parts = append(parts, part)
+		if left == n {
+			op.x = part
+		}
+		if left -= words * 4; parts != nil || left > 0 {
+			parts = append(parts, part)
+		}
 		at += words
-		left -= words * 4
 	}
-	op.x = parts[0]
-	if len(parts) > 1 || parts[0].Width() < n {
+	if parts == nil && op.x.Width() < n {
+		parts = []rules.Expr{op.x}
+	}
+	if parts != nil {
 		op.x = &rules.Concat{Parts: parts}
 	}
 	return op, nil

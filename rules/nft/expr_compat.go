@@ -18,7 +18,7 @@ const (
 // decodeCompatMatch is an xtables match inside nf_tables (nft_match_eval): a
 // condition, which writes no register and gives no verdict.
 func decodeCompatMatch(d *decoder, a *attrs) error {
-	b, err := compatBlob(a)
+	b, err := compatBlob(d, a)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func decodeCompatMatch(d *decoder, a *attrs) error {
 // decodeCompatTarget is an xtables target (nft_target_eval_xt): it may do
 // anything but write a register.
 func decodeCompatTarget(d *decoder, a *attrs) error {
-	b, err := compatBlob(a)
+	b, err := compatBlob(d, a)
 	if err != nil {
 		o := &rules.Opaque{Name: "target", Why: err.Error(), MayEnd: true, MayNAT: b.Name == "" || xt.IsNAT(b.Name)}
 		d.opaque(d.raw, o, false)
@@ -39,8 +39,8 @@ func decodeCompatTarget(d *decoder, a *attrs) error {
 	return nil
 }
 
-func compatBlob(a *attrs) (xt.Blob, error) {
-	b := xt.Blob{Name: a.str(attrCompatName)}
+func compatBlob(d *decoder, a *attrs) (xt.Blob, error) {
+	b := xt.Blob{Name: d.word(a.get(attrCompatName))}
 	if b.Name == "" {
 		return b, errors.New("xtables extension without a name")
 	}
@@ -56,8 +56,24 @@ func compatBlob(a *attrs) (xt.Blob, error) {
 	return b, nil
 }
 
+// word is a string that rules say again and again: it is made once.
+func (d *decoder) word(b []byte) string {
+	b = cbytes(b)
+	w, ok := d.words[string(b)]
+	if !ok {
+		w = string(b)
+		if d.words == nil {
+			d.words = map[string]string{}
+		}
+		d.words[w] = w
+	}
+	return w
+}
+
+// xtContext is good until the next one.
 func (d *decoder) xtContext() *xt.Context {
-	return &xt.Context{Order: d.order, Family: d.family, Span: d.span(), IPSet: d.names.ipset, Proto: d.proto()}
+	d.xt = xt.Context{Order: d.order, Family: d.family, Span: d.span(), IPSet: d.names.ipset, Proto: d.proto()}
+	return &d.xt
 }
 
 func (d *decoder) emitXT(list []rules.Statement) {

@@ -48,7 +48,8 @@ func (d *decoder) loadOrAssign(a *attrs, dreg, sreg int, set rules.Assign) error
 	if err != nil {
 		return err
 	}
-	set.Span, set.Value = d.span(v), v.x
-	d.emit(&set)
+	st := set // of its own: set is not to escape where it is a load
+	st.Span, st.Value = d.span(v), v.x
+	d.emit(&st)
 	return nil
 }

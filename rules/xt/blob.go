@@ -29,6 +29,8 @@ type Context struct {
 	IPSet func(id uint16) *rules.IPSet
 	// setNamed finds a set where a text names it; nil where there are none.
 	setNamed func(name string) *rules.IPSet
+
+	reader reader // of the present blob
 }
 
 // Extension is one decoded match or target.

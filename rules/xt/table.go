@@ -20,38 +20,35 @@ type row struct {
 	decode func(c *Context, r *reader) Extension
 }
 
-type rowKey struct {
-	name     string
-	revision uint8
-	family   rules.Family
-}
-
-func indexRows(groups ...[]row) map[rowKey]row {
-	out := map[rowKey]row{}
+// indexRows are the rows by name.
+func indexRows(groups ...[]row) map[string][]row {
+	out := map[string][]row{}
 	for _, rows := range groups {
 		for _, r := range rows {
-			out[rowKey{r.name, r.revision, r.family}] = r
+			out[r.name] = append(out[r.name], r)
 		}
 	}
 	return out
 }
 
-func find(table map[rowKey]row, f rules.Family, b *Blob) (row, error) {
+// find prefers a row of the family to one for any.
+func find(table map[string][]row, f rules.Family, b *Blob) (*row, error) {
+	rows := table[b.Name]
 	for _, family := range [...]rules.Family{f, rules.FamilyUnspec} {
-		if r, ok := table[rowKey{b.Name, b.Revision, family}]; ok {
-			return r, nil
+		for i := range rows {
+			if r := &rows[i]; r.revision == b.Revision && r.family == family {
+				return r, nil
+			}
 		}
 	}
-	for k := range table {
-		if k.name == b.Name {
-			return row{}, fmt.Errorf("revision %d is not known for %s", b.Revision, f)
-		}
+	if len(rows) > 0 {
+		return nil, fmt.Errorf("revision %d is not known for %s", b.Revision, f)
 	}
-	return row{}, fmt.Errorf("xtables extension is not known")
+	return nil, fmt.Errorf("xtables extension is not known")
 }
 
 // decodeBlob reads one blob by its row.
-func decodeBlob(table map[rowKey]row, c *Context, b *Blob) (Extension, error) {
+func decodeBlob(table map[string][]row, c *Context, b *Blob) (Extension, error) {
 	if c.Family != rules.FamilyIPv4 && c.Family != rules.FamilyIPv6 {
 		return nil, fmt.Errorf("xtables extension of family %s", c.Family)
 	}
@@ -59,7 +56,8 @@ func decodeBlob(table map[rowKey]row, c *Context, b *Blob) (Extension, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{order: c.Order, b: b.Info}
+	r := &c.reader
+	*r = reader{order: c.Order, b: b.Info}
 	x := row.decode(c, r)
 	if r.err != nil {
 		return nil, r.err
@@ -116,10 +114,4 @@ func Extensions() (match, target []string) {
 	return names(matches), names(targets)
 }
 
-func names(table map[rowKey]row) []string {
-	seen := map[string]bool{}
-	for k := range table {
-		seen[k.name] = true
-	}
-	return slices.Sorted(maps.Keys(seen))
-}
+func names(table map[string][]row) []string { return slices.Sorted(maps.Keys(table)) }
