@@ -23,9 +23,6 @@ import (
 	"github.com/ntdiag/ntdiag/rules/rulesjson"
 )
 
-// loadNft is the hidden command that nftScratch starts.
-const loadNft = "load-nft"
-
 // scratchTime is how long rules may take to load.
 const scratchTime = 2 * time.Minute
 

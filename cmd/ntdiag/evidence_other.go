@@ -16,4 +16,4 @@ func nftScratch(context.Context, string, map[uint32]string) (*rules.Ruleset, err
 	return nil, errors.New("this system is not Linux")
 }
 
-func newLoadNftCmd() *cobra.Command { return &cobra.Command{Use: "load-nft", Hidden: true} }
+func newLoadNftCmd() *cobra.Command { return &cobra.Command{Use: loadNft, Hidden: true} }

@@ -106,6 +106,9 @@ func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
 
 func newRootCmd() *cobra.Command { return newRoot(&app{}) }
 
+// loadNft is the hidden command that nftScratch starts.
+const loadNft = "load-nft"
+
 // namedCommand makes one command.
 type namedCommand struct {
 	name string
