@@ -7,6 +7,10 @@ import (
 	"strconv"
 	"strings"
 
+	tw "github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	twx "github.com/olekukonko/tablewriter/tw"
+
 	"github.com/ntdiag/ntdiag/diagnose/host"
 	"github.com/ntdiag/ntdiag/diagnose/query"
 )
@@ -215,47 +219,35 @@ func fold(rows [][]string) {
 	}
 }
 
-// table writes bounded rows without lines between them. A cell may have several
-// lines.
+// table writes bounded rows without lines between them.
 func table(w io.Writer, header []string, rows [][]string) error {
-	rows = append([][]string{header}, rows...)
-	widths := make([]int, len(header))
-	for _, row := range rows {
-		for i, cell := range row {
-			for line := range strings.SplitSeq(cell, "\n") {
-				widths[i] = max(widths[i], columns(line))
-			}
+	var buf strings.Builder
+	t := tw.NewTable(&buf,
+		tw.WithHeaderAutoFormat(twx.Off),
+		tw.WithHeaderAlignment(twx.AlignLeft),
+		tw.WithRowAlignment(twx.AlignLeft),
+		tw.WithRowAutoWrap(twx.WrapNone),
+		tw.WithHeaderAutoWrap(twx.WrapNone),
+		tw.WithPadding(twx.Padding{Left: "", Right: "  ", Overwrite: true}),
+		tw.WithRenderer(renderer.NewBlueprint(twx.Rendition{
+			Borders: twx.BorderNone,
+			Settings: twx.Settings{
+				Separators: twx.SeparatorsNone,
+				Lines:      twx.LinesNone,
+			},
+		})),
+	)
+	t.Header(header)
+	if err := t.Bulk(rows); err != nil {
+		return fmt.Errorf("table: %w", err)
+	}
+	if err := t.Render(); err != nil {
+		return fmt.Errorf("table: %w", err)
+	}
+	for _, line := range strings.Split(strings.TrimRight(buf.String(), "\n"), "\n") {
+		if _, err := io.WriteString(w, strings.TrimRight(line, " ")+"\n"); err != nil {
+			return err
 		}
 	}
-	var b strings.Builder
-	for _, row := range rows {
-		for row != nil {
-			row = tableLine(&b, row, widths)
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// tableLine writes the first line of each cell of a row, and gives what is below,
-// nil where no cell has more.
-func tableLine(b *strings.Builder, row []string, widths []int) (below []string) {
-	begins, at := 0, 0
-	for i, cell := range row {
-		line, rest, more := strings.Cut(cell, "\n")
-		if more {
-			if below == nil {
-				below = make([]string, len(row))
-			}
-			below[i] = rest
-		}
-		if line != "" {
-			b.WriteString(strings.Repeat(" ", begins-at))
-			b.WriteString(line)
-			at = begins + columns(line)
-		}
-		begins += widths[i] + 2
-	}
-	b.WriteByte('\n')
-	return below
+	return nil
 }
