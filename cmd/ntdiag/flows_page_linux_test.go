@@ -25,10 +25,10 @@ func TestFlowsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ args, want string }{
-		{"", "about 49970 more flows not shown: --all shows them"},
-		{"--limit 7", "about 50003 more flows not shown: --all shows them"},
-		{"--snat", "49970 more flows not shown: --all shows them"},
-		{"--all", "45010 more flows not shown: use -o jsonl"},
+		{"", "about 49,970 more flows not shown: --all shows them"},
+		{"--limit 7", "about 50,003 more flows not shown: --all shows them"},
+		{"--snat", "49,970 more flows not shown: --all shows them"},
+		{"--all", "45,010 more flows not shown: use -o jsonl"},
 	} {
 		var out, errOut bytes.Buffer
 		args := append([]string{"flows", "--netns", router.Path()}, strings.Fields(tt.args)...)
