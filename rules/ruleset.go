@@ -204,6 +204,22 @@ type Rule struct {
 	Text string
 }
 
+// ForgetRaw lets go of the expressions of rules in nft's own tables, a third of
+// what a large ruleset takes. Walking and printing them asks for statements
+// alone; what stores a ruleset, or compares it with another, needs the rest.
+func (rs *Ruleset) ForgetRaw() {
+	for _, t := range rs.Tables {
+		if t.Backend != BackendNft {
+			continue
+		}
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				r.Raw = nil
+			}
+		}
+	}
+}
+
 // RawExpr is one nf_tables expression as received: its name and the bytes of
 // NFTA_EXPR_DATA (netlink attributes).
 type RawExpr struct {

@@ -194,6 +194,16 @@ func isLive(l capture.Source) bool {
 }
 
 // snapshot reads everything but the flows.
+// light is a snapshot for what goes through all flows. Of a live one, which is
+// nobody else's, what is not asked for is let go.
+func light(ctx context.Context, l capture.Source) (*host.Snapshot, error) {
+	s, err := snapshot(ctx, l)
+	if err == nil && isLive(l) {
+		s.Rules.ForgetRaw()
+	}
+	return s, err
+}
+
 func snapshot(ctx context.Context, l capture.Source) (*host.Snapshot, error) {
 	s, err := l.Snapshot(ctx)
 	if err != nil {

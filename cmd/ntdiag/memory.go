@@ -11,7 +11,7 @@ import (
 // collection at all. Those that hold a large ruleset must stay small beside it.
 const (
 	// garbage is how much may pile up, in bytes, before it is collected.
-	garbage = 24 << 20
+	garbage = 56 << 20
 	// minHeap is what the runtime collects at, at GOGC=100 (heapMinimum).
 	minHeap = 4 << 20
 	percent = 100
@@ -22,7 +22,8 @@ const (
 
 // paceCollector has garbage collected when there is a fixed amount of it, or,
 // where more than twice that amount is in use, half as much as is in use: the
-// usual doubling would take most of the memory that is meant for large rulesets.
+// usual doubling would take more than the memory that is meant for large
+// rulesets. A collection goes through all that is in use, so that few are wanted.
 // Near softLimit it is collected sooner; where more is in use the limit follows,
 // or the collector would run without an end for what cannot be freed. GOGC and
 // GOMEMLIMIT in the environment go before it.

@@ -148,7 +148,7 @@ func (a *app) rules(ctx context.Context, f *rulesFlags) (*report.Rules, error) {
 
 // rulesOf are the rules of l, as f chooses them.
 func rulesOf(ctx context.Context, l capture.Source, f *rulesFlags) (*report.Rules, error) {
-	s, err := snapshot(ctx, l)
+	s, err := light(ctx, l)
 	if err != nil {
 		return nil, err
 	}

@@ -269,7 +269,7 @@ func (p *staleRun) judgeAll(ctx context.Context, out *held) error {
 	for try := 1; ; try++ {
 		*p = first
 		var err error
-		if p.snapshot, err = snapshot(ctx, p.source); err != nil {
+		if p.snapshot, err = light(ctx, p.source); err != nil {
 			return err
 		}
 		p.writer = p.format.Stale(out, p.style)
