@@ -193,7 +193,6 @@ func isLive(l capture.Source) bool {
 	return live
 }
 
-// snapshot reads everything but the flows.
 // light is a snapshot for what goes through all flows. Of a live one, which is
 // nobody else's, what is not asked for is let go.
 func light(ctx context.Context, l capture.Source) (*host.Snapshot, error) {
@@ -204,6 +203,7 @@ func light(ctx context.Context, l capture.Source) (*host.Snapshot, error) {
 	return s, err
 }
 
+// snapshot reads everything but the flows.
 func snapshot(ctx context.Context, l capture.Source) (*host.Snapshot, error) {
 	s, err := l.Snapshot(ctx)
 	if err != nil {

@@ -22,7 +22,6 @@ import (
 
 // Kinds tells flows apart on one snapshot. It is safe for concurrent use.
 type Kinds struct {
-	host  *host.Snapshot
 	first [2]questions // by family: routes, addresses, and the chains in always
 	// always are the chains whose rules are in first.
 	always map[*rules.Chain]bool
@@ -34,7 +33,7 @@ type Range struct{ Lo, Hi netip.Addr }
 // New prepares to tell flows apart. Sources are further ranges that the source
 // of a flow after NAT is compared with.
 func New(s *host.Snapshot, sources []Range) *Kinds {
-	k := &Kinds{host: s, always: map[*rules.Chain]bool{}}
+	k := &Kinds{always: map[*rules.Chain]bool{}}
 	for _, t := range s.Rules.Tables {
 		for _, c := range t.Chains {
 			if c.Base != nil {
